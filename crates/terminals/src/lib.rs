@@ -1,1 +1,40 @@
-//! Under construction.
+//! Simulated attendance terminals over real TCP, as unkind as real firmware, and the ledger of
+//! what was acknowledged to them.
+//!
+//! A [`Fleet`] runs the terminals of a [`Scenario`]: it makes records from a seed, delivers
+//! them by the rules of the firmware, and keeps each until a server's reply says that it may
+//! be forgotten. The [`Ledger`] holds, durably, exactly the records so acknowledged; comparing
+//! it with an event store shows what was lost or doubled without asking the server.
+//!
+//! ```text
+//! scenario ── schedule ── records      what exists, and when (pure; computed from a seed)
+//!                │
+//!              fleet ── push           a family of terminals: how it is delivered
+//!                │        └ http       one connection, written by hand
+//!           ledger, summary            what came of it
+//! ```
+//!
+//! Another family (another vendor, another dialect) is another module beside `push`; it shares
+//! everything else. The HTTP client is written by hand because the habits of old firmware are
+//! the point: no client library sends half a body or looks for ` 200 ` at a fixed place.
+//! Nothing here knows how any server works, and no server code is used here.
+
+mod clock;
+mod descriptors;
+mod fleet;
+mod histogram;
+mod ledger;
+mod push;
+mod random;
+mod records;
+mod scenario;
+mod schedule;
+mod summary;
+mod target;
+
+pub use descriptors::advice as descriptor_advice;
+pub use fleet::{Fleet, Observation, UploadResult};
+pub use ledger::{Ledger, LedgerRecord};
+pub use scenario::{Burst, EXAMPLE, Faults, HabitShares, Scenario, ScenarioError};
+pub use summary::{Failures, FaultsDone, Summary};
+pub use target::Target;

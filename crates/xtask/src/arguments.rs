@@ -1,0 +1,136 @@
+//! The words behind `cargo xtask`, read by hand.
+//!
+//! A library for this would take longer to compile than everything else here together, and
+//! this program is compiled while a newcomer waits. What is not understood is an error that
+//! shows the usage, never a guess.
+
+use anyhow::{Result, bail};
+
+/// What the program says when asked for help, or when it was not understood.
+pub(crate) const USAGE: &str = "\
+Shows and tests satellite. Both commands install what they miss.
+
+cargo xtask demo [ARGUMENTS]
+    Builds satellite and shows it taking in events of simulated terminals, on embedded
+    SQLite. Ends by itself after a minute, or on Ctrl-C. ARGUMENTS are handed on to
+    `satellite demo`, for example `--seconds 20`.
+
+cargo xtask test [--full] [-- FILTER...]
+    Checks format, lints, licences and advisories, and runs all tests of the workspace
+    against SQLite and private MariaDB servers.
+    --full      also the long proofs, with more faults and more records
+    FILTER...   only the tests whose name contains one of these
+";
+
+/// What was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Help,
+    Demo { arguments: Vec<String> },
+    Test { full: bool, filters: Vec<String> },
+}
+
+/// Reads the arguments, without the program's own name.
+pub(crate) fn read(words: impl IntoIterator<Item = String>) -> Result<Request> {
+    let mut words = words.into_iter();
+    let command = words.next();
+    let rest: Vec<String> = words.collect();
+    match command.as_deref() {
+        Some("help" | "--help" | "-h") => Ok(Request::Help),
+        Some("demo") if asks_for_help(&rest) => Ok(Request::Help),
+        Some("demo") => Ok(Request::Demo { arguments: rest }),
+        Some("test") => read_test(rest),
+        Some(other) => bail!("`{other}` is not a command\n\n{USAGE}"),
+        None => bail!("which command?\n\n{USAGE}"),
+    }
+}
+
+fn read_test(words: Vec<String>) -> Result<Request> {
+    let mut full = false;
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--full" => full = true,
+            "--help" | "-h" => return Ok(Request::Help),
+            "--" => {
+                return Ok(Request::Test {
+                    full,
+                    filters: words.collect(),
+                });
+            }
+            other => {
+                bail!("`{other}` is not an option of `test`; filters go after `--`\n\n{USAGE}")
+            }
+        }
+    }
+    Ok(Request::Test {
+        full,
+        filters: Vec::new(),
+    })
+}
+
+fn asks_for_help(words: &[String]) -> bool {
+    matches!(words, [word] if word == "--help" || word == "-h")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(line: &str) -> Result<Request> {
+        read(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn options_stand_before_the_dashes_and_filters_behind_them() {
+        let filters = vec!["feed".to_owned(), "--exact".to_owned()];
+        assert_eq!(
+            of("test").unwrap(),
+            Request::Test {
+                full: false,
+                filters: vec![]
+            }
+        );
+        assert_eq!(
+            of("test --full -- feed --exact").unwrap(),
+            Request::Test {
+                full: true,
+                filters
+            }
+        );
+    }
+
+    #[test]
+    fn the_demos_arguments_are_handed_on_as_they_are() {
+        let arguments = vec!["--seconds".to_owned(), "20".to_owned()];
+        assert_eq!(
+            of("demo --seconds 20").unwrap(),
+            Request::Demo { arguments }
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named_and_shows_the_usage() {
+        for (line, word) in [
+            ("tset", "`tset`"),
+            ("test feed", "`feed`"),
+            ("", "which command"),
+        ] {
+            let error = of(line).unwrap_err().to_string();
+            assert!(error.contains(word) && error.contains(USAGE), "{error}");
+        }
+    }
+
+    #[test]
+    fn help_is_given_wherever_it_is_asked_for() {
+        for line in [
+            "help",
+            "--help",
+            "test -h",
+            "demo --help",
+            "test --full --help",
+        ] {
+            assert_eq!(of(line).unwrap(), Request::Help, "{line}");
+        }
+    }
+}

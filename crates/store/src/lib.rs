@@ -1,1 +1,54 @@
-//! Under construction.
+//! Where events are kept: each one exactly once, on SQLite or on MySQL and MariaDB.
+//!
+//! [`Writer`] is the one way in: it groups what many requests bring into transactions
+//! ([`commit`] holds the algorithm) and answers each when its rows are durable. Readers use
+//! the views `event_feed`, `canary_feed` and `device_status`, or [`feed`]. The registry of
+//! terminals is [`registry`]; its copy on local disk, which lets a restart know every terminal
+//! with all databases down, is [`mirror`].
+//!
+//! No other crate holds SQL for events. Nothing here knows a protocol, a socket of a terminal,
+//! or a clock other than the one that deadlines need.
+
+pub mod batch;
+pub mod commit;
+mod device_row;
+mod engine;
+mod event_row;
+mod failure;
+pub mod feed;
+pub mod gate;
+pub mod jobs;
+pub mod lease;
+pub mod mirror;
+mod mysql;
+pub mod quarantine;
+pub mod registry;
+pub mod schema;
+mod sqlite;
+pub mod status;
+mod target;
+mod transaction;
+mod value;
+mod writer;
+mod writer_task;
+
+pub use batch::{Fence, Receipt, Submission};
+pub use engine::{AnyEngine, Dialect, Engine, STATEMENT_DEADLINE};
+pub use failure::{Failure, Remedy, Trouble};
+pub use gate::Gate;
+pub use mirror::Mirror;
+pub use target::Target;
+pub use value::{Cell, Row, Value};
+pub use writer::{Observer, Refused, Writer, WriterReport};
+
+/// A statement that was put together from fixed words of this crate and numbers of
+/// placeholders. Values never go in here; they are bound.
+pub(crate) fn built(sql: impl Into<std::sync::Arc<str>>) -> sqlx::SqlStr {
+    use sqlx::SqlSafeStr as _;
+    sqlx::AssertSqlSafe(sql.into()).into_sql_str()
+}
+
+/// A statement written out in full.
+pub(crate) fn fixed(sql: &'static str) -> sqlx::SqlStr {
+    sqlx::SqlStr::from_static(sql)
+}

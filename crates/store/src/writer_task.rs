@@ -1,0 +1,523 @@
+//! The task behind a [`Writer`](crate::Writer): one connection, one transaction at a time.
+//!
+//! What must never happen here: other rows written while the outcome of a COMMIT is unknown;
+//! a connection used again after an error or a deadline; a wait without a bound.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use event::Millis;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::commit::{Attempts, Broken, KnownDevices, commit, went_back};
+use crate::gate::Permit;
+use crate::mirror::FeedMark;
+use crate::schema::SchemaState;
+use crate::writer::{Observer, Refused, Shared, lock};
+use crate::{
+    AnyEngine, Failure, Gate, Mirror, Receipt, Remedy, Submission, Target, Trouble, feed, schema,
+    status,
+};
+
+/// Most rows of a transaction, unless one submission alone has more.
+const BATCH_ROWS: usize = 1000;
+/// Most bytes of a transaction, unless one submission alone has more.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Tries of a transaction that meets deadlocks or lost connections before it is given up.
+const TRIES: u32 = 6;
+/// Longest wait for a connection that other stores of the same server hold.
+const PERMIT_WITHIN: Duration = Duration::from_secs(3);
+/// How often an idle writer looks whether its connection is wanted.
+const IDLE_LOOK: Duration = Duration::from_millis(250);
+/// How long an unused connection is kept.
+const IDLE_CLOSE: Duration = Duration::from_secs(60);
+/// How often the mark of the feed is remembered.
+const MARK_EVERY: Duration = Duration::from_secs(1);
+/// First and longest pause between tries to reach a store that is down.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+
+/// A submission on its way.
+pub(crate) struct Item {
+    pub(crate) submission: Submission,
+    pub(crate) reply: oneshot::Sender<Result<Receipt, Refused>>,
+    pub(crate) queued: Instant,
+    pub(crate) weight: usize,
+}
+
+/// What else a writer can be asked to do.
+pub(crate) enum Order {
+    States(
+        Vec<status::DeviceState>,
+        oneshot::Sender<Result<(), Refused>>,
+    ),
+}
+
+/// A batch with those who wait for it.
+struct Batch {
+    submissions: Vec<Submission>,
+    replies: Vec<oneshot::Sender<Result<Receipt, Refused>>>,
+    attempts: Attempts,
+    since: Instant,
+}
+
+/// An open connection.
+struct Session {
+    engine: AnyEngine,
+    permit: Permit,
+    known: KnownDevices,
+    used: Instant,
+    fresh: bool,
+}
+
+pub(crate) struct Task {
+    label: String,
+    target: Target,
+    mirror: Mirror,
+    gate: Gate,
+    observer: Arc<dyn Observer>,
+    shared: Arc<Shared>,
+    closing: CancellationToken,
+    session: Option<Session>,
+    /// A batch whose COMMIT was not answered. Nothing else is written before it is settled.
+    held: Option<Batch>,
+    mark: Option<FeedMark>,
+    mark_loaded: bool,
+    mark_saved: Instant,
+    mark_dirty: bool,
+    pause: Duration,
+}
+
+impl Task {
+    pub(crate) fn new(
+        label: &str,
+        target: Target,
+        mirror: Mirror,
+        gate: Gate,
+        observer: Arc<dyn Observer>,
+        shared: Arc<Shared>,
+        closing: CancellationToken,
+    ) -> Self {
+        Self {
+            label: label.to_owned(),
+            target,
+            mirror,
+            gate,
+            observer,
+            shared,
+            closing,
+            session: None,
+            held: None,
+            mark: None,
+            mark_loaded: false,
+            mark_saved: Instant::now(),
+            mark_dirty: false,
+            pause: PAUSES.0,
+        }
+    }
+
+    pub(crate) async fn run(
+        mut self,
+        mut live: mpsc::Receiver<Item>,
+        mut bulk: mpsc::Receiver<Item>,
+        mut orders: mpsc::Receiver<Order>,
+    ) {
+        loop {
+            if self.shared.trouble().is_some() {
+                self.refuse_all(&mut live, &mut bulk);
+                tokio::select! {
+                    () = self.closing.cancelled() => break,
+                    () = tokio::time::sleep(self.pause) => self.try_again().await,
+                }
+                continue;
+            }
+            tokio::select! {
+                biased;
+                Some(item) = live.recv() => self.work(item, &mut live, &mut bulk).await,
+                Some(item) = bulk.recv() => self.work(item, &mut live, &mut bulk).await,
+                Some(order) = orders.recv() => self.obey(order).await,
+                () = self.closing.cancelled() => break,
+                () = tokio::time::sleep(IDLE_LOOK), if self.session.is_some() || self.mark_dirty => {
+                    self.look_idle().await;
+                }
+                else => break,
+            }
+        }
+        self.refuse_all(&mut live, &mut bulk);
+        self.drop_session();
+        self.save_mark().await;
+        // `orders` ends here, which is what `Writer::close` waits for.
+    }
+
+    /// Commits the first item together with whatever waits behind it.
+    async fn work(
+        &mut self,
+        first: Item,
+        live: &mut mpsc::Receiver<Item>,
+        bulk: &mut mpsc::Receiver<Item>,
+    ) {
+        let mut batch = Batch {
+            since: first.queued,
+            submissions: Vec::new(),
+            replies: Vec::new(),
+            attempts: Attempts::default(),
+        };
+        let (mut rows, mut bytes) = (0, 0);
+        let mut next = Some(first);
+        // One of the backlog goes along with every batch, so that it is never starved.
+        let mut turn_of_bulk = false;
+        while let Some(item) = next {
+            rows += item.submission.rows();
+            bytes += item.weight;
+            self.admit(item, &mut batch);
+            if rows >= BATCH_ROWS || bytes >= BATCH_BYTES {
+                break;
+            }
+            next = if turn_of_bulk {
+                bulk.try_recv().ok()
+            } else {
+                None
+            }
+            .or_else(|| live.try_recv().ok())
+            .or_else(|| bulk.try_recv().ok());
+            turn_of_bulk = !turn_of_bulk;
+        }
+        if batch.submissions.is_empty() {
+            return;
+        }
+        *lock(&self.shared.working_since) = Some(batch.since);
+        self.commit(batch).await;
+        if self.held.is_none() {
+            *lock(&self.shared.working_since) = None;
+        }
+        if self.mark_dirty && self.mark_saved.elapsed() >= MARK_EVERY {
+            self.save_mark().await;
+        }
+        self.give_way();
+    }
+
+    /// Takes an item off the queue; one that nobody waits for any more is dropped: its
+    /// terminal was told to come again.
+    fn admit(&self, item: Item, batch: &mut Batch) {
+        self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.shared
+            .waiting_bytes
+            .fetch_sub(item.weight, Ordering::Relaxed);
+        if item.reply.is_closed() {
+            return;
+        }
+        batch.since = batch.since.min(item.queued);
+        batch.submissions.push(item.submission);
+        batch.replies.push(item.reply);
+    }
+
+    async fn commit(&mut self, mut batch: Batch) {
+        let mut careful = false;
+        let mut failure = Failure::wait(Trouble::Locked, "given up after several tries");
+        for attempt in 0..TRIES {
+            let mut session = match self.session().await {
+                Ok(session) => session,
+                Err(error) => return self.give_up(batch, &error),
+            };
+            let started = Instant::now();
+            let lowest = self.mark.as_ref().map_or(0, |mark| mark.next_seq);
+            let Batch {
+                submissions,
+                attempts,
+                ..
+            } = &mut batch;
+            let Session { engine, known, .. } = &mut session;
+            let outcome = commit(engine, submissions, attempts, known, lowest, careful).await;
+            match outcome {
+                Ok(done) => {
+                    session.used = Instant::now();
+                    session.fresh = false;
+                    self.session = Some(session);
+                    return self.settle(batch, done.receipts, done.next_seq, started.elapsed());
+                }
+                Err(Broken::NotCommitted(error)) => match error.remedy {
+                    Remedy::TryAgain => {
+                        // Device rows of the rolled-back transaction are not there.
+                        session.known.clear();
+                        self.session = Some(session);
+                        tokio::time::sleep(jitter(attempt)).await;
+                        failure = error;
+                    }
+                    Remedy::SetRowAside if !careful => {
+                        session.known.clear();
+                        self.session = Some(session);
+                        careful = true;
+                    }
+                    // A connection that had been idle may have died unnoticed; a new one has not.
+                    _ if !session.fresh => self.lost(session),
+                    _ => {
+                        self.lost(session);
+                        return self.give_up(batch, &error);
+                    }
+                },
+                Err(Broken::Unknown(error)) => {
+                    self.shared.ambiguous.fetch_add(1, Ordering::Relaxed);
+                    tracing::warn!(store = %self.label, %error, "the answer to COMMIT was lost; the same rows go again");
+                    self.lost(session);
+                    failure = error;
+                }
+                // Opening the next connection finds the store behind and opens a new epoch.
+                Err(Broken::WentBack) => {
+                    self.lost(session);
+                    failure = went_back();
+                }
+            }
+        }
+        self.give_up(batch, &failure);
+    }
+
+    fn settle(
+        &mut self,
+        batch: Batch,
+        receipts: Vec<Option<Receipt>>,
+        next_seq: i64,
+        took: Duration,
+    ) {
+        let rows = batch.submissions.iter().map(Submission::rows).sum();
+        if let Some(mark) = &mut self.mark {
+            mark.next_seq = mark.next_seq.max(next_seq);
+            self.mark_dirty = true;
+        }
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        *lock(&self.shared.last_commit) = Some(Instant::now());
+        self.observer.committed(took, rows);
+        for (reply, receipt) in batch.replies.into_iter().zip(receipts) {
+            answer(reply, receipt.ok_or(Refused::Fenced));
+        }
+    }
+
+    /// The batch cannot be settled now. If its outcome is unknown it is held; else it is not in
+    /// the store, and everyone is told.
+    fn give_up(&mut self, mut batch: Batch, failure: &Failure) {
+        let trouble = failure.trouble();
+        self.go_down(trouble, &failure.text);
+        for reply in batch.replies.drain(..) {
+            answer(reply, Err(Refused::Unavailable(trouble)));
+        }
+        if batch.attempts.is_open() {
+            self.held = Some(batch);
+        } else {
+            *lock(&self.shared.working_since) = None;
+        }
+    }
+
+    fn go_down(&mut self, trouble: Trouble, text: &str) {
+        self.drop_session();
+        let before = lock(&self.shared.down).replace((trouble, text.to_owned()));
+        if before.is_none() {
+            self.pause = PAUSES.0;
+            self.observer.troubled(trouble, text);
+        } else {
+            self.pause = (self.pause * 2).min(PAUSES.1);
+        }
+    }
+
+    /// Tries to reach a store that is down, and to settle the batch that is held.
+    async fn try_again(&mut self) {
+        match self.session().await {
+            Ok(session) => self.session = Some(session),
+            Err(failure) => return self.go_down(failure.trouble(), &failure.text),
+        }
+        if let Some(batch) = self.held.take() {
+            self.commit(batch).await;
+            if self.held.is_some() || self.session.is_none() {
+                return;
+            }
+            *lock(&self.shared.working_since) = None;
+        }
+        *lock(&self.shared.down) = None;
+        self.observer.recovered();
+    }
+
+    async fn obey(&mut self, order: Order) {
+        let Order::States(states, reply) = order;
+        let written = match self.session().await {
+            Ok(mut session) => match status::write(&mut session.engine, &states).await {
+                Ok(()) => {
+                    session.used = Instant::now();
+                    self.session = Some(session);
+                    Ok(())
+                }
+                Err(failure) => Err((session.fresh, failure)),
+            },
+            Err(failure) => Err((true, failure)),
+        };
+        let outcome = match written {
+            Ok(()) => Ok(()),
+            Err((fresh, failure)) => {
+                self.drop_session();
+                if fresh && failure.remedy != Remedy::TryAgain {
+                    self.go_down(failure.trouble(), &failure.text);
+                }
+                Err(Refused::Unavailable(failure.trouble()))
+            }
+        };
+        if reply.send(outcome).is_err() {
+            tracing::trace!("nobody waits for these states");
+        }
+        self.give_way();
+    }
+
+    /// The open connection, or a new one.
+    async fn session(&mut self) -> Result<Session, Failure> {
+        if let Some(session) = self.session.take() {
+            return Ok(session);
+        }
+        let entered = tokio::time::timeout(PERMIT_WITHIN, self.gate.enter(self.target.server()));
+        let permit = entered.await.map_err(|_| {
+            Failure::wait(
+                Trouble::TooManyConnections,
+                "all connections granted to this server are in use",
+            )
+        })?;
+        let mut engine = self.target.connect().await?;
+        self.check(&mut engine).await?;
+        self.shared.connected.store(true, Ordering::Relaxed);
+        Ok(Session {
+            engine,
+            permit,
+            known: KnownDevices::default(),
+            used: Instant::now(),
+            fresh: true,
+        })
+    }
+
+    /// Looks whether this is the store we know, as far along as we know it.
+    async fn check(&mut self, engine: &mut AnyEngine) -> Result<(), Failure> {
+        if let SchemaState::Behind(version) = schema::state(engine).await? {
+            let text = format!(
+                "schema version {version} is older than this program's; run `satellite db migrate`"
+            );
+            return Err(Failure::schema(text));
+        }
+        if !self.mark_loaded {
+            self.mark = self.mirror.feed_mark(&self.label).await?;
+            self.mark_loaded = true;
+        }
+        let server = engine.server_identity().await?;
+        let mut head = feed::head(engine).await?;
+        if let Some(reason) = self
+            .mark
+            .as_ref()
+            .and_then(|mark| differs(mark, &head, &server))
+        {
+            let epoch = feed::open_epoch(engine, self.mark.as_ref(), reason, now()).await?;
+            self.observer.new_epoch(epoch);
+            head = feed::head(engine).await?;
+        }
+        self.mark = Some(FeedMark {
+            store_id: head.store_id,
+            server,
+            next_seq: head.next_seq,
+        });
+        self.mark_dirty = true;
+        Ok(())
+    }
+
+    fn lost(&mut self, session: Session) {
+        drop(session);
+        self.shared.connected.store(false, Ordering::Relaxed);
+    }
+
+    fn drop_session(&mut self) {
+        self.session = None;
+        self.shared.connected.store(false, Ordering::Relaxed);
+    }
+
+    /// Gives the connection to another store of the same server that waits for one.
+    fn give_way(&mut self) {
+        if self.shared.waiting.load(Ordering::Relaxed) == 0
+            && self
+                .session
+                .as_ref()
+                .is_some_and(|session| session.permit.is_wanted())
+        {
+            self.drop_session();
+        }
+    }
+
+    async fn look_idle(&mut self) {
+        self.give_way();
+        if self
+            .session
+            .as_ref()
+            .is_some_and(|session| session.used.elapsed() > IDLE_CLOSE)
+        {
+            self.drop_session();
+        }
+        if self.mark_dirty && self.mark_saved.elapsed() >= MARK_EVERY {
+            self.save_mark().await;
+        }
+    }
+
+    async fn save_mark(&mut self) {
+        self.mark_saved = Instant::now();
+        let Some(mark) = self.mark.as_ref().filter(|_| self.mark_dirty) else {
+            return;
+        };
+        match self.mirror.set_feed_mark(&self.label, mark).await {
+            Ok(()) => self.mark_dirty = false,
+            Err(failure) => {
+                tracing::warn!(store = %self.label, %failure, "the feed's mark was not saved")
+            }
+        }
+    }
+
+    fn refuse_all(&self, live: &mut mpsc::Receiver<Item>, bulk: &mut mpsc::Receiver<Item>) {
+        let refused = self
+            .shared
+            .trouble()
+            .map_or(Refused::Closing, Refused::Unavailable);
+        while let Some(item) = live.try_recv().ok().or_else(|| bulk.try_recv().ok()) {
+            self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.shared
+                .waiting_bytes
+                .fetch_sub(item.weight, Ordering::Relaxed);
+            answer(item.reply, Err(refused));
+        }
+    }
+}
+
+/// Why a store found is not the one remembered, as far along as remembered.
+fn differs(mark: &FeedMark, head: &feed::FeedHead, server: &str) -> Option<&'static str> {
+    if mark.store_id != head.store_id {
+        Some("another store")
+    } else if head.next_seq < mark.next_seq {
+        Some("an older copy of the store")
+    } else if mark.server != server {
+        Some("another server")
+    } else {
+        None
+    }
+}
+
+fn answer(reply: oneshot::Sender<Result<Receipt, Refused>>, outcome: Result<Receipt, Refused>) {
+    if reply.send(outcome).is_err() {
+        // The request ran into its deadline and its terminal was told to come again.
+        tracing::trace!("nobody waits for this answer");
+    }
+}
+
+/// 5 to 10 ms after the first try, doubling, so that two writers do not meet again.
+fn jitter(attempt: u32) -> Duration {
+    let mut byte = [0];
+    let random = if getrandom::fill(&mut byte).is_ok() {
+        u64::from(byte[0])
+    } else {
+        128
+    };
+    Duration::from_micros((5_000 + random * 20) << attempt.min(6))
+}
+
+fn now() -> Millis {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

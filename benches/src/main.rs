@@ -1,2 +1,117 @@
-//! Under construction.
-fn main() {}
+//! Figures: how fast satellite reads, stores and takes in, each beside a ceiling measured in the
+//! same run.
+//!
+//! One program with a subcommand for each question; every one prints a table for people and,
+//! with `--json`, one object for machines. Databases and satellite are real processes on a real
+//! disk: everything temporary stands under `target/bench-data`. Nothing here is a test; a run
+//! fails only when what was measured did not happen (records missing, uploads refused). How to
+//! read the figures is in `benches/README.md`.
+
+mod ceiling;
+mod connections;
+mod ingest;
+mod load;
+mod machine;
+mod parse;
+mod process;
+mod report;
+mod samples;
+mod tenants;
+mod writer;
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+use crate::report::Report;
+
+/// Figures of satellite. Build first: cargo build --release -p satellite -p benches
+#[derive(Parser)]
+#[command(name = "benches")]
+struct Arguments {
+    /// Print one JSON object instead of tables.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// ATTLOG lines to events with identity, on one core.
+    Parse(parse::Options),
+    /// Rows a second into SQLite and MariaDB, beside what the server's own client reaches.
+    Store(writer::Options),
+    /// Simulated terminals to a durable MariaDB and back: events a second, latency, CPU, memory.
+    Ingest(ingest::Options),
+    /// Terminals that only poll: memory and CPU.
+    Connections(connections::Options),
+    /// Many tenants with a database each, and one of them hung.
+    Tenants(tenants::Options),
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments = Arguments::parse();
+    if let Some(replaced) = on_real_disk()? {
+        return Err(replaced);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let report = runtime.block_on(measure(arguments.bench))?;
+    if arguments.json {
+        println!("{}", report.json());
+    } else {
+        println!("{report}");
+    }
+    Ok(())
+}
+
+async fn measure(bench: Bench) -> Result<Report> {
+    match bench {
+        Bench::Parse(options) => parse::run(&options),
+        Bench::Store(options) => writer::run(&options).await,
+        Bench::Ingest(options) => ingest::run(&options).await,
+        Bench::Connections(options) => connections::run(&options).await,
+        Bench::Tenants(options) => tenants::run(&options).await,
+    }
+}
+
+/// The folder of everything temporary, beside the program: `target/bench-data`.
+fn data_folder() -> Result<PathBuf> {
+    let program = std::env::current_exe().context("this program's own path is not known")?;
+    let target = program.parent().and_then(std::path::Path::parent);
+    Ok(target
+        .context("this program stands in no target folder")?
+        .join("bench-data"))
+}
+
+/// Starts this program over with `TMPDIR` in [`data_folder`], where private servers then put
+/// their data: `/tmp` may be memory, and a commit into memory is no durable commit. Returns an
+/// error only when that failed, and nothing in the program that was started over.
+fn on_real_disk() -> Result<Option<anyhow::Error>> {
+    use std::os::unix::process::CommandExt as _;
+    let folder = data_folder()?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
+    if std::env::var_os("TMPDIR").is_some_and(|now| now == folder.as_os_str()) {
+        return Ok(None);
+    }
+    let failed = Command::new(std::env::current_exe()?)
+        .args(std::env::args_os().skip(1))
+        .env("TMPDIR", folder)
+        .exec();
+    Ok(Some(failed.into()))
+}

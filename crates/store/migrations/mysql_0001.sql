@@ -1,10 +1,11 @@
 -- Everything satellite keeps in MySQL and MariaDB. Every database has every table: the
 -- registry's tables stay empty in a tenant's own event database.
--- Nothing here is newer than MySQL 5.7 and MariaDB 10.4.
+-- Nothing here is newer than MySQL 5.7 and MariaDB 10.4. Every statement can run again: these
+-- servers commit each by itself, so that a migration that was cut off is begun once more.
 
 -- One row: the next number of the feed. Its lock, held until COMMIT, makes commit order
 -- the order of seq over all writers. store_id names this database for ever.
-CREATE TABLE feed_head (
+CREATE TABLE IF NOT EXISTS feed_head (
     id TINYINT NOT NULL PRIMARY KEY,
     store_id BINARY(16) NOT NULL,
     next_seq BIGINT NOT NULL,
@@ -12,7 +13,7 @@ CREATE TABLE feed_head (
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- What readers of the feed are told about a terminal whose events are here.
-CREATE TABLE device (
+CREATE TABLE IF NOT EXISTS device (
     device_id BINARY(16) NOT NULL PRIMARY KEY,
     tenant VARCHAR(64) NULL,
     vendor VARCHAR(16) NOT NULL,
@@ -23,7 +24,7 @@ CREATE TABLE device (
     canary TINYINT NOT NULL
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-CREATE TABLE event (
+CREATE TABLE IF NOT EXISTS event (
     seq BIGINT NOT NULL PRIMARY KEY,
     device_id BINARY(16) NOT NULL,
     ident BINARY(16) NOT NULL,
@@ -49,7 +50,7 @@ CREATE TABLE event (
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Records that could not become events, raw, once each.
-CREATE TABLE quarantine (
+CREATE TABLE IF NOT EXISTS quarantine (
     id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     device_id BINARY(16) NOT NULL,
     raw_hash BINARY(16) NOT NULL,
@@ -66,7 +67,7 @@ CREATE TABLE quarantine (
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Where reading a terminal stands: moved in the transaction that stores what was read.
-CREATE TABLE device_cursor (
+CREATE TABLE IF NOT EXISTS device_cursor (
     device_id BINARY(16) NOT NULL,
     name VARCHAR(64) NOT NULL,
     value VARCHAR(190) NOT NULL,
@@ -74,7 +75,7 @@ CREATE TABLE device_cursor (
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Who may dial a terminal. fence grows with every new holder.
-CREATE TABLE lease (
+CREATE TABLE IF NOT EXISTS lease (
     device_id BINARY(16) NOT NULL PRIMARY KEY,
     holder VARCHAR(64) NOT NULL,
     fence BIGINT NOT NULL,
@@ -82,7 +83,7 @@ CREATE TABLE lease (
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- What was last seen of each terminal, written at most once a minute.
-CREATE TABLE device_state (
+CREATE TABLE IF NOT EXISTS device_state (
     device_id BINARY(16) NOT NULL PRIMARY KEY,
     state VARCHAR(16) NOT NULL,
     last_contact_at DATETIME(3) NULL,
@@ -96,7 +97,7 @@ CREATE TABLE device_state (
 
 -- The registry: every enrolment there ever was. active is 1 or NULL, so that a serial has
 -- one active enrolment and any number of past ones.
-CREATE TABLE enrolment (
+CREATE TABLE IF NOT EXISTS enrolment (
     device_id BINARY(16) NOT NULL PRIMARY KEY,
     vendor VARCHAR(16) NOT NULL,
     serial VARCHAR(32) NOT NULL,
@@ -113,7 +114,7 @@ CREATE TABLE enrolment (
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Work that dials a terminal or writes events: done by whoever holds the lease.
-CREATE TABLE job (
+CREATE TABLE IF NOT EXISTS job (
     id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     device_id BINARY(16) NOT NULL,
     kind VARCHAR(32) NOT NULL,
@@ -130,7 +131,7 @@ CREATE TABLE job (
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Every change of enrolment and every command: who, when, what. Never changed.
-CREATE TABLE audit (
+CREATE TABLE IF NOT EXISTS audit (
     id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     happened_at DATETIME(3) NOT NULL,
     actor VARCHAR(128) NOT NULL,
@@ -139,7 +140,10 @@ CREATE TABLE audit (
     detail TEXT NOT NULL
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
-CREATE VIEW event_feed AS
+-- The feed is read along the primary key of event. Without the hint on device, a server with
+-- few terminals scans that small table for a block of events at a time, and then has to sort
+-- all that is left of the feed for each page of it.
+CREATE OR REPLACE VIEW event_feed AS
 SELECT e.seq AS seq, LOWER(HEX(e.event_uid)) AS event_uid, d.tenant AS tenant, d.vendor AS vendor,
        d.serial AS serial, d.name AS device_name, e.kind AS kind, e.person AS person,
        e.card AS card, e.local_time AS local_time, e.time_zone AS time_zone,
@@ -147,10 +151,10 @@ SELECT e.seq AS seq, LOWER(HEX(e.event_uid)) AS event_uid, d.tenant AS tenant, d
        e.status_code AS status_code, e.verify_code AS verify_code, e.vendor_code AS vendor_code,
        e.direction AS direction, e.door AS door, e.route AS route, e.timeliness AS timeliness,
        e.clock AS clock, e.attributes AS attributes, e.raw AS raw
-FROM event e STRAIGHT_JOIN device d ON d.device_id = e.device_id
+FROM event e STRAIGHT_JOIN device d FORCE INDEX (PRIMARY) ON d.device_id = e.device_id
 WHERE d.canary = 0;
 
-CREATE VIEW canary_feed AS
+CREATE OR REPLACE VIEW canary_feed AS
 SELECT e.seq AS seq, LOWER(HEX(e.event_uid)) AS event_uid, d.tenant AS tenant, d.vendor AS vendor,
        d.serial AS serial, d.name AS device_name, e.kind AS kind, e.person AS person,
        e.card AS card, e.local_time AS local_time, e.time_zone AS time_zone,
@@ -158,10 +162,10 @@ SELECT e.seq AS seq, LOWER(HEX(e.event_uid)) AS event_uid, d.tenant AS tenant, d
        e.status_code AS status_code, e.verify_code AS verify_code, e.vendor_code AS vendor_code,
        e.direction AS direction, e.door AS door, e.route AS route, e.timeliness AS timeliness,
        e.clock AS clock, e.attributes AS attributes, e.raw AS raw
-FROM event e STRAIGHT_JOIN device d ON d.device_id = e.device_id
+FROM event e STRAIGHT_JOIN device d FORCE INDEX (PRIMARY) ON d.device_id = e.device_id
 WHERE d.canary = 1;
 
-CREATE VIEW device_status AS
+CREATE OR REPLACE VIEW device_status AS
 SELECT d.serial AS serial, d.tenant AS tenant, d.site AS site, s.state AS state,
        s.last_contact_at AS last_contact_at, s.last_event_at AS last_event_at,
        s.clock_skew_seconds AS clock_skew_seconds, s.log_used AS log_used,

@@ -84,6 +84,12 @@ impl Mysql {
         .await
         .map(drop)
     }
+
+    /// Runs a statement of a migration, which may wait for another process to end its own.
+    async fn unhurried(&mut self, sql: &'static str) -> Result<(), Failure> {
+        let done = sqlx::Executor::execute(&mut self.connection, SqlStr::from_static(sql)).await;
+        done.map(drop).map_err(|error| Failure::from_mysql(&error))
+    }
 }
 
 async fn deadline<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Failure> {
@@ -189,6 +195,21 @@ impl Engine for Mysql {
     }
 
     async fn migrate(&mut self) -> Result<(), Failure> {
-        schema::run(Dialect::Mysql, &mut self.connection).await
+        // One process at a time. The lock ends with the connection if we do.
+        let lock = "SELECT GET_LOCK(CONCAT('satellite.', MD5(DATABASE())), 120)";
+        self.unhurried(lock).await?;
+        // A migration that was cut off (each of its statements was committed by itself) stands
+        // here as begun. Its statements can run again, so it is begun once more.
+        match self
+            .unhurried("DELETE FROM _sqlx_migrations WHERE success = 0")
+            .await
+        {
+            Err(failure) if failure.trouble() != Trouble::Schema => return Err(failure),
+            // Done, or there is no such table yet.
+            _ => {}
+        }
+        schema::run(Dialect::Mysql, &mut self.connection).await?;
+        self.unhurried("SELECT RELEASE_LOCK(CONCAT('satellite.', MD5(DATABASE())))")
+            .await
     }
 }

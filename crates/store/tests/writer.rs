@@ -2,6 +2,8 @@
 //! started like a small XAMPP host. Each promise is judged by what is in the database, read
 //! over another connection.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test may stop the test")]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

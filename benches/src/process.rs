@@ -1,0 +1,177 @@
+//! The real `satellite` program as a process of its own: configuration, start, commands, end.
+//!
+//! It is the program that stands beside this one (`target/release/satellite`), so that both are
+//! of one build. Its state and its log are in a temporary folder that ends with the value.
+//! Nothing here looks inside; what is measured comes from `/proc` and from the terminals.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+use terminals::Target;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// How long a start may take; two hundred migrations are part of it.
+const START_LIMIT: Duration = Duration::from_secs(300);
+/// How long an orderly end may take.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// A running satellite. Dropping it kills the process.
+pub(crate) struct Satellite {
+    child: Child,
+    folder: TempDir,
+    devices: u16,
+}
+
+impl Satellite {
+    /// Starts it and waits until it is ready. `stores` is the rest of the configuration:
+    /// `[store]`, `[enrolment]` and `[[tenant]]`.
+    pub(crate) async fn start(stores: &str) -> Result<Self> {
+        let folder = tempfile::tempdir().context("no temporary folder")?;
+        let (devices, admin) = (free_port()?, free_port()?);
+        let state = folder.path().join("state");
+        std::fs::create_dir(&state)?;
+        let config = format!(
+            "state_dir = \"{}\"\n\
+             [listen]\ndevices = \"127.0.0.1:{devices}\"\nadmin = \"127.0.0.1:{admin}\"\n\
+             [limits]\nconnections = 20000\nconnections_per_address = 20000\n{stores}",
+            state.display()
+        );
+        std::fs::write(folder.path().join("satellite.toml"), config)?;
+        let log = File::create(folder.path().join("log"))?;
+        let child = Command::new(program()?)
+            .args(["run", "--config"])
+            .arg(folder.path().join("satellite.toml"))
+            .env("RUST_LOG", "warn")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .context("satellite did not start")?;
+        let mut satellite = Self {
+            child,
+            folder,
+            devices,
+        };
+        satellite.wait_until_ready(admin).await?;
+        Ok(satellite)
+    }
+
+    /// The process, for `/proc`.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where terminals go.
+    pub(crate) fn target(&self) -> Result<Target> {
+        let address = format!("http://127.0.0.1:{}", self.devices);
+        address
+            .parse()
+            .map_err(|why| anyhow::anyhow!("{address}: {why}"))
+    }
+
+    /// A command of the same program with the same configuration.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new(program()?);
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.folder.path().join("satellite.toml"))
+            .stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// Ends it in an orderly way.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        let process = self.process_id().to_string();
+        Command::new("kill").args(["-TERM", &process]).status()?;
+        let begin = Instant::now();
+        while begin.elapsed() < STOP_LIMIT {
+            if let Some(status) = self.child.try_wait()? {
+                ensure!(
+                    status.success(),
+                    "satellite ended with {status}: {}",
+                    self.log_end()
+                );
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("satellite did not end within {} s", STOP_LIMIT.as_secs())
+    }
+
+    async fn wait_until_ready(&mut self, admin: u16) -> Result<()> {
+        let begin = Instant::now();
+        while begin.elapsed() < START_LIMIT {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("satellite ended with {status}: {}", self.log_end());
+            }
+            if is_ready(admin).await {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!(
+            "satellite was not ready within {} s: {}",
+            START_LIMIT.as_secs(),
+            self.log_end()
+        )
+    }
+
+    /// The last lines of its log.
+    pub(crate) fn log_end(&self) -> String {
+        let text = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines
+            .get(lines.len().saturating_sub(15)..)
+            .unwrap_or_default()
+            .join("\n")
+    }
+}
+
+impl Drop for Satellite {
+    fn drop(&mut self) {
+        // It may have ended by itself already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn program() -> Result<PathBuf> {
+    let program = std::env::current_exe()?.with_file_name("satellite");
+    ensure!(
+        program.exists(),
+        "{} is missing: run `cargo build --release -p satellite -p benches`",
+        program.display()
+    );
+    Ok(program)
+}
+
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// Whether the admin door answers `/readyz` with 200.
+async fn is_ready(admin: u16) -> bool {
+    let asked = async {
+        let mut stream = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, admin)).await?;
+        stream
+            .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .await?;
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).await?;
+        std::io::Result::Ok(
+            reply
+                .split(|&byte| byte == b' ')
+                .nth(1)
+                .is_some_and(|status| status == b"200"),
+        )
+    };
+    let answered = tokio::time::timeout(Duration::from_secs(5), asked).await;
+    matches!(answered, Ok(Ok(true)))
+}

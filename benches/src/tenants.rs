@@ -1,0 +1,326 @@
+//! Many tenants with a database each on one server with stock `max_connections`, and what the
+//! others feel when one tenant's database hangs.
+//!
+//! Two ways of hanging: a session that locks the tables of one tenant on the common server, and
+//! a tenant whose own server is stopped in its tracks (SIGSTOP). At the end every database is
+//! asked for terminals that do not belong there; a run fails when there is one.
+
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use mariadb::{Address, Flavor, Server};
+use terminals::{Fleet, Scenario};
+
+use crate::load::{self, Seen};
+use crate::machine;
+use crate::parse::number;
+use crate::process::Satellite;
+use crate::report::{Cell, Report, Table};
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Tenants, each with a database and a terminal.
+    #[arg(long, default_value_t = 200)]
+    tenants: u32,
+    /// Records a minute of each terminal.
+    #[arg(long, default_value_t = 300.0)]
+    per_minute: f64,
+    /// Seconds of each phase.
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+}
+
+const USE: &[&str] = &[
+    "tenants",
+    "connections at most",
+    "a tenant",
+    "RSS MiB",
+    "peak RSS MiB",
+    "CPU of one core",
+    "records routed",
+    "in a wrong database",
+];
+const PHASES: &[&str] = &[
+    "the other tenants while",
+    "events/s",
+    "ack p50 ms",
+    "ack p99 ms",
+    "p99 changes by",
+    "not accepted",
+];
+
+/// A satellite with its tenants, under load.
+struct Bench {
+    common: Server,
+    /// The last tenant's own server.
+    apart: Server,
+    satellite: Satellite,
+    fleet: Fleet,
+    scenario: Scenario,
+    tenants: u32,
+    time: Duration,
+}
+
+pub(crate) async fn run(options: &Options) -> Result<Report> {
+    ensure!(
+        options.tenants >= 3,
+        "three tenants are the fewest that show anything"
+    );
+    let bench = Bench::start(options).await?;
+    let connections = Connections::watch(bench.common.address().clone());
+    let process = bench.satellite.process_id();
+    let cpu = machine::cpu_seconds(process)?;
+    let mut phases = Table::new("One tenant's database hangs", PHASES);
+    let quiet = bench.phase().await?;
+    let cpu = machine::cpu_seconds(process)? - cpu;
+    phases.push(phase_row("nothing hangs", &quiet, &quiet));
+    let lock = lock_tables(bench.common.address(), &database(0))?;
+    let locked = bench.phase().await?;
+    drop(lock);
+    phases.push(phase_row("one tenant's tables are locked", &locked, &quiet));
+    bench.rest().await;
+    let again = bench.phase().await?;
+    phases.push(phase_row("nothing hangs, again", &again, &quiet));
+    bench.apart.pause()?;
+    let stopped = bench.phase().await;
+    bench.apart.resume()?;
+    phases.push(phase_row(
+        "one tenant's server is stopped",
+        &stopped?,
+        &again,
+    ));
+    bench.rest().await;
+    let most = connections.most().await;
+    let memory = machine::memory(process)?;
+    let (routed, wrong) = bench.finish().await?;
+    let mut table = Table::new("Tenants with a database each on one server", USE);
+    table.push(vec![
+        Cell::text(options.tenants.to_string()),
+        Cell::Count(most),
+        Cell::Number(number(most) / f64::from(options.tenants), 2),
+        Cell::Number(memory.resident, 1),
+        Cell::Number(memory.peak, 1),
+        Cell::Share(cpu / quiet.seconds),
+        Cell::Count(routed),
+        Cell::Count(wrong),
+    ]);
+    ensure!(
+        wrong == 0,
+        "{wrong} rows are in the database of another tenant"
+    );
+    Ok(Report::new(vec![table, phases]))
+}
+
+fn phase_row(name: &str, seen: &Seen, before: &Seen) -> Vec<Cell> {
+    let p99 = seen.per_mille_ms(990);
+    vec![
+        Cell::text(name),
+        Cell::rate(seen.rate()),
+        Cell::Number(seen.per_mille_ms(500), 1),
+        Cell::Number(p99, 1),
+        Cell::Share(p99 / before.per_mille_ms(990) - 1.0),
+        Cell::Count(seen.failed),
+    ]
+}
+
+fn database(tenant: u32) -> String {
+    format!("tenant{tenant}")
+}
+
+impl Bench {
+    async fn start(options: &Options) -> Result<Self> {
+        let servers = || {
+            anyhow::Ok((
+                Server::start(Flavor::Durable)?,
+                Server::start(Flavor::Durable)?,
+            ))
+        };
+        let (common, apart) = tokio::task::spawn_blocking(servers).await??;
+        let stores = stores(options.tenants, &common, &apart)?;
+        eprintln!(
+            "  starting satellite, which makes the tables of {} tenants",
+            options.tenants
+        );
+        let satellite = Satellite::start(&stores).await?;
+        let scenario = load::paced(&satellite.target()?, options.tenants, options.per_minute);
+        enrol(&satellite, &scenario)?;
+        // A running satellite looks for changes every 10 seconds.
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        let fleet = load::connected(scenario.clone()).await?;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        Ok(Self {
+            common,
+            apart,
+            satellite,
+            fleet,
+            scenario,
+            tenants: options.tenants,
+            time: Duration::from_secs(options.seconds.max(1)),
+        })
+    }
+
+    /// What all tenants but the two that hang at some time see.
+    async fn phase(&self) -> Result<Seen> {
+        let hung = [
+            self.scenario.serial(0),
+            self.scenario.serial(self.tenants - 1),
+        ];
+        let others = |serial: &str| !hung.iter().any(|name| name == serial);
+        let seen = load::watch(&self.fleet, self.time, others).await?;
+        ensure!(
+            seen.missed == 0 && seen.records > 0,
+            "{} observations were missed, {} records seen: {}",
+            seen.missed,
+            seen.records,
+            self.satellite.log_end()
+        );
+        Ok(seen)
+    }
+
+    /// Lets the tenant that hung deliver what its terminal kept.
+    async fn rest(&self) {
+        tokio::time::sleep(Duration::from_secs(15)).await;
+    }
+
+    /// Ends everything; answers the rows stored and those in a wrong database.
+    async fn finish(self) -> Result<(u64, u64)> {
+        let acked = self.fleet.finish(Duration::from_secs(60)).await.acked;
+        self.satellite.stop().await?;
+        let (mut rows, mut wrong) = (0, 0);
+        for tenant in 0..self.tenants {
+            let server = if tenant + 1 == self.tenants {
+                &self.apart
+            } else {
+                &self.common
+            };
+            let sql = format!(
+                "SELECT COUNT(*), COALESCE(SUM(serial <> '{}' OR tenant <> '{}'), 0) \
+                 FROM `{}`.event_feed WHERE kind = 'punch';",
+                self.scenario.serial(tenant),
+                database(tenant),
+                database(tenant)
+            );
+            let answer = server.sql(&sql)?;
+            let mut counts = answer.split_whitespace().map(str::parse::<u64>);
+            rows += counts.next().context("no count came back")??;
+            wrong += counts.next().context("no count came back")??;
+        }
+        ensure!(
+            rows >= acked,
+            "{acked} records were acknowledged and {rows} are stored"
+        );
+        Ok((rows, wrong))
+    }
+}
+
+/// Makes the databases and the configuration that names them.
+fn stores(tenants: u32, common: &Server, apart: &Server) -> Result<String> {
+    common.create_database("registry")?;
+    let mut text = format!("[store]\nurl = \"{}\"\n", common.url("registry"));
+    for tenant in 0..tenants {
+        let name = database(tenant);
+        let server = if tenant + 1 == tenants { apart } else { common };
+        server.create_database(&name)?;
+        text += &format!(
+            "[[tenant]]\nid = \"{name}\"\nname = \"{name}\"\ntime_zone = \"America/Mexico_City\"\n\
+             url = \"{}\"\n",
+            server.url(&name)
+        );
+    }
+    Ok(text)
+}
+
+/// Enrols each terminal for its tenant, as an operator does.
+fn enrol(satellite: &Satellite, scenario: &Scenario) -> Result<()> {
+    for place in 0..scenario.count {
+        let (serial, tenant) = (scenario.serial(place), database(place));
+        let words = [
+            "devices", "add", "--vendor", "zkteco", "--tenant", &tenant, "--serial", &serial,
+        ];
+        let output = satellite
+            .command(&words)?
+            .output()
+            .context("satellite did not start")?;
+        ensure!(
+            output.status.success(),
+            "`satellite {}`: {}",
+            words.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(())
+}
+
+/// A session that holds the tables of one database locked; dropping it ends the session.
+struct Lock(Child);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // The client ends at the end of its input; the lock goes with its session.
+        drop(self.0.stdin.take());
+        self.0.wait().ok();
+    }
+}
+
+fn lock_tables(address: &Address, database: &str) -> Result<Lock> {
+    use std::io::Write as _;
+    let mut client = Command::new("mariadb")
+        .args([
+            "--no-defaults",
+            "--protocol=TCP",
+            "--host=127.0.0.1",
+            "--user=root",
+            "--unbuffered",
+        ])
+        .arg(format!("--port={}", address.port()))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .context("the program mariadb did not start")?;
+    let input = client.stdin.as_mut().context("the client has no input")?;
+    writeln!(
+        input,
+        "LOCK TABLES `{database}`.feed_head WRITE, `{database}`.event WRITE;"
+    )?;
+    input.flush()?;
+    Ok(Lock(client))
+}
+
+/// Asks the server every two seconds how many connections it has.
+struct Connections {
+    most: Arc<AtomicU64>,
+    task: tokio::task::JoinHandle<Result<()>>,
+}
+
+impl Connections {
+    fn watch(address: Address) -> Self {
+        let most = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&most);
+        let task = tokio::spawn(async move {
+            loop {
+                let address = address.clone();
+                let asked = move || address.sql("SHOW GLOBAL STATUS LIKE 'Threads_connected';");
+                let answer = tokio::task::spawn_blocking(asked).await??;
+                let count = answer
+                    .split_whitespace()
+                    .nth(1)
+                    .context("no count came back")?;
+                // The client that asks is one of them.
+                counted.fetch_max(count.parse::<u64>()?.saturating_sub(1), Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+        });
+        Self { most, task }
+    }
+
+    /// The largest number that was seen. The session that locked tables is among them.
+    async fn most(self) -> u64 {
+        self.task.abort();
+        self.task.await.ok();
+        self.most.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,420 @@
+//! What leases, jobs, states and quarantine promise.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test may stop the test")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use event::{Device, DeviceId, Millis, Serial, TenantId, Text, Vendor, Zone};
+use sqlx::SqlStr;
+use store::jobs::{self, JobState, NewJob};
+use store::quarantine::{self, QuarantineFilter};
+use store::status::{self, DeviceState};
+use store::{AnyEngine, Value, lease};
+
+mod common;
+use common::stores;
+
+const DEVICE: DeviceId = DeviceId([1; 16]);
+const NOW: Millis = Millis(1_795_000_000_000);
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn at(seconds: i64) -> Millis {
+    Millis(NOW.0 + seconds * 1000)
+}
+
+#[tokio::test]
+async fn a_lease_is_taken_only_when_it_is_free_or_expired() {
+    for store in stores().await {
+        let mut engine = store.engine().await;
+        let first = lease::acquire(&mut engine, DEVICE, "a", NOW, MINUTE)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(first.expires_at, at(60));
+        for holder in ["a", "b"] {
+            let taken = lease::acquire(&mut engine, DEVICE, holder, at(59), MINUTE)
+                .await
+                .unwrap();
+            assert_eq!(taken, None, "{}", store.name);
+        }
+        let second = lease::acquire(&mut engine, DEVICE, "b", at(60), MINUTE)
+            .await
+            .unwrap();
+        let second = second.unwrap();
+        assert!(second.fence > first.fence, "{}", store.name);
+        // The one that slept past its lease gets nothing by it any more.
+        let late = lease::renew(&mut engine, DEVICE, "a", first, at(61), MINUTE)
+            .await
+            .unwrap();
+        assert_eq!(late, None, "{}", store.name);
+        assert!(
+            !lease::release(&mut engine, DEVICE, "a", first)
+                .await
+                .unwrap()
+        );
+        let other = DeviceId([2; 16]);
+        assert!(
+            lease::acquire(&mut engine, other, "c", NOW, MINUTE)
+                .await
+                .unwrap()
+                .is_some()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_lease_can_be_prolonged_and_given_back() {
+    for store in stores().await {
+        let mut engine = store.engine().await;
+        let held = lease::acquire(&mut engine, DEVICE, "a", NOW, MINUTE)
+            .await
+            .unwrap()
+            .unwrap();
+        let held = lease::renew(&mut engine, DEVICE, "a", held, at(50), MINUTE)
+            .await
+            .unwrap();
+        let held = held.unwrap();
+        assert_eq!(held.expires_at, at(110));
+        let taken = lease::acquire(&mut engine, DEVICE, "b", at(100), MINUTE)
+            .await
+            .unwrap();
+        assert_eq!(taken, None, "{}", store.name);
+        assert!(
+            lease::release(&mut engine, DEVICE, "a", held)
+                .await
+                .unwrap(),
+            "{}",
+            store.name
+        );
+        let gone = lease::renew(&mut engine, DEVICE, "a", held, at(100), MINUTE)
+            .await
+            .unwrap();
+        assert_eq!(gone, None, "{}", store.name);
+        let next = lease::acquire(&mut engine, DEVICE, "b", at(100), MINUTE)
+            .await
+            .unwrap();
+        assert_eq!(next.unwrap().fence, held.fence + 1, "{}", store.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_who_ask_at_once_one_gets_the_lease() {
+    for store in stores().await {
+        let tasks: Vec<_> = (0..8)
+            .map(|n| {
+                let target = store.target.clone();
+                tokio::spawn(async move {
+                    let mut engine = target.connect().await.unwrap();
+                    let holder = format!("h{n}");
+                    lease::acquire(&mut engine, DEVICE, &holder, NOW, MINUTE)
+                        .await
+                        .unwrap()
+                })
+            })
+            .collect();
+        let mut winners = 0;
+        for task in tasks {
+            winners += usize::from(task.await.unwrap().is_some());
+        }
+        assert_eq!(winners, 1, "{}", store.name);
+    }
+}
+
+fn job(kind: &str, expires_at: Millis) -> NewJob<'_> {
+    NewJob {
+        device: DEVICE,
+        kind,
+        request: r#"{"from":"2026-11-01"}"#,
+        expires_at,
+    }
+}
+
+#[tokio::test]
+async fn a_job_is_claimed_and_finished_by_one_holder() {
+    for store in stores().await {
+        let mut engine = store.engine().await;
+        assert_eq!(jobs::claim(&mut engine, "a", NOW).await.unwrap(), None);
+        let id = jobs::enqueue(&mut engine, &job("backfill", at(60)), NOW)
+            .await
+            .unwrap();
+        let second = jobs::enqueue(&mut engine, &job("reboot", at(60)), NOW)
+            .await
+            .unwrap();
+        assert!(second > id, "{}", store.name);
+
+        let claimed = jobs::claim(&mut engine, "a", at(1)).await.unwrap().unwrap();
+        assert_eq!(
+            (claimed.id, claimed.state, claimed.attempts),
+            (id, JobState::Running, 1)
+        );
+        assert_eq!((claimed.created_at, claimed.expires_at), (NOW, at(60)));
+        assert_eq!(claimed.request, r#"{"from":"2026-11-01"}"#);
+        assert!(
+            !jobs::progress(&mut engine, id, "b", "mine").await.unwrap(),
+            "{}",
+            store.name
+        );
+        assert!(
+            !jobs::finish(&mut engine, id, "b", Ok("{}"), at(2))
+                .await
+                .unwrap()
+        );
+        let long = "ñ".repeat(500);
+        assert!(
+            jobs::progress(&mut engine, id, "a", &long).await.unwrap(),
+            "{}",
+            store.name
+        );
+        assert!(
+            jobs::finish(&mut engine, id, "a", Err(r#"{"why":"x"}"#), at(2))
+                .await
+                .unwrap()
+        );
+        assert!(
+            !jobs::finish(&mut engine, id, "a", Ok("{}"), at(3))
+                .await
+                .unwrap()
+        );
+
+        let done = jobs::get(&mut engine, id).await.unwrap().unwrap();
+        assert_eq!(
+            (done.state, done.finished_at),
+            (JobState::Failed, Some(at(2)))
+        );
+        assert_eq!(done.result.as_deref(), Some(r#"{"why":"x"}"#));
+        assert_eq!(done.progress.map(|text| text.chars().count()), Some(190));
+        let ids = |list: Vec<jobs::Job>| list.iter().map(|job| job.id).collect::<Vec<_>>();
+        assert_eq!(
+            ids(jobs::list(&mut engine, None, 10).await.unwrap()),
+            [second, id]
+        );
+        let waiting = jobs::list(&mut engine, Some(JobState::Waiting), 10)
+            .await
+            .unwrap();
+        assert_eq!(ids(waiting), [second], "{}", store.name);
+    }
+}
+
+#[tokio::test]
+async fn a_job_whose_time_ran_out_is_expired_and_never_claimed() {
+    for store in stores().await {
+        let mut engine = store.engine().await;
+        let waiting = jobs::enqueue(&mut engine, &job("a", at(10)), NOW)
+            .await
+            .unwrap();
+        let running = jobs::enqueue(&mut engine, &job("b", at(20)), NOW)
+            .await
+            .unwrap();
+        let later = jobs::enqueue(&mut engine, &job("c", at(90)), NOW)
+            .await
+            .unwrap();
+        let claimed = jobs::claim(&mut engine, "x", at(10))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(claimed.id, running, "{}: the first had expired", store.name);
+        assert_eq!(
+            jobs::expire(&mut engine, at(20)).await.unwrap(),
+            2,
+            "{}",
+            store.name
+        );
+        assert!(
+            !jobs::finish(&mut engine, running, "x", Ok("{}"), at(21))
+                .await
+                .unwrap()
+        );
+        for (id, state) in [
+            (waiting, JobState::Expired),
+            (running, JobState::Expired),
+            (later, JobState::Waiting),
+        ] {
+            assert_eq!(
+                jobs::get(&mut engine, id).await.unwrap().unwrap().state,
+                state
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_holders_share_the_jobs_and_none_is_done_twice() {
+    for store in stores().await {
+        let mut engine = store.engine().await;
+        let mut all = BTreeSet::new();
+        for _ in 0..20 {
+            all.insert(
+                jobs::enqueue(&mut engine, &job("a", at(60)), NOW)
+                    .await
+                    .unwrap(),
+            );
+        }
+        let tasks: Vec<_> = (0..4)
+            .map(|n| {
+                let target = store.target.clone();
+                tokio::spawn(async move {
+                    let mut engine = target.connect().await.unwrap();
+                    let (holder, mut mine) = (format!("h{n}"), Vec::new());
+                    while let Some(job) = jobs::claim(&mut engine, &holder, NOW).await.unwrap() {
+                        mine.push(job.id);
+                    }
+                    mine
+                })
+            })
+            .collect();
+        let mut claimed = Vec::new();
+        for task in tasks {
+            claimed.extend(task.await.unwrap());
+        }
+        assert_eq!(claimed.len(), 20, "{}", store.name);
+        assert_eq!(
+            claimed.into_iter().collect::<BTreeSet<_>>(),
+            all,
+            "{}",
+            store.name
+        );
+    }
+}
+
+fn terminal(n: u8, canary: bool) -> Arc<Device> {
+    Arc::new(Device {
+        id: DeviceId([n; 16]),
+        tenant: Some(TenantId::new("acme").unwrap()),
+        vendor: Vendor::Zkteco,
+        serial: Serial::new(&format!("S{n:03}")).unwrap(),
+        name: None,
+        site: Some(Text::const_new("Planta 1")),
+        zone: Zone::named("America/Mexico_City").unwrap(),
+        canary,
+    })
+}
+
+fn seen(device: Arc<Device>, used: Option<i64>) -> DeviceState {
+    DeviceState {
+        device,
+        state: Text::const_new("approved"),
+        last_contact_at: Some(at(5)),
+        last_event_at: None,
+        clock_skew_seconds: Some(-3),
+        log_used: used,
+        log_capacity: Some(150_000),
+        gap_events: None,
+        completeness: Text::const_new("unproven"),
+    }
+}
+
+#[tokio::test]
+async fn device_status_shows_the_last_state_of_every_terminal_but_no_canary() {
+    for store in stores().await {
+        let mut engine = store.engine().await;
+        let states: Vec<_> = (0..=249)
+            .map(|n| seen(terminal(n, n == 9), Some(1)))
+            .collect();
+        status::write(&mut engine, &states).await.unwrap();
+        status::write(&mut engine, &[seen(terminal(3, false), Some(2))])
+            .await
+            .unwrap();
+        status::write(&mut engine, &[]).await.unwrap();
+        let rows = status::read(&mut engine).await.unwrap();
+        assert_eq!(rows.len(), 249, "{}", store.name);
+        assert!(rows.iter().all(|row| row.serial != "S009"));
+        let row = rows.iter().find(|row| row.serial == "S003").unwrap();
+        assert_eq!(
+            (row.log_used, row.log_capacity, row.gap_events),
+            (Some(2), Some(150_000), None)
+        );
+        assert_eq!(
+            (row.last_contact_at, row.last_event_at),
+            (Some(at(5)), None)
+        );
+        assert_eq!(row.clock_skew_seconds, Some(-3), "{}", store.name);
+        assert_eq!(row.site.as_deref(), Some("Planta 1"));
+        assert_eq!(
+            (row.state.as_str(), row.completeness.as_str()),
+            ("approved", "unproven")
+        );
+    }
+}
+
+async fn set_aside(engine: &mut AnyEngine, device: u8, reason: &str, raw: &[u8]) {
+    let sql = "INSERT INTO quarantine (device_id, raw_hash, reason, detail, source, route, \
+               first_at, last_at, seen, raw) VALUES (?, ?, ?, 'd', 'ATTLOG', 'push', \
+               '2026-11-21 10:00:00.000', '2026-11-21 11:00:00.500', 2, ?)";
+    let hash = blake3::hash(raw);
+    let values = [
+        Value::Bytes(&[device; 16]),
+        Value::Bytes(&hash.as_bytes()[..16]),
+        Value::Text(reason),
+        Value::Bytes(raw),
+    ];
+    engine
+        .execute(SqlStr::from_static(sql), &values)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_stands_in_quarantine_is_found_by_serial_and_reason_and_can_be_settled() {
+    for store in stores().await {
+        let mut engine = store.engine().await;
+        status::write(&mut engine, &[seen(terminal(1, false), None)])
+            .await
+            .unwrap();
+        set_aside(&mut engine, 1, "bad_time", b"1\t2026-02-30\0").await;
+        set_aside(&mut engine, 1, "unreadable", b"\xff\xfe").await;
+        set_aside(&mut engine, 2, "bad_time", b"x").await;
+        let all = QuarantineFilter {
+            limit: 10,
+            ..QuarantineFilter::default()
+        };
+        let rows = quarantine::list(&mut engine, &all).await.unwrap();
+        let raws: Vec<_> = rows.iter().map(|row| row.raw.as_slice()).collect();
+        assert_eq!(
+            raws,
+            [b"x".as_slice(), b"\xff\xfe", b"1\t2026-02-30\0"],
+            "{}",
+            store.name
+        );
+        assert_eq!((&rows[0].serial, &rows[0].tenant), (&None, &None));
+        assert_eq!(rows[1].tenant.as_deref(), Some("acme"));
+        assert_eq!(rows[1].last_at.text(), "2026-11-21 11:00:00.500");
+
+        let narrow = QuarantineFilter {
+            serial: Some("S001".to_owned()),
+            reason: Some("bad_time".to_owned()),
+            ..all.clone()
+        };
+        let found = quarantine::list(&mut engine, &narrow).await.unwrap();
+        assert_eq!(found, [rows[2].clone()], "{}", store.name);
+        let id = found[0].id;
+        assert!(
+            quarantine::settle(&mut engine, id, at(1)).await.unwrap(),
+            "{}",
+            store.name
+        );
+        assert!(
+            !quarantine::settle(&mut engine, id, at(2)).await.unwrap(),
+            "{}",
+            store.name
+        );
+        assert!(
+            quarantine::list(&mut engine, &narrow)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        let row = quarantine::get(&mut engine, id).await.unwrap().unwrap();
+        assert_eq!(row.settled_at, Some(at(1)), "{}", store.name);
+        let with_settled = QuarantineFilter {
+            include_settled: true,
+            ..narrow
+        };
+        assert_eq!(
+            quarantine::list(&mut engine, &with_settled).await.unwrap(),
+            [row]
+        );
+        assert_eq!(quarantine::get(&mut engine, id + 100).await.unwrap(), None);
+    }
+}

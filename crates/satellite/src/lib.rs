@@ -1,1 +1,28 @@
-//! Under construction.
+//! The ingestion daemon: takes in every record of attendance terminals and stores each once.
+//!
+//! ```text
+//! bytes → door (limits, deadlines) → zkteco glue (who, what) → protocol crate (records)
+//!       → writer of the tenant's store (COMMIT) → the reply leaves
+//! ```
+//!
+//! [`lifecycle`] owns start, reload and end, so that tests and the demo run the whole daemon
+//! in their own process. [`door`] is the only way in for terminals, [`admin`] for operators.
+//! A positive answer leaves only after the COMMIT of what it answers; no module here may
+//! weaken that.
+
+pub mod admin;
+mod clock;
+pub mod config;
+mod devices;
+pub mod door;
+mod enrolment;
+mod hub;
+pub mod lifecycle;
+pub mod metrics;
+pub mod refusals;
+pub mod stores;
+pub mod trace;
+mod upkeep;
+
+pub use config::Config;
+pub use lifecycle::{Running, Satellite};

@@ -1,0 +1,282 @@
+//! The door for operators: `/metrics`, `/healthz`, `/readyz`, `/status`, `/trace/SERIAL`.
+//!
+//! Everything here only reads, and answers from memory: a database that is down must not make
+//! the page that says so hang. It listens on the loopback address by default and knows no
+//! users; whoever opens it to a network puts a proxy before it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use event::Serial;
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use crate::clock;
+use crate::devices::Count;
+use crate::hub::Hub;
+use crate::refusals::Refused;
+use crate::stores::Store;
+
+/// What `/status` answers.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// The running version.
+    pub version: &'static str,
+    /// Since the start.
+    pub uptime_seconds: u64,
+    /// False while the clock is known to be wrong.
+    pub clock_synchronised: bool,
+    /// Each database once.
+    pub stores: Vec<StoreStatus>,
+    /// Each tenant of the configuration.
+    pub tenants: Vec<TenantStatus>,
+    /// Terminals that nobody enrolled and that wait for approval.
+    pub pending: usize,
+    /// The door for terminals.
+    pub door: DoorStatus,
+    /// The stages of the work, and whether they move.
+    pub stages: Vec<StageStatus>,
+    /// The last refusals, newest last.
+    pub recent_refusals: Vec<Refused>,
+}
+
+/// One database.
+#[derive(Debug, Serialize)]
+pub struct StoreStatus {
+    /// `store`, or the tenant whose own it is.
+    pub label: String,
+    /// Its address, without a password.
+    pub place: String,
+    /// Whether it takes events.
+    pub up: bool,
+    /// What is wrong with it, in a word.
+    pub trouble: Option<&'static str>,
+    /// What is wrong with it, in the database's words.
+    pub detail: Option<String>,
+    /// Submissions that wait.
+    pub waiting: usize,
+    /// Age of the oldest of them.
+    pub oldest_waiting_seconds: f64,
+    /// Transactions since the start.
+    pub commits: u64,
+    /// Commits since the start whose answer was lost.
+    pub ambiguous_commits: u64,
+}
+
+/// One tenant.
+#[derive(Debug, Serialize)]
+pub struct TenantStatus {
+    /// Its name in the configuration.
+    pub id: String,
+    /// Its terminals, canaries left out.
+    pub devices: DeviceCounts,
+}
+
+/// Terminals by state.
+#[derive(Debug, Serialize)]
+pub struct DeviceCounts {
+    /// Enrolled.
+    pub approved: usize,
+    /// Always 0 here: a pending terminal has no tenant yet.
+    pub pending: usize,
+    /// Enrolled and shut out.
+    pub blocked: usize,
+    /// Heard within the last minutes.
+    pub online: usize,
+}
+
+/// The door for terminals.
+#[derive(Debug, Serialize)]
+pub struct DoorStatus {
+    /// Open connections.
+    pub connections: usize,
+    /// Bytes of bodies that may still come into memory.
+    pub free_bytes: u64,
+}
+
+/// One stage of the work.
+#[derive(Debug, Serialize)]
+pub struct StageStatus {
+    /// Its name.
+    pub name: String,
+    /// Pieces of work in it.
+    pub waiting: usize,
+    /// True when work waits and nothing moves.
+    pub stalled: bool,
+}
+
+/// Serves until the task is dropped.
+pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener) {
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/status", get(status))
+        .route("/trace/{serial}", get(trace))
+        .with_state(hub);
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "the operators' door closed");
+    }
+}
+
+async fn metrics(State(hub): State<Arc<Hub>>) -> Response {
+    gauges(&hub);
+    match hub.metrics.text() {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// Sets the figures that are looked up rather than counted.
+fn gauges(hub: &Hub) {
+    let metrics = &hub.metrics;
+    for store in hub.stores.load().list() {
+        let (report, label) = (store.writer.report(), [store.label.as_str()]);
+        metrics
+            .store_up
+            .with_label_values(&label)
+            .set(i64::from(report.up));
+        let waiting = report.oldest_waiting.unwrap_or_default().as_secs_f64();
+        metrics
+            .oldest_waiting
+            .with_label_values(&label)
+            .set(waiting);
+        metrics
+            .ambiguous
+            .with_label_values(&label)
+            .set(gauge(report.ambiguous_commits));
+    }
+    let counts = hub.devices.count(clock::now());
+    for tenant in &hub.config.load().tenants {
+        let count = counts.get(&tenant.id).copied().unwrap_or_default();
+        let states = [
+            ("approved", count.approved),
+            ("blocked", count.blocked),
+            ("online", count.online),
+        ];
+        for (state, n) in states {
+            metrics
+                .devices
+                .with_label_values(&[tenant.id.as_str(), state])
+                .set(gauge(n));
+        }
+    }
+    metrics.pending.set(gauge(hub.devices.pending()));
+    metrics.connections.set(gauge(hub.crowd.connections()));
+}
+
+fn gauge(n: impl TryInto<i64>) -> i64 {
+    n.try_into().unwrap_or(i64::MAX)
+}
+
+/// Whether work moves. A store that is down is no reason: its refusals are movement.
+async fn healthz(State(hub): State<Arc<Hub>>) -> Response {
+    let stalled: Vec<String> = hub
+        .progress
+        .report(Instant::now())
+        .into_iter()
+        .filter(|stage| stage.stalled)
+        .map(|stage| stage.name.to_string())
+        .collect();
+    if stalled.is_empty() {
+        "fine\n".into_response()
+    } else {
+        let text = format!("work waits and nothing moves in: {}\n", stalled.join(", "));
+        (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+    }
+}
+
+/// Whether terminals can be served. This page exists only after the door was opened.
+async fn readyz(State(hub): State<Arc<Hub>>) -> Response {
+    let reason = if hub.drain.token().is_cancelled() {
+        "satellite is ending\n"
+    } else if hub.devices.is_loaded() {
+        return "ready\n".into_response();
+    } else {
+        "the enrolled terminals are not known: the registry does not answer and there is no copy of it yet\n"
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, reason).into_response()
+}
+
+async fn status(State(hub): State<Arc<Hub>>) -> Json<Status> {
+    let counts = hub.devices.count(clock::now());
+    let tenants = hub
+        .config
+        .load()
+        .tenants
+        .iter()
+        .map(|tenant| tenant_status(tenant.id.as_str(), counts.get(&tenant.id)))
+        .collect();
+    let stages = hub.progress.report(Instant::now()).into_iter();
+    Json(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: hub.started.elapsed().as_secs(),
+        clock_synchronised: hub.clock.is_synchronised(),
+        stores: hub.stores.load().list().iter().map(store_status).collect(),
+        tenants,
+        pending: hub.devices.pending(),
+        door: DoorStatus {
+            connections: hub.crowd.connections(),
+            free_bytes: hub.crowd.free_bytes(),
+        },
+        stages: stages
+            .map(|stage| StageStatus {
+                name: stage.name.to_string(),
+                waiting: stage.waiting,
+                stalled: stage.stalled,
+            })
+            .collect(),
+        recent_refusals: hub.refusals.recent(),
+    })
+}
+
+fn tenant_status(id: &str, count: Option<&Count>) -> TenantStatus {
+    let count = count.copied().unwrap_or_default();
+    TenantStatus {
+        id: id.to_owned(),
+        devices: DeviceCounts {
+            approved: count.approved,
+            pending: 0,
+            blocked: count.blocked,
+            online: count.online,
+        },
+    }
+}
+
+fn store_status(store: &Store) -> StoreStatus {
+    let report = store.writer.report();
+    let (trouble, detail) = report.trouble.unzip();
+    StoreStatus {
+        label: store.label.clone(),
+        place: store.target.to_string(),
+        up: report.up,
+        trouble: trouble.map(|trouble| trouble.as_str()),
+        detail,
+        waiting: report.waiting,
+        oldest_waiting_seconds: report
+            .oldest_waiting
+            .unwrap_or(Duration::ZERO)
+            .as_secs_f64(),
+        commits: report.commits,
+        ambiguous_commits: report.ambiguous_commits,
+    }
+}
+
+async fn trace(State(hub): State<Arc<Hub>>, Path(serial): Path<String>) -> Response {
+    match Serial::new(&serial) {
+        Ok(serial) => Json(hub.trace.report(&serial)).into_response(),
+        Err(error) => {
+            let wrong = HashMap::from([("error", format!("the serial {error}"))]);
+            (StatusCode::BAD_REQUEST, Json(wrong)).into_response()
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! The file as it is written: the keys that exist, their defaults, and every check.
+//!
+//! The types here mirror the TOML one to one and are thrown away after the checks. A key that
+//! is not named here is an error; a value that passes here is never doubted later.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use daemon::config::{ByteSize, ConfigError, Source, Span, StoreUrl};
+use event::{TenantId, Zone};
+use serde::Deserialize;
+use store::Target;
+
+use super::{
+    ClockTrust, Config, Limits, Listen, STORE_LABEL, SentinelGuard, Tenant, Unknown, target,
+};
+
+/// State folder of an installed package.
+const DEFAULT_STATE: &str = "/var/lib/satellite";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    state_dir: Option<PathBuf>,
+    #[serde(default)]
+    listen: RawListen,
+    #[serde(default)]
+    limits: RawLimits,
+    store: Option<RawStore>,
+    #[serde(default)]
+    enrolment: RawEnrolment,
+    #[serde(default)]
+    tenant: Vec<RawTenant>,
+    sentinel_guard: Option<RawGuard>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawListen {
+    devices: Option<SocketAddr>,
+    devices_tls: Option<RawTls>,
+    admin: Option<SocketAddr>,
+    public_url: Option<String>,
+}
+
+/// The shape is checked although the door does not exist yet, so that a file written for a
+/// later release fails for one reason only.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "read for its shape only")]
+struct RawTls {
+    address: SocketAddr,
+    certificate: String,
+    key: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawLimits {
+    connections: Option<usize>,
+    connections_per_address: Option<usize>,
+    body: Option<ByteSize>,
+    in_flight: Option<ByteSize>,
+    header_seconds: Option<u64>,
+    body_seconds: Option<u64>,
+    idle_seconds: Option<u64>,
+    #[serde(default)]
+    trusted_proxies: Vec<IpAddr>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStore {
+    url: StoreUrl,
+    password_file: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawEnrolment {
+    #[serde(default)]
+    unknown: RawUnknown,
+    accept_into: Option<TenantId>,
+}
+
+#[derive(Deserialize, Default, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum RawUnknown {
+    #[default]
+    Hold,
+    Accept,
+    Reject,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTenant {
+    id: TenantId,
+    name: Option<String>,
+    time_zone: String,
+    #[serde(default = "yes")]
+    set_clock: bool,
+    url: Option<StoreUrl>,
+    password_file: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGuard {
+    health_url: String,
+    silent_after: Span,
+    from: String,
+    to: Vec<String>,
+    relays: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Reads the text, fills in the defaults and checks everything.
+pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
+    let file: File = source.parse()?;
+    let state_dir = file.state_dir.unwrap_or_else(|| DEFAULT_STATE.into());
+    let limits = limits(source, file.limits)?;
+    let listen = listen(source, file.listen)?;
+    let store = match &file.store {
+        Some(raw) => target(source, "store", &raw.url, raw.password_file.as_deref())?,
+        None => Target::Sqlite(state_dir.join("events.db")),
+    };
+    sqlite_folder(source, "store.url", &store, &state_dir)?;
+    let tenants = tenants(source, file.tenant, &state_dir)?;
+    let unknown = unknown(source, file.enrolment, &tenants)?;
+    let sentinel_guard = file
+        .sentinel_guard
+        .map(|raw| guard(source, raw))
+        .transpose()?;
+    Ok(Config {
+        file: None,
+        state_dir,
+        listen,
+        limits,
+        store,
+        unknown,
+        tenants,
+        sentinel_guard,
+        clock: ClockTrust::AskSystem,
+    })
+}
+
+fn listen(source: &Source, raw: RawListen) -> Result<Listen, ConfigError> {
+    if raw.devices_tls.is_some() {
+        return Err(source.error(
+            "listen.devices_tls",
+            "TLS comes in a later release; take this key out for now",
+        ));
+    }
+    let defaults = Config::in_folder(Path::new("")).listen;
+    let public_url = raw.public_url.map(|url| {
+        let url = url.trim_end_matches('/').to_owned();
+        check_http(source, "listen.public_url", &url).map(|()| url)
+    });
+    Ok(Listen {
+        devices: raw.devices.unwrap_or(defaults.devices),
+        admin: raw.admin.unwrap_or(defaults.admin),
+        public_url: public_url.transpose()?,
+    })
+}
+
+fn check_http(source: &Source, key: &str, url: &str) -> Result<(), ConfigError> {
+    let host = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
+    let fine = host.is_some_and(|host| {
+        !host.is_empty() && !host.contains('@') && !host.contains(char::is_whitespace)
+    });
+    if fine {
+        return Ok(());
+    }
+    Err(source.error(
+        key,
+        "write http://host:port or https://host:port, without a password",
+    ))
+}
+
+fn limits(source: &Source, raw: RawLimits) -> Result<Limits, ConfigError> {
+    let defaults = Limits::default();
+    let positive = |key: &str, value: Option<usize>, default: usize| match value {
+        Some(0) => Err(source.error(&format!("limits.{key}"), "must be at least 1")),
+        value => Ok(value.unwrap_or(default)),
+    };
+    let seconds = |key: &str, value: Option<u64>, default: Duration| match value {
+        None => Ok(default),
+        Some(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
+        Some(_) => Err(source.error(&format!("limits.{key}"), "must be from 1 to 3600 seconds")),
+    };
+    let body = raw.body.map_or(defaults.body, ByteSize::as_usize);
+    if !(4 << 10..=1 << 30).contains(&body) {
+        return Err(source.error("limits.body", "must be from 4KiB to 1GiB"));
+    }
+    let roomy = defaults.in_flight.max(body);
+    let in_flight = raw.in_flight.map_or(roomy, ByteSize::as_usize);
+    if in_flight < body {
+        return Err(source.error("limits.in_flight", "must not be smaller than limits.body"));
+    }
+    let per_address = raw.connections_per_address;
+    Ok(Limits {
+        connections: positive("connections", raw.connections, defaults.connections)?,
+        connections_per_address: positive(
+            "connections_per_address",
+            per_address,
+            defaults.connections_per_address,
+        )?,
+        body,
+        in_flight,
+        header_time: seconds("header_seconds", raw.header_seconds, defaults.header_time)?,
+        body_time: seconds("body_seconds", raw.body_seconds, defaults.body_time)?,
+        idle_time: seconds("idle_seconds", raw.idle_seconds, defaults.idle_time)?,
+        trusted_proxies: raw.trusted_proxies,
+    })
+}
+
+fn tenants(source: &Source, raw: Vec<RawTenant>, state: &Path) -> Result<Vec<Tenant>, ConfigError> {
+    if raw.is_empty() {
+        let message = "there is no tenant; write [[tenant]] with id and time_zone";
+        return Err(source.error("tenant", message));
+    }
+    let mut tenants: Vec<Tenant> = Vec::with_capacity(raw.len());
+    for (index, raw) in raw.into_iter().enumerate() {
+        let table = format!("tenant[{index}]");
+        let wrong = |key: &str, message: &str| source.error(&format!("{table}.{key}"), message);
+        if tenants.iter().any(|known| known.id == raw.id) {
+            return Err(wrong("id", "another tenant has this id already"));
+        }
+        let zone =
+            Zone::named(&raw.time_zone).map_err(|error| wrong("time_zone", &error.to_string()))?;
+        let own_store = match &raw.url {
+            Some(_) if raw.id.as_str() == STORE_LABEL => {
+                return Err(wrong(
+                    "id",
+                    "'store' is the name of the common database in metrics",
+                ));
+            }
+            Some(url) => {
+                let own = target(source, &table, url, raw.password_file.as_deref())?;
+                sqlite_folder(source, &format!("{table}.url"), &own, state)?;
+                Some(own)
+            }
+            None if raw.password_file.is_some() => {
+                return Err(wrong("password_file", "stands without a url beside it"));
+            }
+            None => None,
+        };
+        let name = raw.name.unwrap_or_else(|| raw.id.as_str().to_owned());
+        let (id, set_clock) = (raw.id, raw.set_clock);
+        tenants.push(Tenant {
+            id,
+            name,
+            zone,
+            set_clock,
+            own_store,
+        });
+    }
+    Ok(tenants)
+}
+
+/// A typing error in a path must not make a new, empty store somewhere; so the folder has to
+/// be there. The state folder is the exception, because it is made at the start.
+fn sqlite_folder(
+    source: &Source,
+    key: &str,
+    target: &Target,
+    state: &Path,
+) -> Result<(), ConfigError> {
+    let Target::Sqlite(path) = target else {
+        return Ok(());
+    };
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if folder != state && !folder.is_dir() => {
+            let shown = folder.display();
+            Err(source.error(
+                key,
+                &format!("the folder {shown} does not exist; create it first"),
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unknown(source: &Source, raw: RawEnrolment, tenants: &[Tenant]) -> Result<Unknown, ConfigError> {
+    let key = "enrolment.accept_into";
+    if let Some(id) = &raw.accept_into
+        && !tenants.iter().any(|tenant| tenant.id == *id)
+    {
+        return Err(source.error(key, "no [[tenant]] has this id"));
+    }
+    match (raw.unknown, raw.accept_into, tenants) {
+        (RawUnknown::Hold, _, _) => Ok(Unknown::Hold),
+        (RawUnknown::Reject, _, _) => Ok(Unknown::Reject),
+        (RawUnknown::Accept, Some(id), _) => Ok(Unknown::Accept(id)),
+        (RawUnknown::Accept, None, [only]) => Ok(Unknown::Accept(only.id.clone())),
+        (RawUnknown::Accept, None, _) => Err(source.error(
+            key,
+            "with several tenants, unknown = \"accept\" needs accept_into = \"<tenant id>\"",
+        )),
+    }
+}
+
+fn guard(source: &Source, raw: RawGuard) -> Result<SentinelGuard, ConfigError> {
+    check_http(source, "sentinel_guard.health_url", &raw.health_url)?;
+    let mail = |text: &String| {
+        text.split_once('@')
+            .is_some_and(|(who, at)| !who.is_empty() && !at.is_empty())
+    };
+    if !mail(&raw.from) {
+        return Err(source.error("sentinel_guard.from", "is not a mail address"));
+    }
+    if raw.to.is_empty() || !raw.to.iter().all(mail) {
+        return Err(source.error("sentinel_guard.to", "must list at least one mail address"));
+    }
+    let relay = |url: &String| {
+        let host = url
+            .strip_prefix("smtp://")
+            .or_else(|| url.strip_prefix("smtps://"));
+        host.is_some_and(|host| !host.is_empty() && !host.contains('@'))
+    };
+    if raw.relays.is_empty() || !raw.relays.iter().all(relay) {
+        return Err(source.error(
+            "sentinel_guard.relays",
+            "must list at least one smtp://host:port or smtps://host:port, without a password",
+        ));
+    }
+    Ok(SentinelGuard {
+        health_url: raw.health_url,
+        silent_after: raw.silent_after.into(),
+        from: raw.from,
+        to: raw.to,
+        relays: raw.relays,
+    })
+}

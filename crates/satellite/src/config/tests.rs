@@ -1,0 +1,243 @@
+//! What a wrong configuration is told, and what a right one comes to.
+
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+
+const TENANT: &str = "[[tenant]]\nid = \"acme\"\ntime_zone = \"America/Mexico_City\"\n";
+
+fn read(text: &str) -> Result<Config, ConfigError> {
+    Config::read(&Source::new("satellite.toml", text))
+}
+
+/// The whole message of a configuration that is wrong.
+fn wrong(text: &str) -> String {
+    read(text).unwrap_err().to_string()
+}
+
+#[test]
+fn a_file_with_one_tenant_is_enough_and_gets_the_documented_defaults() {
+    let config = read(TENANT).unwrap();
+    assert_eq!(config.state_dir, Path::new("/var/lib/satellite"));
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.listen.devices.to_string(), "0.0.0.0:8081");
+    assert_eq!(config.listen.admin.to_string(), "127.0.0.1:9810");
+    assert_eq!(config.unknown, Unknown::Hold);
+    let tenant = &config.tenants[0];
+    assert!(tenant.set_clock);
+    assert_eq!(
+        (tenant.name.as_str(), tenant.zone.name()),
+        ("acme", "America/Mexico_City")
+    );
+    assert_eq!(
+        config.store,
+        Target::Sqlite("/var/lib/satellite/events.db".into())
+    );
+}
+
+#[test]
+fn every_key_of_the_contract_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut secret = tempfile::NamedTempFile::new_in(folder.path()).unwrap();
+    secret.write_all(b"pass-word-7\n").unwrap();
+    let mode = std::fs::Permissions::from_mode(0o640);
+    std::fs::set_permissions(secret.path(), mode).unwrap();
+    let text = format!(
+        r#"
+state_dir = "/var/lib/satellite"
+[listen]
+devices = "0.0.0.0:18081"
+admin = "127.0.0.1:19810"
+public_url = "http://satelite.example.mx:8081/"
+[limits]
+connections = 7
+connections_per_address = 3
+body = "1MiB"
+in_flight = "2MiB"
+header_seconds = 4
+body_seconds = 5
+idle_seconds = 6
+trusted_proxies = ["10.0.0.9"]
+[store]
+url = "mysql://satellite@127.0.0.1:3306/satellite"
+password_file = "{}"
+[enrolment]
+unknown = "accept"
+accept_into = "acme"
+[[tenant]]
+id = "acme"
+name = "Acme S.A. de C.V."
+time_zone = "America/Mexico_City"
+set_clock = false
+url = "mysql://acme@db.example.mx/acme"
+[[tenant]]
+id = "beta"
+time_zone = "UTC"
+[sentinel_guard]
+health_url = "http://127.0.0.1:9811/healthz"
+silent_after = "3m"
+from = "satelite@example.mx"
+to = ["soporte@example.mx"]
+relays = ["smtp://127.0.0.1:25"]
+"#,
+        secret.path().display()
+    );
+    let config = read(&text).unwrap();
+    assert_eq!(config.limits.body, 1 << 20);
+    assert_eq!(config.limits.idle_time, Duration::from_secs(6));
+    let public = config.listen.public_url.as_deref();
+    assert_eq!(public, Some("http://satelite.example.mx:8081"));
+    let acme = TenantId::new("acme").unwrap();
+    assert_eq!(config.unknown, Unknown::Accept(acme.clone()));
+    assert_eq!(
+        config.target(&acme).unwrap().server(),
+        Some("db.example.mx:3306")
+    );
+    let labels: Vec<_> = config
+        .stores()
+        .into_iter()
+        .map(|(label, _)| label)
+        .collect();
+    assert_eq!(labels, ["store", "acme"]);
+    let beta = TenantId::new("beta").unwrap();
+    assert_eq!(config.target(&beta), Some(config.registry_target()));
+    assert!(!format!("{config:?}").contains("pass-word-7"));
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
+    let message = wrong(&format!("[listen]\ndevises = \"0.0.0.0:1\"\n{TENANT}"));
+    assert!(message.starts_with("satellite.toml:2:"), "{message}");
+    assert!(
+        message.contains("devises") && message.contains("devices"),
+        "{message}"
+    );
+}
+
+#[test]
+fn each_wrong_value_is_told_with_its_line_and_key() {
+    let guard =
+        "[sentinel_guard]\nhealth_url = \"http://a\"\nsilent_after = \"3m\"\nfrom = \"a@b\"\n";
+    let cases = [
+        (String::new(), "tenant", "there is no tenant"),
+        (
+            format!("{TENANT}{TENANT}"),
+            "satellite.toml:5:",
+            "another tenant",
+        ),
+        (
+            TENANT.replace("Mexico_City", "Mexico"),
+            "satellite.toml:3:",
+            "IANA",
+        ),
+        (
+            format!("[limits]\nidle_seconds = 0\n{TENANT}"),
+            "satellite.toml:2:",
+            "1 to 3600",
+        ),
+        (
+            format!("[limits]\nconnections = 0\n{TENANT}"),
+            "satellite.toml:2:",
+            "at least 1",
+        ),
+        (
+            format!("[limits]\nbody = \"1KiB\"\n{TENANT}"),
+            "satellite.toml:2:",
+            "4KiB",
+        ),
+        (
+            format!("[limits]\nin_flight = \"1MiB\"\n{TENANT}"),
+            "satellite.toml:2:",
+            "limits.body",
+        ),
+        (
+            format!("[enrolment]\naccept_into = \"x\"\n{TENANT}"),
+            "satellite.toml:2:",
+            "no [[tenant]]",
+        ),
+        (
+            format!("[listen]\npublic_url = \"ftp://x\"\n{TENANT}"),
+            "satellite.toml:2:",
+            "http://",
+        ),
+        (
+            format!(
+                "[listen]\ndevices_tls = {{ address = \"0.0.0.0:1\", certificate = \"c\", key = \"k\" }}\n{TENANT}"
+            ),
+            "satellite.toml:2:",
+            "later release",
+        ),
+        (
+            format!("[store]\nurl = \"sqlite:///no/such/folder/x.db\"\n{TENANT}"),
+            "satellite.toml:2:",
+            "does not exist",
+        ),
+        (
+            format!("[store]\nurl = \"sqlite:///tmp/x.db\"\npassword_file = \"p\"\n{TENANT}"),
+            "satellite.toml:3:",
+            "no password",
+        ),
+        (
+            format!("[store]\nurl = \"mysql://u:secret@h/d\"\n{TENANT}"),
+            "satellite.toml:2:",
+            "password_file",
+        ),
+        (
+            format!("{TENANT}password_file = \"x\"\n"),
+            "satellite.toml:4:",
+            "without a url",
+        ),
+        (
+            format!("{TENANT}{guard}to = []\nrelays = [\"smtp://r\"]\n"),
+            "satellite.toml:8:",
+            "at least one",
+        ),
+        (
+            format!("{TENANT}{guard}to = [\"c@d\"]\nrelays = [\"smtp://u:p@r\"]\n"),
+            "satellite.toml:9:",
+            "without a password",
+        ),
+    ];
+    for (text, place, words) in cases {
+        let message = wrong(&text);
+        assert!(
+            message.contains(place) && message.contains(words),
+            "{text}\n→ {message}"
+        );
+        assert!(!message.contains("secret@"), "{message}");
+    }
+}
+
+#[test]
+fn accepting_unknown_terminals_needs_to_know_for_whom() {
+    let accept = "[enrolment]\nunknown = \"accept\"\n";
+    let only = read(&format!("{accept}{TENANT}")).unwrap();
+    assert_eq!(
+        only.unknown,
+        Unknown::Accept(TenantId::new("acme").unwrap())
+    );
+    let two = format!("{accept}{TENANT}{}", TENANT.replace("acme", "beta"));
+    assert!(wrong(&two).contains("accept_into"), "{}", wrong(&two));
+}
+
+#[test]
+fn a_change_that_needs_a_restart_is_named_and_others_are_not() {
+    let old = read(TENANT).unwrap();
+    let mut next = old.clone();
+    next.limits.connections = 5;
+    next.unknown = Unknown::Reject;
+    assert!(old.needs_restart(&next).is_empty());
+    next.listen.devices.set_port(1);
+    next.state_dir = "/elsewhere".into();
+    assert_eq!(old.needs_restart(&next), ["listen.devices", "state_dir"]);
+}
+
+#[test]
+fn the_built_in_defaults_need_no_file_and_hold_unknown_terminals() {
+    let config = Config::in_folder(Path::new("/tmp/x"));
+    assert_eq!(config.store, Target::Sqlite("/tmp/x/events.db".into()));
+    assert_eq!(config.tenants.len(), 1);
+    assert_eq!(config.tenants[0].id.as_str(), LOCAL_TENANT);
+    assert_eq!(config.unknown, Unknown::Hold);
+}

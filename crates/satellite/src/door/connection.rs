@@ -1,0 +1,242 @@
+//! One connection of a terminal, from its first byte to its last.
+//!
+//! HTTP/1 by hyper with the habits that old firmware needs: header names in title case, no
+//! date of hyper's own, lengths always announced. Whatever happens in a request ends that
+//! request, never the process.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, CONTENT_TYPE, DATE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until};
+use tracing::Instrument;
+use zkteco_push::{Refusal, Reply};
+
+use super::crowd::Slot;
+use super::pace::{Pace, Patience, Phase};
+use super::wire::Wire;
+use super::{HEAD_LIMIT, zkteco};
+use crate::clock;
+use crate::hub::Hub;
+
+/// Header lines accepted; the longest terminal seen sends 12.
+const HEADERS: usize = 64;
+
+/// The other end of a connection.
+pub(super) struct Visitor {
+    pub(super) hub: Arc<Hub>,
+    pub(super) pace: Arc<Pace>,
+    /// Where the connection comes from.
+    pub(super) address: IpAddr,
+    /// Whether that is a trusted proxy, which speaks for others.
+    pub(super) is_proxy: bool,
+}
+
+/// What is answered, and how.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) reply: Reply,
+    /// Whether the terminal may set its clock from this answer.
+    pub(super) dated: bool,
+    /// Whether the connection must end with it.
+    pub(super) last: bool,
+}
+
+impl Answer {
+    /// A refusal without a date.
+    pub(super) fn refuse(refusal: Refusal) -> Self {
+        Self {
+            reply: Reply::refuse(refusal),
+            dated: false,
+            last: false,
+        }
+    }
+}
+
+/// Why a connection ended.
+enum Ended {
+    Done(hyper::Result<()>),
+    Late,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(hub: Arc<Hub>, stream: TcpStream, address: IpAddr, slot: Slot) {
+    let limits = Arc::clone(&hub.config.load()).limits.clone();
+    let patience = Patience {
+        head: limits.header_time,
+        body: limits.body_time,
+        idle: limits.idle_time,
+    };
+    let pace = Arc::new(Pace::new(patience, Instant::now()));
+    let visitor = Arc::new(Visitor {
+        hub: Arc::clone(&hub),
+        pace: Arc::clone(&pace),
+        address,
+        is_proxy: limits.trusted_proxies.contains(&address),
+    });
+    drop(limits);
+    let wire = TokioIo::new(Wire::new(stream, Arc::clone(&pace)));
+    let service = service_fn(move |request| answer(Arc::clone(&visitor), request));
+    let mut http = http1::Builder::new();
+    http.title_case_headers(true)
+        .auto_date_header(false)
+        .half_close(true)
+        .header_read_timeout(None)
+        .max_headers(HEADERS)
+        .max_header_size(HEAD_LIMIT);
+    let connection = pin!(http.serve_connection(wire, service));
+    let ended = watch(&hub, &pace, connection).await;
+    drop(slot);
+    report(&hub, &pace, address, ended);
+}
+
+/// Drives the connection until it is done or its patience ends.
+async fn watch<S>(
+    hub: &Hub,
+    pace: &Pace,
+    mut connection: Pin<&mut http1::Connection<TokioIo<Wire<TcpStream>>, S>>,
+) -> Ended
+where
+    S: hyper::service::HttpService<Incoming, ResBody = Full<Bytes>>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let token = hub.drain.token();
+    let mut end = pin!(token.cancelled());
+    let mut ending = false;
+    let mut sleep = pin!(sleep_until(pace.deadline()));
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = connection.as_mut().poll(cx) {
+            return Poll::Ready(Ended::Done(done));
+        }
+        if !ending && end.as_mut().poll(cx).is_ready() {
+            ending = true;
+            connection.as_mut().graceful_shutdown();
+            pace.hurry(Instant::now());
+            if let Poll::Ready(done) = connection.as_mut().poll(cx) {
+                return Poll::Ready(Ended::Done(done));
+            }
+        }
+        // A later deadline is looked at when the earlier one has passed: moving the timer for
+        // each request would cost more than waking up once in a while for nothing.
+        let deadline = pace.deadline();
+        if deadline < sleep.deadline() {
+            sleep.as_mut().reset(deadline);
+        }
+        while sleep.as_mut().poll(cx).is_ready() {
+            let deadline = pace.deadline();
+            if deadline <= Instant::now() {
+                return Poll::Ready(Ended::Late);
+            }
+            sleep.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Counts an end that was not the peer's wish.
+fn report(hub: &Hub, pace: &Pace, address: IpAddr, ended: Ended) {
+    let note = |reason, detail: &str| {
+        hub.refusals
+            .note(reason, None, address, detail, clock::now())
+    };
+    match ended {
+        Ended::Done(Ok(())) => {}
+        Ended::Done(Err(error)) if error.is_parse_too_large() => note("head_too_large", ""),
+        Ended::Done(Err(error)) if error.is_parse() => note("head_unreadable", &error.to_string()),
+        // Terminals drop connections as they like.
+        Ended::Done(Err(error)) => tracing::debug!(%address, %error, "connection broken off"),
+        Ended::Late => match pace.reason() {
+            Some(reason) => note(reason, ""),
+            None => hub.metrics.idle_closed.inc(),
+        },
+    }
+}
+
+async fn answer(
+    visitor: Arc<Visitor>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let hub = Arc::clone(&visitor.hub);
+    let pace = Arc::clone(&visitor.pace);
+    let phase = if request.body().is_end_stream() {
+        Phase::Answer
+    } else {
+        Phase::Body
+    };
+    pace.enter(phase, Instant::now());
+    let id = hub.next_request();
+    let span = tracing::info_span!("request", id = %format_args!("{id:x}"));
+    // In a box, because the connection keeps room for this future also while it is idle.
+    let work = Box::pin(zkteco::answer(visitor, request).instrument(span));
+    let answer = caught(work).await.unwrap_or_else(|| {
+        hub.metrics.panics.inc();
+        tracing::error!(id = %format_args!("{id:x}"), "a request ended in a fault of this program");
+        Answer {
+            last: true,
+            ..Answer::refuse(Refusal::Internal)
+        }
+    });
+    pace.enter(Phase::Flush, Instant::now());
+    Ok(response(&hub, answer))
+}
+
+/// The result of the work, or `None` when it panicked.
+async fn caught<T>(mut work: Pin<Box<impl Future<Output = T>>>) -> Option<T> {
+    poll_fn(move |cx| {
+        // The work is dropped after a panic and never looked at again.
+        match std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+            Ok(Poll::Ready(done)) => Poll::Ready(Some(done)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
+}
+
+fn response(hub: &Hub, answer: Answer) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(answer.reply.body)));
+    *response.status_mut() =
+        StatusCode::from_u16(answer.reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain;charset=UTF-8"),
+    );
+    if answer.dated {
+        headers.insert(DATE, hub.clock.date(clock::now()));
+    }
+    if answer.last {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_a_request_is_caught_and_ends_only_that_request() {
+        let fault = Box::pin(async {
+            tokio::task::yield_now().await;
+            assert!(std::hint::black_box(false), "provoked by a test");
+            1
+        });
+        assert_eq!(caught(fault).await, None);
+        assert_eq!(caught(Box::pin(async { 2 })).await, Some(2));
+    }
+}

@@ -1,0 +1,230 @@
+//! How much all peers together may use: connections, connections of one address, bytes.
+//!
+//! Only counting happens here; who is sent away with which words is decided by the callers.
+//! What is taken is given back by dropping it, so that no error path can forget to.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::Limits;
+
+/// Bytes of bodies are counted in pieces of this size.
+const PIECE: usize = 1024;
+
+/// The counters.
+pub(crate) struct Crowd {
+    total: AtomicUsize,
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+    /// The pieces that are free, and how many there are in all.
+    budget: ArcSwap<(Arc<Semaphore>, usize)>,
+}
+
+/// The right to a connection, or to a request that a proxy forwarded.
+pub(crate) struct Slot {
+    crowd: Arc<Crowd>,
+    counted: bool,
+    address: Option<IpAddr>,
+}
+
+/// The right to keep some bytes in memory.
+pub(crate) struct Room(#[expect(dead_code, reason = "held, never read")] OwnedSemaphorePermit);
+
+impl Crowd {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            total: AtomicUsize::new(0),
+            by_address: Mutex::default(),
+            budget: ArcSwap::from_pointee(budget(limits)),
+        }
+    }
+
+    /// Takes over another limit of bytes. What was taken under the old one is not counted any
+    /// more, so that for a moment both together may be in use.
+    pub(crate) fn resize(&self, limits: &Limits) {
+        let next = budget(limits);
+        if self.budget.load().1 != next.1 {
+            self.budget.store(Arc::new(next));
+        }
+    }
+
+    /// Open connections.
+    pub(crate) fn connections(&self) -> usize {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that may still be taken.
+    pub(crate) fn free_bytes(&self) -> u64 {
+        let pieces = self.budget.load().0.available_permits();
+        u64::try_from(pieces.saturating_mul(PIECE)).unwrap_or(u64::MAX)
+    }
+
+    /// Lets a connection in, or says which limit is reached.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        address: IpAddr,
+        limits: &Limits,
+    ) -> Result<Slot, &'static str> {
+        if self.total.fetch_add(1, Ordering::Relaxed) >= limits.connections {
+            self.total.fetch_sub(1, Ordering::Relaxed);
+            return Err("connections");
+        }
+        let mut slot = Slot {
+            crowd: Arc::clone(self),
+            counted: true,
+            address: None,
+        };
+        if !limits.trusted_proxies.contains(&address.to_canonical()) {
+            slot.address = Some(self.count(address, limits)?);
+        }
+        Ok(slot)
+    }
+
+    /// Lets a request in that a trusted proxy forwarded for `address`.
+    pub(crate) fn admit_forwarded(
+        self: &Arc<Self>,
+        address: IpAddr,
+        limits: &Limits,
+    ) -> Result<Slot, &'static str> {
+        let address = self.count(address, limits)?;
+        Ok(Slot {
+            crowd: Arc::clone(self),
+            counted: false,
+            address: Some(address),
+        })
+    }
+
+    fn count(&self, address: IpAddr, limits: &Limits) -> Result<IpAddr, &'static str> {
+        let address = group(address);
+        let mut by_address = self
+            .by_address
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let count = by_address.entry(address).or_insert(0);
+        if *count >= limits.connections_per_address {
+            return Err("connections_per_address");
+        }
+        *count += 1;
+        Ok(address)
+    }
+
+    /// Room for that many bytes, or `None` when too much is in memory already.
+    pub(crate) fn room(&self, bytes: u64) -> Option<Room> {
+        let pieces = u32::try_from(bytes.div_ceil(PIECE as u64)).ok()?;
+        let semaphore = Arc::clone(&self.budget.load().0);
+        let permit = semaphore.try_acquire_many_owned(pieces).ok()?;
+        Some(Room(permit))
+    }
+}
+
+fn budget(limits: &Limits) -> (Arc<Semaphore>, usize) {
+    let pieces = (limits.in_flight / PIECE).clamp(1, Semaphore::MAX_PERMITS);
+    (Arc::new(Semaphore::new(pieces)), pieces)
+}
+
+/// What counts as one address: for IPv6 the /64 that one peer usually has to itself.
+fn group(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if self.counted {
+            self.crowd.total.fetch_sub(1, Ordering::Relaxed);
+        }
+        let Some(address) = self.address else { return };
+        let by_address = &self.crowd.by_address;
+        let mut by_address = by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            connections: 3,
+            connections_per_address: 2,
+            in_flight: 10 * PIECE,
+            trusted_proxies: vec![IpAddr::from([10, 0, 0, 9])],
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn each_limit_of_connections_is_told_by_its_name_and_places_come_back() {
+        let limits = limits();
+        let crowd = Arc::new(Crowd::new(&limits));
+        let one = IpAddr::from([192, 0, 2, 1]);
+        let first = crowd.admit(one, &limits).unwrap_or_else(|_| panic!());
+        let _second = crowd.admit(one, &limits);
+        assert_eq!(
+            crowd.admit(one, &limits).err(),
+            Some("connections_per_address")
+        );
+        assert_eq!(crowd.connections(), 2);
+        let _other = crowd.admit(IpAddr::from([192, 0, 2, 2]), &limits);
+        assert_eq!(
+            crowd.admit(IpAddr::from([192, 0, 2, 3]), &limits).err(),
+            Some("connections")
+        );
+        drop(first);
+        assert!(crowd.admit(one, &limits).is_ok());
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_exempt_and_those_behind_it_are_not() {
+        let limits = Limits {
+            connections: 100,
+            ..limits()
+        };
+        let crowd = Arc::new(Crowd::new(&limits));
+        let proxy = IpAddr::from([10, 0, 0, 9]);
+        let slots: Vec<_> = (0..5).map(|_| crowd.admit(proxy, &limits)).collect();
+        assert!(slots.iter().all(Result::is_ok));
+        let behind = IpAddr::from([198, 51, 100, 1]);
+        let _held = [
+            crowd.admit_forwarded(behind, &limits),
+            crowd.admit_forwarded(behind, &limits),
+        ];
+        assert_eq!(
+            crowd.admit_forwarded(behind, &limits).err(),
+            Some("connections_per_address")
+        );
+    }
+
+    #[test]
+    fn neighbours_in_one_ipv6_network_count_as_one_address() {
+        let at = |text: &str| group(text.parse().unwrap());
+        assert_eq!(at("2001:db8:1:2::1"), at("2001:db8:1:2:ffff::9"));
+        assert_ne!(at("2001:db8:1:2::1"), at("2001:db8:1:3::1"));
+        assert_eq!(at("::ffff:192.0.2.1"), IpAddr::from([192, 0, 2, 1]));
+    }
+
+    #[test]
+    fn bytes_are_given_out_until_they_are_used_up_and_come_back() {
+        let crowd = Crowd::new(&limits());
+        let most = crowd.room(9 * PIECE as u64 + 1);
+        assert!(most.is_some());
+        assert!(crowd.room(1).is_none());
+        drop(most);
+        assert!(crowd.room(1).is_some());
+    }
+}

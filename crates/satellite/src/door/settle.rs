@@ -1,0 +1,322 @@
+//! From the bytes of an upload to its settled records: read, sort out, submit, count.
+//!
+//! Runs as a task of its own, so that a terminal that hangs up in the middle changes nothing
+//! about what is stored and counted. A positive result leaves here only when the last record
+//! of the upload is committed; stamps move with the records and never before.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use event::{Event, Millis, Quarantined, Route, Text};
+use store::{Receipt, Refused, Submission, Writer};
+use zkteco_push::{Context, Reading, Refusal, Stamp, Table, read_upload};
+
+use super::crowd::Room;
+use crate::clock;
+use crate::devices::{Known, LANGUAGE, stamp_cursor};
+use crate::hub::Hub;
+use crate::metrics::{Metrics, STORE_SET_ASIDE};
+use crate::trace::Step;
+
+/// Bodies above this are read on a thread that may block.
+const LONG_BODY: usize = 256 * 1024;
+/// Most events in one transaction.
+const EVENTS: usize = 10_000;
+
+/// An upload whose body has come in whole.
+pub(super) struct Settle {
+    pub(super) hub: Arc<Hub>,
+    pub(super) known: Arc<Known>,
+    pub(super) writer: Writer,
+    pub(super) table: Table,
+    /// The position after this upload, when it may be kept.
+    pub(super) stamp: Option<Stamp>,
+    pub(super) body: Bytes,
+    /// Given back when this is settled.
+    pub(super) room: Vec<Room>,
+    pub(super) at: Millis,
+    pub(super) began: Instant,
+}
+
+impl Settle {
+    /// Stores everything; answers the number of records for the acknowledgement.
+    pub(super) async fn run(mut self) -> Result<u64, Refusal> {
+        let work = self.hub.settling.begin(Instant::now());
+        let done = self.settle().await;
+        work.finish(Instant::now());
+        self.room.clear();
+        match &done {
+            Ok(_) => self.hub.metrics.acked(self.began.elapsed()),
+            Err(refusal) => self.step(Step::Stored, false, refusal.as_str()),
+        }
+        done
+    }
+
+    async fn settle(&self) -> Result<u64, Refusal> {
+        let mut reading = self.read().await.ok_or(Refusal::Internal)?;
+        let records = reading.records;
+        self.note_reading(&reading);
+        let tenant = self.tenant();
+        let metrics = &self.hub.metrics;
+        Metrics::count_tenant(&metrics.received, tenant, count(reading.events.len()));
+        let before = reading.events.len();
+        reading
+            .events
+            .retain(|event| !self.known.is_before_enrolment(event.occurred_at));
+        let too_old = count(before - reading.events.len());
+        let newest = reading
+            .events
+            .iter()
+            .filter_map(|event| event.occurred_at)
+            .max();
+        let receipt = self.submit(reading.events, reading.quarantined).await?;
+        // Counted when acknowledged, so that a refused upload that comes again counts once.
+        if too_old > 0
+            && let Some(tenant) = tenant
+        {
+            metrics
+                .before_enrolment
+                .with_label_values(&[tenant.as_str()])
+                .inc_by(too_old);
+        }
+        metrics.dropped.inc_by(reading.dropped);
+        let mut facts = self.known.facts();
+        facts.settings(&reading.options);
+        facts.last_event = facts.last_event.max(newest);
+        drop(facts);
+        let detail = format!(
+            "{records} records: {} new, {} known before, {} in quarantine, {too_old} older than the enrolment, {} not kept",
+            receipt.new, receipt.duplicate, receipt.quarantined, reading.dropped
+        );
+        self.step(Step::Stored, true, detail);
+        Ok(records)
+    }
+
+    /// Canaries stay out of tenants' figures.
+    fn tenant(&self) -> Option<&event::TenantId> {
+        let enrolment = &self.known.enrolment;
+        (!enrolment.canary).then_some(&enrolment.tenant)
+    }
+
+    fn step(&self, step: Step, ok: bool, detail: impl Into<Cow<'static, str>>) {
+        self.hub
+            .trace
+            .step(&self.known.enrolment.serial, step, ok, self.at, detail);
+    }
+
+    fn note_reading(&self, reading: &Reading) {
+        let (read, aside) = (reading.events.len(), reading.quarantined.len());
+        let detail = format!("{}: {read} read, {aside} unreadable", self.table.name());
+        // A few bad lines among good ones are no fault of the path.
+        self.step(Step::Parsed, aside == 0 || read > 0, detail);
+    }
+
+    /// Reads the body; `None` when that ended in a panic.
+    async fn read(&self) -> Option<Reading> {
+        let (table, body, at) = (self.table.clone(), self.body.clone(), self.at);
+        let device = Arc::clone(&self.known.device);
+        let language = self.known.facts().language;
+        let read = move || {
+            let zone = &device.zone;
+            let context = Context {
+                zone,
+                route: Route::Push,
+                received_at: at,
+                language,
+            };
+            read_upload(&table, &body, &context)
+        };
+        if self.body.len() <= LONG_BODY {
+            return Some(read());
+        }
+        tokio::task::spawn_blocking(read).await.ok()
+    }
+
+    /// Hands over everything, in as few transactions as its size allows; the cursors move with
+    /// the last one.
+    async fn submit(
+        &self,
+        events: Vec<Event>,
+        quarantined: Vec<Quarantined>,
+    ) -> Result<Receipt, Refusal> {
+        let stamp = self
+            .stamp
+            .as_ref()
+            .and_then(|next| self.known.facts().moved_stamp(&self.table, next));
+        let language = {
+            let facts = self.known.facts();
+            facts
+                .language
+                .filter(|_| facts.language != facts.language_stored)
+        };
+        let mut cursors: Vec<(Text, Text)> = Vec::new();
+        cursors.extend(
+            stamp
+                .as_ref()
+                .map(|stamp| (stamp_cursor(&self.table), Text::new(stamp.as_str()))),
+        );
+        cursors.extend(language.map(|n| (Text::const_new(LANGUAGE), Text::from(n.to_string()))));
+        let mut total = Receipt::default();
+        for (events, quarantined, cursors) in parts(events, quarantined, cursors) {
+            let device = Arc::clone(&self.known.device);
+            let reasons: Vec<_> = quarantined.iter().map(|aside| aside.reason).collect();
+            let submission = Submission {
+                device,
+                events,
+                quarantined,
+                cursors,
+                fence: None,
+            };
+            let receipt = self.writer.submit(submission).await.map_err(refusal)?;
+            self.count(&receipt, &reasons);
+            total.new += receipt.new;
+            total.duplicate += receipt.duplicate;
+            total.quarantined += receipt.quarantined;
+        }
+        let mut facts = self.known.facts();
+        if let Some(stamp) = stamp {
+            facts.keep_stamp(&self.table, stamp);
+        }
+        if language.is_some() {
+            facts.language_stored = language;
+        }
+        Ok(total)
+    }
+
+    fn count(&self, receipt: &Receipt, reasons: &[event::Reason]) {
+        let metrics = &self.hub.metrics;
+        let tenant = self.tenant();
+        Metrics::count_tenant(&metrics.committed, tenant, receipt.new);
+        Metrics::count_tenant(&metrics.duplicate, tenant, receipt.duplicate);
+        for reason in reasons {
+            metrics
+                .quarantined
+                .with_label_values(&[reason.as_str()])
+                .inc();
+        }
+        let by_store = receipt.quarantined.saturating_sub(count(reasons.len()));
+        metrics
+            .quarantined
+            .with_label_values(&[STORE_SET_ASIDE])
+            .inc_by(by_store);
+    }
+}
+
+type Part = (Vec<Event>, Vec<Quarantined>, Vec<(Text, Text)>);
+
+/// Cuts an upload into transactions: one, unless it is very large; none, when there is nothing
+/// to write.
+fn parts(
+    events: Vec<Event>,
+    quarantined: Vec<Quarantined>,
+    cursors: Vec<(Text, Text)>,
+) -> Vec<Part> {
+    if events.is_empty() && quarantined.is_empty() && cursors.is_empty() {
+        return Vec::new();
+    }
+    let mut parts: Vec<Part> = Vec::with_capacity(events.len() / EVENTS + 1);
+    let mut events = events.into_iter();
+    loop {
+        let part: Vec<Event> = events.by_ref().take(EVENTS).collect();
+        if part.is_empty() && !parts.is_empty() {
+            break;
+        }
+        let is_short = part.len() < EVENTS;
+        parts.push((part, Vec::new(), Vec::new()));
+        if is_short {
+            break;
+        }
+    }
+    if let Some(first) = parts.first_mut() {
+        first.1 = quarantined;
+    }
+    if let Some(last) = parts.last_mut() {
+        last.2 = cursors;
+    }
+    parts
+}
+
+fn refusal(refused: Refused) -> Refusal {
+    match refused {
+        Refused::Unavailable(_) | Refused::Closing => Refusal::StoreUnavailable,
+        Refused::Overloaded => Refusal::Overloaded,
+        // Pushed records come under no lease.
+        Refused::Fenced => Refusal::Internal,
+    }
+}
+
+fn count(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
+/// Acknowledges an upload of a table that is not kept: nothing is stored, so that only the
+/// memory of its stamp moves.
+pub(super) fn dropped(hub: &Hub, known: &Known, table: &Table, stamp: Option<Stamp>, records: u64) {
+    hub.metrics.dropped.inc_by(records);
+    if let Some(stamp) = stamp {
+        known.facts().keep_stamp(table, stamp);
+    }
+    let detail = format!(
+        "{}: {records} records, acknowledged and not kept",
+        table.name()
+    );
+    hub.trace.step(
+        &known.enrolment.serial,
+        Step::Parsed,
+        true,
+        clock::now(),
+        detail,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use event::Zone;
+
+    fn events(n: usize) -> Vec<Event> {
+        let body: String = (0..n)
+            .map(|i| format!("{i}\t2026-11-21 10:15:30\t0\t1\n"))
+            .collect();
+        let zone = Zone::utc();
+        let context = Context {
+            zone: &zone,
+            route: Route::Push,
+            received_at: Millis(0),
+            language: None,
+        };
+        read_upload(&Table::AttLog, &Bytes::from(body), &context).events
+    }
+
+    #[test]
+    fn an_upload_of_usual_size_is_one_transaction_and_an_empty_one_is_none() {
+        assert!(parts(Vec::new(), Vec::new(), Vec::new()).is_empty());
+        let cursor = || vec![("stamp:ATTLOG".into(), "1".into())];
+        assert_eq!(parts(Vec::new(), Vec::new(), cursor()).len(), 1);
+        assert_eq!(parts(events(EVENTS), Vec::new(), cursor()).len(), 1);
+    }
+
+    #[test]
+    fn the_stamp_of_a_very_large_upload_moves_with_its_last_transaction_only() {
+        let parts = parts(
+            events(EVENTS * 2 + 1),
+            Vec::new(),
+            vec![("stamp:ATTLOG".into(), "1".into())],
+        );
+        let sizes: Vec<_> = parts
+            .iter()
+            .map(|(events, _, cursors)| (events.len(), cursors.len()))
+            .collect();
+        assert_eq!(sizes, [(EVENTS, 0), (EVENTS, 0), (1, 1)]);
+    }
+
+    #[test]
+    fn a_store_that_is_down_and_one_that_is_busy_are_told_apart() {
+        let down = Refused::Unavailable(store::Trouble::Unreachable);
+        assert_eq!(refusal(down), Refusal::StoreUnavailable);
+        assert_eq!(refusal(Refused::Overloaded), Refusal::Overloaded);
+        assert_eq!(refusal(Refused::Closing), Refusal::StoreUnavailable);
+    }
+}

@@ -1,0 +1,412 @@
+//! What a ZKTeco terminal asks, and what it hears: the protocol crate's answers, given when
+//! they are true.
+//!
+//! The order is fixed: who is it, may it, then only its body. Content never refuses a terminal;
+//! identity, the store's state and overload do. No word of a peer goes into an answer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use event::{Millis, Serial, Text, Vendor};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_ENCODING, HeaderMap};
+use store::registry::EnrolmentState;
+use tracing::Instrument;
+use zkteco_push::{Ask, Head, Hello, OptionBlock, Refusal, Reply, Table, Upload, route};
+
+use super::body::{self, Fault};
+use super::connection::{Answer, Visitor};
+use super::pace::Phase;
+use super::settle::{self, Settle};
+use crate::clock;
+use crate::config::Unknown;
+use crate::devices::Known;
+use crate::hub::{Hub, Wish};
+use crate::trace::Step;
+
+/// Most bytes read of a body that is not wanted, so that its sender can hear why.
+const UNWANTED: u64 = 64 * 1024;
+
+/// One request being answered.
+struct Case {
+    visitor: Arc<Visitor>,
+    headers: HeaderMap,
+    body: Incoming,
+    address: IpAddr,
+    at: Millis,
+    began: Instant,
+}
+
+/// A refusal with what the log should say about it.
+struct No {
+    refusal: Refusal,
+    detail: Text,
+}
+
+impl From<Refusal> for No {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            detail: Text::const_new(""),
+        }
+    }
+}
+
+/// Answers a request.
+pub(super) async fn answer(visitor: Arc<Visitor>, request: Request<Incoming>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let address = sender(&visitor, &parts.headers);
+    let head = Head {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+    };
+    let routed = route(&head);
+    let mut case = Case {
+        headers: parts.headers,
+        body,
+        address,
+        at: clock::now(),
+        began: Instant::now(),
+        visitor,
+    };
+    let hub = Arc::clone(&case.visitor.hub);
+    let slot = if case.visitor.is_proxy {
+        hub.crowd
+            .admit_forwarded(address, &hub.config.load().limits)
+            .map(Some)
+    } else {
+        Ok(None)
+    };
+    let (serial, done) = match (slot, routed) {
+        (Err(reason), _) => {
+            hub.refusals.note(reason, None, address, "", case.at);
+            return case.refused(None, Refusal::Overloaded.into(), false).await;
+        }
+        (Ok(_), Err(error)) => {
+            let no = No {
+                refusal: error.refusal(),
+                detail: Text::from(error.to_string()),
+            };
+            return case.refused(None, no, false).await;
+        }
+        (Ok(_slot), Ok(request)) => {
+            let known = hub.devices.find(Vendor::Zkteco, &request.serial);
+            let dated = known.as_ref().is_some_and(|known| dated(&hub, known));
+            let done = match known {
+                Some(known) => case.enrolled(&hub, &known, request.ask).await,
+                None => case.stranger(&hub, &request.serial, &request.ask),
+            };
+            ((request.serial, dated), done)
+        }
+    };
+    let (serial, dated) = serial;
+    match done {
+        Ok(reply) => {
+            let whole = body::discard(&mut case.body, UNWANTED, &case.visitor.pace).await;
+            Answer {
+                reply,
+                dated,
+                last: !whole,
+            }
+        }
+        Err(no) => case.refused(Some(&serial), no, dated).await,
+    }
+}
+
+/// Where a request comes from: for a trusted proxy, whom it names last.
+fn sender(visitor: &Visitor, headers: &HeaderMap) -> IpAddr {
+    if !visitor.is_proxy {
+        return visitor.address;
+    }
+    let named = headers.get_all("x-forwarded-for").iter().next_back();
+    let last = named.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+    last.map_or(visitor.address, |address: IpAddr| address.to_canonical())
+}
+
+/// Whether an answer to this terminal carries our time.
+fn dated(hub: &Hub, known: &Known) -> bool {
+    known.is_approved() && known.set_clock && hub.clock.is_synchronised()
+}
+
+impl Case {
+    /// Refuses: counted, logged with restraint, answered when the body is out of the way.
+    async fn refused(&mut self, serial: Option<&Serial>, no: No, dated: bool) -> Answer {
+        let hub = &self.visitor.hub;
+        hub.refusals.note(
+            no.refusal.as_str(),
+            serial,
+            self.address,
+            &no.detail,
+            self.at,
+        );
+        let whole = body::discard(&mut self.body, UNWANTED, &self.visitor.pace).await;
+        Answer {
+            dated,
+            last: !whole,
+            ..Answer::refuse(no.refusal)
+        }
+    }
+
+    /// A serial that nobody enrolled. Its body is not looked at.
+    fn stranger(&self, hub: &Hub, serial: &Serial, ask: &Ask) -> Result<Reply, No> {
+        if !hub.devices.is_loaded() {
+            let detail = Text::const_new("the enrolled terminals are not known yet");
+            return Err(No {
+                refusal: Refusal::StoreUnavailable,
+                detail,
+            });
+        }
+        let unknown = hub.config.load().unknown.clone();
+        if unknown == Unknown::Reject {
+            return Err(Refusal::UnknownDevice.into());
+        }
+        if hub.devices.first_sight(Vendor::Zkteco, serial, self.at) {
+            let (vendor, serial) = (Vendor::Zkteco, serial.clone());
+            let wish = match &unknown {
+                Unknown::Accept(tenant) => Wish::Enrol {
+                    vendor,
+                    serial,
+                    tenant: tenant.clone(),
+                },
+                _ => Wish::Pending {
+                    vendor,
+                    serial,
+                    address: Text::from(self.address.to_string()),
+                },
+            };
+            self.wish(hub, wish);
+        }
+        if hub.devices.is_pending(Vendor::Zkteco, serial) {
+            hub.trace.reached(serial, self.address, self.at);
+            hub.trace
+                .step(serial, Step::Approved, false, self.at, "waits for approval");
+        }
+        held(&unknown, serial, ask).map_err(No::from)
+    }
+
+    /// Hands a wish over; one that finds no room is made again at the next request.
+    fn wish(&self, hub: &Hub, wish: Wish) {
+        let (vendor, serial) = match &wish {
+            Wish::Pending { vendor, serial, .. } | Wish::Enrol { vendor, serial, .. } => {
+                (*vendor, serial.clone())
+            }
+        };
+        if hub.wishes.try_send(wish).is_err() {
+            hub.devices.forget_pending(vendor, &serial);
+        }
+    }
+
+    async fn enrolled(
+        &mut self,
+        hub: &Arc<Hub>,
+        known: &Arc<Known>,
+        ask: Ask,
+    ) -> Result<Reply, No> {
+        let serial = &known.enrolment.serial;
+        hub.trace.reached(serial, self.address, self.at);
+        if known.enrolment.state == EnrolmentState::Blocked {
+            hub.trace
+                .step(serial, Step::Approved, false, self.at, "is blocked");
+            return Err(Refusal::Blocked.into());
+        }
+        if !known.has_tenant {
+            let detail = "its tenant is not in the configuration";
+            hub.trace
+                .step(serial, Step::Approved, false, self.at, detail);
+            return Err(No {
+                refusal: Refusal::StoreUnavailable,
+                detail: detail.into(),
+            });
+        }
+        hub.trace
+            .step(serial, Step::Approved, true, self.at, "is enrolled");
+        known.facts().last_contact = Some(self.at);
+        match ask {
+            Ask::Handshake(hello) => Ok(handshake(hub, known, &hello, self.at)),
+            Ask::Upload(upload) => self.upload(hub, known, upload).await,
+            Ask::Poll(info) => {
+                if let Some(info) = info {
+                    known.facts().told(&info);
+                }
+                Ok(Reply::ok())
+            }
+            // No commands are given out, so that no result can belong to one.
+            Ask::CommandResults | Ask::Ping => Ok(Reply::ok()),
+            Ask::Time if dated(hub, known) => Ok(Reply::time(
+                self.at,
+                known.device.zone.offset_seconds_at(self.at),
+            )),
+            Ask::Time => Err(Refusal::NotServed.into()),
+            Ask::Access(name) => Err(No {
+                refusal: Refusal::AccessDialect,
+                detail: name.into(),
+            }),
+            Ask::Unserved(name) => Err(No {
+                refusal: Refusal::NotServed,
+                detail: name.into(),
+            }),
+        }
+    }
+
+    async fn upload(
+        &mut self,
+        hub: &Arc<Hub>,
+        known: &Arc<Known>,
+        upload: Upload,
+    ) -> Result<Reply, No> {
+        let encodings = self.headers.get_all(CONTENT_ENCODING);
+        if encodings
+            .iter()
+            .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+        {
+            return Err(Refusal::UnsupportedEncoding.into());
+        }
+        let Upload {
+            table,
+            stamp,
+            answers_command,
+        } = upload;
+        // A stamp that answers a command may run backwards.
+        let stamp = stamp.filter(|_| answers_command.is_none());
+        let pace = Arc::clone(&self.visitor.pace);
+        if !table.holds_records() {
+            let records = body::count(&mut self.body, &table, &pace)
+                .await
+                .map_err(faulty)?;
+            settle::dropped(hub, known, &table, stamp, records);
+            return Ok(Reply::stored(&table, records));
+        }
+        let limit = hub.config.load().limits.body;
+        let kept = body::read(&mut self.body, limit, &hub.crowd, &pace).await;
+        let kept = kept.map_err(|fault| {
+            self.note_fault(hub, known, &table, fault);
+            faulty(fault)
+        })?;
+        pace.enter(Phase::Answer, tokio::time::Instant::now());
+        let Some(writer) = hub.stores.load().writer(&known.enrolment.tenant).cloned() else {
+            return Err(Refusal::StoreUnavailable.into());
+        };
+        let settle = Settle {
+            hub: Arc::clone(hub),
+            known: Arc::clone(known),
+            writer,
+            table: table.clone(),
+            stamp,
+            body: kept.bytes,
+            room: kept.room,
+            at: self.at,
+            began: self.began,
+        };
+        let settled = hub.drain.spawn(settle.run().in_current_span()).await;
+        let records = settled.unwrap_or_else(|_| {
+            hub.metrics.panics.inc();
+            Err(Refusal::Internal)
+        })?;
+        Ok(Reply::stored(&table, records))
+    }
+
+    fn note_fault(&self, hub: &Hub, known: &Known, table: &Table, fault: Fault) {
+        let words = match fault {
+            Fault::TooLarge => {
+                "an upload is larger than limits.body and is refused until that is raised"
+            }
+            Fault::Overloaded => "too much is in memory at the moment",
+            Fault::Broken => "an upload ended before its announced length",
+        };
+        let detail = format!("{}: {words}", table.name());
+        hub.trace.step(
+            &known.enrolment.serial,
+            Step::Parsed,
+            false,
+            self.at,
+            detail,
+        );
+    }
+}
+
+fn faulty(fault: Fault) -> No {
+    match fault {
+        Fault::TooLarge => Refusal::TooLarge,
+        Fault::Overloaded => Refusal::Overloaded,
+        Fault::Broken => Refusal::BadRequest,
+    }
+    .into()
+}
+
+/// What a terminal hears that is not enrolled and not rejected. A held one finishes its
+/// handshake, so that it stays connected and keeps its records; it gets neither our time nor a
+/// zone. One that is about to be accepted is refused until it is, so that its first handshake
+/// already has everything.
+fn held(unknown: &Unknown, serial: &Serial, ask: &Ask) -> Result<Reply, Refusal> {
+    match ask {
+        Ask::Access(_) => Err(Refusal::AccessDialect),
+        Ask::Unserved(_) => Err(Refusal::NotServed),
+        _ if *unknown != Unknown::Hold => Err(Refusal::Pending),
+        Ask::Handshake(hello) => Ok(Reply::options(&OptionBlock::new(
+            serial,
+            hello.push_version.as_deref(),
+        ))),
+        Ask::Poll(_) | Ask::Ping => Ok(Reply::ok()),
+        Ask::Upload(_) | Ask::CommandResults | Ask::Time => Err(Refusal::Pending),
+    }
+}
+
+fn handshake(hub: &Hub, known: &Known, hello: &Hello, at: Millis) -> Reply {
+    let serial = &known.enrolment.serial;
+    if hello.is_access() {
+        let detail = "its handshake says access-control mode; records come only in T&A PUSH mode";
+        hub.trace.step(serial, Step::Parsed, false, at, detail);
+    }
+    let stamps = {
+        let mut facts = known.facts();
+        if let Some(language) = hello.language {
+            facts.keep_language(language);
+        }
+        facts.stamps.clone()
+    };
+    let mut block = OptionBlock::new(serial, hello.push_version.as_deref());
+    block.stamps = &stamps;
+    block.time_zone = dated(hub, known).then(|| known.device.zone.offset_seconds_at(at));
+    Reply::options(&block)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use event::TenantId;
+
+    fn upload() -> Ask {
+        Ask::Upload(Upload {
+            table: Table::AttLog,
+            stamp: None,
+            answers_command: None,
+        })
+    }
+
+    #[test]
+    fn a_held_terminal_gets_its_handshake_without_a_zone_and_keeps_its_records() {
+        let serial = Serial::new("ABC1234560001").unwrap();
+        let hold = |ask: &Ask| held(&Unknown::Hold, &serial, ask);
+        let block = hold(&Ask::Handshake(Hello::default())).unwrap();
+        assert!(block.body.starts_with("GET OPTION FROM: ABC1234560001\n"));
+        assert!(!block.body.contains("TimeZone"));
+        assert_eq!(hold(&Ask::Poll(None)), Ok(Reply::ok()));
+        assert_eq!(hold(&Ask::Ping), Ok(Reply::ok()));
+        assert_eq!(hold(&upload()), Err(Refusal::Pending));
+        assert_eq!(hold(&Ask::CommandResults), Err(Refusal::Pending));
+        assert_eq!(hold(&Ask::Time), Err(Refusal::Pending));
+        assert_eq!(hold(&Ask::Access("registry")), Err(Refusal::AccessDialect));
+    }
+
+    #[test]
+    fn a_terminal_about_to_be_accepted_is_refused_until_it_is() {
+        let serial = Serial::new("ABC1234560001").unwrap();
+        let accept = Unknown::Accept(TenantId::new("main").unwrap());
+        for ask in [Ask::Handshake(Hello::default()), Ask::Poll(None), upload()] {
+            assert_eq!(held(&accept, &serial, &ask), Err(Refusal::Pending));
+        }
+    }
+}

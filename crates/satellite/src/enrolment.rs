@@ -1,0 +1,268 @@
+//! The keeper of the registry: hears of its changes, mirrors them, and carries out wishes.
+//!
+//! One task with one connection of its own, off the path of every request. While the registry
+//! is down it keeps trying and the door goes on with what it knows. Writes that strangers can
+//! cause (a pending serial, an enrolment under `accept`) are limited to ten a second here.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use daemon::logging::Escaped;
+use event::{DeviceId, Serial, TenantId, Text, Vendor};
+use store::mirror::Pending;
+use store::registry::{self, Enrolment, NewEnrolment, RegistryError};
+use store::{AnyEngine, Failure};
+use tokio::sync::mpsc;
+
+use crate::clock::now;
+use crate::hub::{Hub, Wish};
+
+/// How often the registry is asked whether it changed.
+const ASK_EVERY: Duration = Duration::from_secs(3);
+/// Shortest time between two writes that a stranger caused.
+const WISH_EVERY: Duration = Duration::from_millis(100);
+/// Longest that a start waits for the registry before it takes the mirror.
+const START_WITHIN: Duration = Duration::from_secs(3);
+/// Longest silence of this task before it counts as stuck: connecting and a few statements,
+/// each with its own deadline, fit in.
+const STUCK_AFTER: Duration = Duration::from_secs(120);
+
+/// The task's own state.
+pub(crate) struct Keeper {
+    hub: Arc<Hub>,
+    wishes: mpsc::Receiver<Wish>,
+    engine: Option<AnyEngine>,
+    /// The registry's change number that the devices were last built from.
+    number: Option<i64>,
+    /// What the mirror kept of stamps, until there are terminals to give it to.
+    stamps: Vec<(DeviceId, Text, Text)>,
+    was_down: bool,
+}
+
+impl Keeper {
+    pub(crate) fn new(hub: Arc<Hub>, wishes: mpsc::Receiver<Wish>) -> Self {
+        Self {
+            hub,
+            wishes,
+            engine: None,
+            number: None,
+            stamps: Vec::new(),
+            was_down: false,
+        }
+    }
+
+    /// Loads the enrolments: from the registry, else from the mirror. Afterwards the devices
+    /// are known, unless there is neither.
+    pub(crate) async fn load(&mut self) {
+        let mirror = &self.hub.means.mirror;
+        self.stamps = mirror.stamps().await.unwrap_or_else(|failure| {
+            tracing::error!(%failure, "the stamps kept on disk cannot be read");
+            Vec::new()
+        });
+        for pending in mirror.pending().await.unwrap_or_default() {
+            self.hub
+                .devices
+                .first_sight(pending.vendor, &pending.serial, pending.first_seen);
+        }
+        let fresh = tokio::time::timeout(START_WITHIN, self.read_if_changed()).await;
+        let config = self.hub.config.load_full();
+        if let Ok(Ok(Some(enrolments))) = &fresh {
+            self.mirror(enrolments).await;
+            self.hub.devices.replace(
+                enrolments.clone(),
+                std::mem::take(&mut self.stamps),
+                &config,
+            );
+            return;
+        }
+        // An interrupted statement leaves a connection that must not be used again.
+        (self.engine, self.number, self.was_down) = (None, None, true);
+        let mirrored = self
+            .hub
+            .means
+            .mirror
+            .enrolments()
+            .await
+            .unwrap_or_else(|failure| {
+                tracing::error!(%failure, "the mirror of the registry cannot be read");
+                Vec::new()
+            });
+        tracing::warn!(
+            terminals = mirrored.len(),
+            "the registry does not answer; going on with its copy in the state folder"
+        );
+        if !mirrored.is_empty() {
+            self.hub
+                .devices
+                .replace(mirrored, std::mem::take(&mut self.stamps), &config);
+        }
+    }
+
+    /// Runs until the end begins.
+    pub(crate) async fn run(mut self) {
+        let end = self.hub.drain.token();
+        let heartbeat = self
+            .hub
+            .progress
+            .heartbeat("registry", STUCK_AFTER, Instant::now());
+        let mut tick = tokio::time::interval(ASK_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = end.cancelled() => break,
+                _ = tick.tick() => self.refresh().await,
+                Some(wish) = self.wishes.recv() => {
+                    self.grant(wish).await;
+                    tokio::time::sleep(WISH_EVERY).await;
+                }
+            }
+            heartbeat.beat(Instant::now());
+        }
+        heartbeat.stop();
+    }
+
+    /// Takes over what changed in the registry.
+    async fn refresh(&mut self) {
+        match self.read_if_changed().await {
+            Ok(None) => self.told_up(),
+            Ok(Some(enrolments)) => {
+                self.told_up();
+                self.mirror(&enrolments).await;
+                tracing::info!(terminals = enrolments.len(), "the registry changed");
+                let config = self.hub.config.load_full();
+                self.hub
+                    .devices
+                    .replace(enrolments, std::mem::take(&mut self.stamps), &config);
+            }
+            Err(failure) => self.failed(&failure),
+        }
+    }
+
+    fn told_up(&mut self) {
+        if std::mem::take(&mut self.was_down) {
+            tracing::info!("the registry answers again");
+        }
+    }
+
+    fn failed(&mut self, failure: &Failure) {
+        (self.engine, self.number) = (None, None);
+        if !std::mem::replace(&mut self.was_down, true) {
+            let trouble = failure.trouble().as_str();
+            tracing::error!(trouble, text = %Escaped(&failure.text), "the registry cannot be asked; known terminals are served");
+        }
+    }
+
+    /// All enrolments, when the registry changed since they were last read.
+    async fn read_if_changed(&mut self) -> Result<Option<Vec<Enrolment>>, Failure> {
+        let known = self.number;
+        let engine = self.connected().await?;
+        let number = registry::change_number(engine).await?;
+        if known == Some(number) {
+            return Ok(None);
+        }
+        // The number was read first: a change in between is read twice rather than never.
+        let enrolments = registry::all(engine).await?;
+        self.number = Some(number);
+        Ok(Some(enrolments))
+    }
+
+    async fn connected(&mut self) -> Result<&mut AnyEngine, Failure> {
+        let engine = match self.engine.take() {
+            Some(engine) => engine,
+            None => {
+                self.hub
+                    .config
+                    .load_full()
+                    .registry_target()
+                    .connect()
+                    .await?
+            }
+        };
+        Ok(self.engine.insert(engine))
+    }
+
+    async fn mirror(&mut self, enrolments: &[Enrolment]) {
+        let mirror = &self.hub.means.mirror;
+        if let Err(failure) = mirror.save_enrolments(enrolments).await {
+            tracing::error!(%failure, "the registry's copy in the state folder is out of date");
+        }
+        for pending in mirror.pending().await.unwrap_or_default() {
+            let same = |e: &Enrolment| e.vendor == pending.vendor && e.serial == pending.serial;
+            if enrolments.iter().any(same)
+                && let Err(failure) = mirror.forget_pending(&pending.serial).await
+            {
+                tracing::warn!(%failure, "a terminal that was enrolled is still listed as pending");
+            }
+        }
+    }
+
+    async fn grant(&mut self, wish: Wish) {
+        match wish {
+            Wish::Pending {
+                vendor,
+                serial,
+                address,
+            } => {
+                let pending = Pending {
+                    vendor,
+                    serial,
+                    first_seen: now(),
+                    address,
+                    model: None,
+                };
+                let serial = pending.serial.clone();
+                match self.hub.means.mirror.add_pending(&pending).await {
+                    Ok(_) => {
+                        tracing::info!(%serial, "a terminal that nobody enrolled waits for approval: satellite devices approve");
+                    }
+                    Err(failure) => {
+                        tracing::error!(%serial, %failure, "a pending terminal cannot be listed");
+                        self.hub.devices.forget_pending(vendor, &serial);
+                    }
+                }
+            }
+            Wish::Enrol {
+                vendor,
+                serial,
+                tenant,
+            } => self.enrol(vendor, serial, tenant).await,
+        }
+    }
+
+    async fn enrol(&mut self, vendor: Vendor, serial: Serial, tenant: TenantId) {
+        let new = NewEnrolment {
+            vendor,
+            serial: serial.clone(),
+            tenant: tenant.clone(),
+            name: None,
+            site: None,
+            time_zone: None,
+            canary: false,
+            accept_from: None,
+            replace: false,
+        };
+        let done = match self.connected().await {
+            // Somebody may have enrolled or blocked it a moment ago; that word stands.
+            Ok(engine) => match registry::find(engine, Some(vendor), &serial).await {
+                Ok(Some(_)) => Ok(()),
+                Ok(None) => registry::enrol(engine, new, now(), "satellite")
+                    .await
+                    .map(drop),
+                Err(failure) => Err(RegistryError::Failure(failure)),
+            },
+            Err(failure) => Err(RegistryError::Failure(failure)),
+        };
+        match done {
+            Ok(()) => {
+                tracing::info!(%serial, %tenant, "an unknown terminal was enrolled, as configured");
+                self.refresh().await;
+            }
+            Err(RegistryError::Failure(failure)) => self.failed(&failure),
+            Err(error) => {
+                tracing::error!(%serial, %error, "an unknown terminal cannot be enrolled")
+            }
+        }
+        // If it did not work out, its next request is a first sight again.
+        self.hub.devices.forget_pending(vendor, &serial);
+    }
+}

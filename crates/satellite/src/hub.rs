@@ -1,0 +1,98 @@
+//! What the rooms of the daemon share: one value, made at the start, handed around.
+//!
+//! Whatever a reload may replace stands behind an [`ArcSwap`]; a request takes what it needs
+//! once and keeps it to its end, so that it never sees half of a new configuration.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use daemon::drain::Drain;
+use daemon::progress::{Progress, Stage};
+use event::{Serial, TenantId, Vendor};
+use tokio::sync::mpsc;
+
+use crate::clock::HouseClock;
+use crate::config::Config;
+use crate::devices::Devices;
+use crate::door::Crowd;
+use crate::metrics::Metrics;
+use crate::refusals::Refusals;
+use crate::stores::{Means, Stores};
+use crate::trace::Trace;
+
+/// Wishes that may wait for the registry.
+const WISHES: usize = 64;
+/// Longest that uploads may wait without any of them coming out. It lies well above the
+/// writer's own deadline: a database that is down answers with a refusal long before.
+const SETTLE_LIMIT: Duration = Duration::from_secs(60);
+
+/// What the door wants from the keeper of the registry, off the path of requests.
+#[derive(Debug)]
+pub(crate) enum Wish {
+    /// Write down a serial that nobody enrolled.
+    Pending {
+        vendor: Vendor,
+        serial: Serial,
+        address: event::Text,
+    },
+    /// Enrol a serial, because unknown ones are accepted.
+    Enrol {
+        vendor: Vendor,
+        serial: Serial,
+        tenant: TenantId,
+    },
+}
+
+/// Everything shared.
+pub(crate) struct Hub {
+    pub(crate) config: ArcSwap<Config>,
+    pub(crate) stores: ArcSwap<Stores>,
+    pub(crate) means: Means,
+    pub(crate) devices: Devices,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) refusals: Refusals,
+    pub(crate) trace: Trace,
+    pub(crate) clock: HouseClock,
+    pub(crate) crowd: Arc<Crowd>,
+    pub(crate) progress: Progress,
+    /// Uploads between their last byte and their answer.
+    pub(crate) settling: Stage,
+    pub(crate) drain: Drain,
+    pub(crate) wishes: mpsc::Sender<Wish>,
+    pub(crate) started: Instant,
+    requests: AtomicU64,
+}
+
+impl Hub {
+    /// The shared value, and the end at which the keeper of the registry hears wishes.
+    pub(crate) fn new(config: Config, means: Means) -> (Arc<Self>, mpsc::Receiver<Wish>) {
+        let (wishes, heard) = mpsc::channel(WISHES);
+        let metrics = Arc::clone(&means.metrics);
+        let progress = Progress::new();
+        let hub = Self {
+            stores: ArcSwap::from_pointee(Stores::open(&config, &means, None)),
+            crowd: Arc::new(Crowd::new(&config.limits)),
+            config: ArcSwap::from_pointee(config),
+            means,
+            devices: Devices::new(),
+            refusals: Refusals::new(Arc::clone(&metrics)),
+            metrics,
+            trace: Trace::default(),
+            clock: HouseClock::new(),
+            settling: progress.stage("settle", SETTLE_LIMIT),
+            progress,
+            drain: Drain::new(),
+            wishes,
+            started: Instant::now(),
+            requests: AtomicU64::new(1),
+        };
+        (Arc::new(hub), heard)
+    }
+
+    /// The number of the next request, for the log lines that belong to it.
+    pub(crate) fn next_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,365 @@
+//! The daemon's figures, under the names of the outside contract.
+//!
+//! Every series that can be known beforehand exists from the start with a zero, because an
+//! alert on a counter that appears only with its first increment never fires. Labels are
+//! tenants, routes, reasons and stores: never a serial, never an address.
+
+use std::time::Duration;
+
+use event::{Reason, Route, TenantId};
+use prometheus::core::Collector;
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+use zkteco_push::Refusal;
+
+use crate::config::Config;
+
+/// Why the door let go of a connection, beside the protocol's own refusals.
+pub(crate) const DOOR_REASONS: [&str; 7] = [
+    "connections",
+    "connections_per_address",
+    "header_timeout",
+    "body_timeout",
+    "write_timeout",
+    "head_too_large",
+    "head_unreadable",
+];
+
+/// The reason of records that the store itself set aside: the same second with another status,
+/// a conflict, or a row that the database refused.
+pub(crate) const STORE_SET_ASIDE: &str = "set_aside_by_store";
+
+/// All figures.
+pub struct Metrics {
+    registry: Registry,
+    /// Events that arrived, also again.
+    pub(crate) received: IntCounterVec,
+    /// Events that became rows.
+    pub(crate) committed: IntCounterVec,
+    /// Events that were rows already.
+    pub(crate) duplicate: IntCounterVec,
+    /// Events from before the enrolment.
+    pub(crate) before_enrolment: IntCounterVec,
+    /// Records that went to quarantine.
+    pub(crate) quarantined: IntCounterVec,
+    /// Requests and connections that were refused.
+    pub(crate) refused: IntCounterVec,
+    /// Records acknowledged and not kept: people, templates, pictures.
+    pub(crate) dropped: IntCounter,
+    /// From the head of an upload to its positive answer.
+    pub(crate) ack: Histogram,
+    /// One transaction.
+    pub(crate) commit: Histogram,
+    /// 1 while a store takes events.
+    pub(crate) store_up: IntGaugeVec,
+    /// Commits whose answer was lost.
+    pub(crate) ambiguous: IntGaugeVec,
+    /// Age of the oldest submission that waits, over all stores.
+    pub(crate) oldest_waiting: GaugeVec,
+    /// Terminals by tenant and state.
+    pub(crate) devices: IntGaugeVec,
+    /// Terminals that wait for approval.
+    pub(crate) pending: IntGauge,
+    /// Connections of terminals.
+    pub(crate) connections: IntGauge,
+    /// Connections ended because nothing came for the idle time.
+    pub(crate) idle_closed: IntCounter,
+    /// New epochs of a feed.
+    pub(crate) epochs: IntCounterVec,
+    /// Readings of the configuration on request.
+    pub(crate) reloads: IntCounterVec,
+    /// Tasks that ended in a panic.
+    pub(crate) panics: IntCounter,
+}
+
+/// Registers a collector. Names and labels are fixed in this file, so that a clash would show
+/// in every test; the collector then still works and is only not exported.
+fn put<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
+    match made {
+        Ok(collector) => {
+            if let Err(error) = registry.register(Box::new(collector.clone())) {
+                tracing::error!(%error, "a metric is not exported");
+            }
+            collector
+        }
+        Err(error) => unreachable!("a fixed metric has a valid name: {error}"),
+    }
+}
+
+struct Maker<'a>(&'a Registry);
+
+impl Maker<'_> {
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        put(self.0, IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        put(self.0, IntCounter::new(name, help))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        put(self.0, IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        put(self.0, IntGauge::new(name, help))
+    }
+
+    fn seconds(&self, name: &str, help: &str) -> Histogram {
+        let buckets = vec![
+            0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+        ];
+        put(
+            self.0,
+            Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets)),
+        )
+    }
+}
+
+impl Metrics {
+    /// All series at zero, for the tenants and stores of `config`.
+    pub fn new(config: &Config) -> Self {
+        let registry = Registry::new();
+        let make = Maker(&registry);
+        let by_tenant = ["tenant", "route"];
+        let build = make.gauges(
+            "satellite_build_info",
+            "Version of the running program.",
+            &["version"],
+        );
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let metrics = Self {
+            received: make.counters(
+                "satellite_events_received_total",
+                "Events read from terminals, repeated ones included.",
+                &by_tenant,
+            ),
+            committed: make.counters(
+                "satellite_events_committed_total",
+                "Events that became rows.",
+                &by_tenant,
+            ),
+            duplicate: make.counters(
+                "satellite_events_duplicate_total",
+                "Events that were stored already.",
+                &by_tenant,
+            ),
+            before_enrolment: make.counters(
+                "satellite_before_enrolment_total",
+                "Events older than their terminal's enrolment accepts, not stored.",
+                &["tenant"],
+            ),
+            quarantined: make.counters(
+                "satellite_quarantined_total",
+                "Records set aside raw.",
+                &["reason"],
+            ),
+            refused: make.counters(
+                "satellite_refused_total",
+                "Requests and connections refused.",
+                &["reason"],
+            ),
+            dropped: make.counter(
+                "satellite_records_dropped_total",
+                "Records of people, templates and pictures, acknowledged and not kept.",
+            ),
+            ack: make.seconds(
+                "satellite_ack_seconds",
+                "From the head of an upload to its positive answer.",
+            ),
+            commit: make.seconds("satellite_commit_seconds", "One transaction of a store."),
+            store_up: make.gauges(
+                "satellite_store_up",
+                "1 while the store takes events.",
+                &["store"],
+            ),
+            ambiguous: make.gauges(
+                "satellite_ambiguous_commits",
+                "Commits since the start whose answer was lost.",
+                &["store"],
+            ),
+            oldest_waiting: put(
+                &registry,
+                GaugeVec::new(
+                    Opts::new(
+                        "satellite_oldest_waiting_seconds",
+                        "Age of the oldest submission waiting for the store.",
+                    ),
+                    &["store"],
+                ),
+            ),
+            devices: make.gauges(
+                "satellite_devices",
+                "Terminals by tenant and state.",
+                &["tenant", "state"],
+            ),
+            pending: make.gauge(
+                "satellite_devices_pending",
+                "Terminals that nobody enrolled and that wait for approval.",
+            ),
+            connections: make.gauge("satellite_connections", "Open connections of terminals."),
+            idle_closed: make.counter(
+                "satellite_idle_closed_total",
+                "Connections ended because no request came for the idle time.",
+            ),
+            epochs: make.counters(
+                "satellite_feed_epochs_total",
+                "New epochs opened in a store's feed.",
+                &["store"],
+            ),
+            reloads: make.counters(
+                "satellite_config_reloads_total",
+                "Readings of the configuration on request, by result.",
+                &["result"],
+            ),
+            panics: make.counter(
+                "satellite_panics_total",
+                "Requests that ended in a fault of this program.",
+            ),
+            registry: registry.clone(),
+        };
+        // Contract names whose sources come with other vendors' routes: present and zero.
+        make.gauge(
+            "satellite_journal_events",
+            "Events that wait in the journal for their store.",
+        );
+        make.gauges(
+            "satellite_device_gap_events",
+            "Events known to be missing, by tenant.",
+            &["tenant"],
+        );
+        make.counter(
+            "satellite_backfill_events_total",
+            "Events stored by a backfill.",
+        );
+        add_process(&registry);
+        metrics.prepare(config);
+        metrics
+    }
+
+    /// Makes the series that follow from a configuration, also one that was just reloaded.
+    pub(crate) fn prepare(&self, config: &Config) {
+        for tenant in &config.tenants {
+            let labels = [tenant.id.as_str(), Route::Push.as_str()];
+            for family in [&self.received, &self.committed, &self.duplicate] {
+                family.with_label_values(&labels);
+            }
+            self.before_enrolment
+                .with_label_values(&[tenant.id.as_str()]);
+            for state in ["approved", "blocked", "online"] {
+                self.devices.with_label_values(&[tenant.id.as_str(), state]);
+            }
+        }
+        for (label, _) in config.stores() {
+            self.store_up.with_label_values(&[label.as_str()]);
+            self.oldest_waiting.with_label_values(&[label.as_str()]);
+            self.ambiguous.with_label_values(&[label.as_str()]);
+            self.epochs.with_label_values(&[label.as_str()]);
+        }
+        for reason in Reason::ALL {
+            self.quarantined.with_label_values(&[reason.as_str()]);
+        }
+        self.quarantined.with_label_values(&[STORE_SET_ASIDE]);
+        for reason in Refusal::ALL {
+            self.refused.with_label_values(&[reason.as_str()]);
+        }
+        for reason in DOOR_REASONS {
+            self.refused.with_label_values(&[reason]);
+        }
+        for result in ["ok", "failed"] {
+            self.reloads.with_label_values(&[result]);
+        }
+    }
+
+    /// Counts what one upload brought, by tenant; canaries stay out of tenants' figures.
+    pub(crate) fn count_tenant(family: &IntCounterVec, tenant: Option<&TenantId>, n: u64) {
+        if let Some(tenant) = tenant {
+            family
+                .with_label_values(&[tenant.as_str(), Route::Push.as_str()])
+                .inc_by(n);
+        }
+    }
+
+    /// Remembers how long an acknowledgement took.
+    pub(crate) fn acked(&self, took: Duration) {
+        self.ack.observe(took.as_secs_f64());
+    }
+
+    /// Everything in the text format of Prometheus.
+    ///
+    /// # Errors
+    /// When a metric cannot be written, which its registration rules out.
+    pub fn text(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn add_process(registry: &Registry) {
+    let process = prometheus::process_collector::ProcessCollector::for_self();
+    if let Err(error) = registry.register(Box::new(process)) {
+        tracing::error!(%error, "the process's own figures are not exported");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn add_process(_: &Registry) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_of_the_contract_is_there_from_the_start() {
+        let text = Metrics::new(&Config::in_folder(std::path::Path::new("x")))
+            .text()
+            .unwrap();
+        for name in [
+            "satellite_build_info{version=",
+            "satellite_events_received_total{route=\"push\",tenant=\"main\"} 0",
+            "satellite_events_committed_total{route=\"push\",tenant=\"main\"} 0",
+            "satellite_events_duplicate_total{route=\"push\",tenant=\"main\"} 0",
+            "satellite_before_enrolment_total{tenant=\"main\"} 0",
+            "satellite_quarantined_total{reason=\"bad_time\"} 0",
+            "satellite_refused_total{reason=\"pending\"} 0",
+            "satellite_refused_total{reason=\"body_timeout\"} 0",
+            "satellite_ack_seconds_bucket",
+            "satellite_commit_seconds_bucket",
+            "satellite_store_up{store=\"store\"} 0",
+            "satellite_oldest_waiting_seconds{store=\"store\"} 0",
+            "satellite_journal_events 0",
+            "satellite_devices{state=\"approved\",tenant=\"main\"} 0",
+            "satellite_backfill_events_total 0",
+        ] {
+            assert!(text.contains(name), "{name} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn counters_end_in_total_and_every_help_is_a_sentence() {
+        let text = Metrics::new(&Config::in_folder(std::path::Path::new("x")))
+            .text()
+            .unwrap();
+        let ours = |line: &&str| line.contains(" satellite_");
+        for line in text
+            .lines()
+            .filter(|line| line.starts_with("# HELP"))
+            .filter(ours)
+        {
+            assert!(line.ends_with('.'), "{line}");
+        }
+        for line in text
+            .lines()
+            .filter(|line| line.starts_with("# TYPE"))
+            .filter(ours)
+        {
+            assert_eq!(
+                line.ends_with(" counter"),
+                line.contains("_total "),
+                "{line}"
+            );
+        }
+    }
+}

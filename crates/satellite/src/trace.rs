@@ -1,0 +1,251 @@
+//! How far each terminal got: reached, identified, approved, parsed, stored.
+//!
+//! "It is connected but nothing arrives" is the first complaint about every server of this
+//! kind, and the answer is the first of these steps that is not green. Only in memory, only the
+//! last state of each step, for a bounded number of serials; nothing a peer sent is repeated
+//! here except its serial.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+use event::{Millis, Serial};
+use serde::Serialize;
+
+/// Serials remembered; one more than the enrolled and pending ones of a large installation.
+const SERIALS: usize = 50_000;
+
+/// The steps, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A request came in.
+    Reached,
+    /// It named a serial.
+    Identified,
+    /// The serial is enrolled.
+    Approved,
+    /// Records were read.
+    Parsed,
+    /// They were committed.
+    Stored,
+}
+
+impl Step {
+    const ALL: [Self; 5] = [
+        Self::Reached,
+        Self::Identified,
+        Self::Approved,
+        Self::Parsed,
+        Self::Stored,
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Reached => "reached",
+            Self::Identified => "identified",
+            Self::Approved => "approved",
+            Self::Parsed => "parsed",
+            Self::Stored => "stored",
+        }
+    }
+
+    /// What to do when this step is the first that is not green.
+    fn advice(self, failed: bool) -> &'static str {
+        match (self, failed) {
+            (Self::Reached, _) => {
+                "No request of this serial has come since satellite started. Check the server address and port in the terminal's cloud or ADMS menu, its network, and the firewall in between."
+            }
+            (Self::Identified, _) => {
+                "The request carries no usable serial number; update the firmware."
+            }
+            (Self::Approved, true) => "Enrol it: satellite devices approve SERIAL --tenant TENANT",
+            (Self::Parsed, true) => {
+                "Look at the records that could not be read: satellite quarantine list"
+            }
+            (Self::Stored, true) => {
+                "The database that holds its events does not take them; see the stores in /status."
+            }
+            (Self::Approved | Self::Stored, false) => "It has not come this far yet.",
+            (Self::Parsed, false) => {
+                "It is connected and has sent no records yet. Make a punch; if nothing comes, check that the terminal is in T&A PUSH mode and that its upload of attendance records is on."
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Note {
+    ok: bool,
+    at: Millis,
+    detail: Cow<'static, str>,
+}
+
+#[derive(Debug, Default)]
+struct Path {
+    address: Option<IpAddr>,
+    notes: [Option<Note>; 5],
+}
+
+/// The memory of all paths.
+#[derive(Default)]
+pub(crate) struct Trace {
+    paths: Mutex<HashMap<Serial, Box<Path>>>,
+}
+
+/// What `/trace/SERIAL` answers.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The terminal.
+    pub serial: String,
+    /// Where its last request came from.
+    pub address: Option<String>,
+    /// The five steps in order.
+    pub steps: Vec<StepReport>,
+}
+
+/// One step of a [`Report`].
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct StepReport {
+    /// `reached`, `identified`, `approved`, `parsed` or `stored`.
+    pub step: &'static str,
+    /// `ok`, `failed` or `unknown`.
+    pub state: &'static str,
+    /// When that was last seen, UTC.
+    pub at: Option<String>,
+    /// More words.
+    pub detail: Option<String>,
+    /// What to do, on the first step that is not `ok`.
+    pub advice: Option<String>,
+}
+
+impl Trace {
+    /// A request of this serial came from `address`.
+    pub(crate) fn reached(&self, serial: &Serial, address: IpAddr, at: Millis) {
+        let note = |detail: &'static str| {
+            Some(Note {
+                ok: true,
+                at,
+                detail: detail.into(),
+            })
+        };
+        self.with(serial, |path| {
+            path.address = Some(address);
+            path.notes[0] = note("a request came in");
+            path.notes[1] = note("it named its serial");
+        });
+    }
+
+    /// A step was taken, or failed.
+    pub(crate) fn step(
+        &self,
+        serial: &Serial,
+        step: Step,
+        ok: bool,
+        at: Millis,
+        detail: impl Into<Cow<'static, str>>,
+    ) {
+        let note = Note {
+            ok,
+            at,
+            detail: detail.into(),
+        };
+        self.with(serial, |path| {
+            if let Some(slot) = path.notes.get_mut(step as usize) {
+                *slot = Some(note);
+            }
+        });
+    }
+
+    fn with(&self, serial: &Serial, change: impl FnOnce(&mut Path)) {
+        let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = paths.get_mut(serial) {
+            change(path);
+        } else if paths.len() < SERIALS {
+            change(paths.entry(serial.clone()).or_default());
+        }
+    }
+
+    /// The path of a serial, with advice on the first step that is not green.
+    pub(crate) fn report(&self, serial: &Serial) -> Report {
+        let paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = paths.get(serial);
+        let mut advised = false;
+        let steps = Step::ALL.into_iter().map(|step| {
+            let note = path.and_then(|path| path.notes.get(step as usize)?.as_ref());
+            let ok = note.is_some_and(|note| note.ok);
+            let advise = !ok && !advised;
+            advised |= advise;
+            StepReport {
+                step: step.word(),
+                state: note.map_or("unknown", |note| if note.ok { "ok" } else { "failed" }),
+                at: note.map(|note| note.at.text()),
+                detail: note.map(|note| note.detail.clone().into_owned()),
+                advice: advise.then(|| {
+                    step.advice(note.is_some())
+                        .replace("SERIAL", serial.as_str())
+                }),
+            }
+        });
+        let steps = steps.collect();
+        Report {
+            serial: serial.to_string(),
+            address: path
+                .and_then(|path| path.address)
+                .map(|address| address.to_string()),
+            steps,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_step_that_is_not_green_is_the_one_with_advice() {
+        let trace = Trace::default();
+        let serial = Serial::new("ABC1234560001").unwrap();
+        let nothing = trace.report(&serial);
+        assert_eq!(nothing.steps[0].state, "unknown");
+        assert!(
+            nothing.steps[0]
+                .advice
+                .as_ref()
+                .unwrap()
+                .contains("server address")
+        );
+        assert!(nothing.steps[1..].iter().all(|step| step.advice.is_none()));
+
+        trace.reached(&serial, IpAddr::from([192, 0, 2, 7]), Millis(0));
+        trace.step(
+            &serial,
+            Step::Approved,
+            false,
+            Millis(0),
+            "waits for approval",
+        );
+        let held = trace.report(&serial);
+        let states: Vec<_> = held.steps.iter().map(|step| step.state).collect();
+        assert_eq!(states, ["ok", "ok", "failed", "unknown", "unknown"]);
+        assert!(
+            held.steps[2]
+                .advice
+                .as_ref()
+                .unwrap()
+                .contains("approve ABC1234560001")
+        );
+        assert_eq!(held.address.as_deref(), Some("192.0.2.7"));
+
+        trace.step(&serial, Step::Approved, true, Millis(1), "");
+        trace.step(&serial, Step::Parsed, true, Millis(1), "");
+        trace.step(&serial, Step::Stored, true, Millis(1), "1 new");
+        assert!(
+            trace
+                .report(&serial)
+                .steps
+                .iter()
+                .all(|step| step.advice.is_none())
+        );
+    }
+}

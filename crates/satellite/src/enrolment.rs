@@ -108,17 +108,29 @@ impl Keeper {
         let mut tick = tokio::time::interval(ASK_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let wish = tokio::select! {
+                () = end.cancelled() => break,
+                _ = tick.tick() => None,
+                Some(wish) = self.wishes.recv() => Some(wish),
+            };
+            // A registry that does not answer must not hold up the end; the connection that
+            // is cut short goes with this task.
             tokio::select! {
                 () = end.cancelled() => break,
-                _ = tick.tick() => self.refresh().await,
-                Some(wish) = self.wishes.recv() => {
-                    self.grant(wish).await;
-                    tokio::time::sleep(WISH_EVERY).await;
-                }
+                () = self.turn(wish) => heartbeat.beat(Instant::now()),
             }
-            heartbeat.beat(Instant::now());
         }
         heartbeat.stop();
+    }
+
+    async fn turn(&mut self, wish: Option<Wish>) {
+        match wish {
+            None => self.refresh().await,
+            Some(wish) => {
+                self.grant(wish).await;
+                tokio::time::sleep(WISH_EVERY).await;
+            }
+        }
     }
 
     /// Takes over what changed in the registry.

@@ -60,6 +60,8 @@ pub struct Metrics {
     pub(crate) oldest_waiting: GaugeVec,
     /// Terminals by tenant and state.
     pub(crate) devices: IntGaugeVec,
+    /// Events known to be missing; push attendance never knows of any.
+    gaps: IntGaugeVec,
     /// Terminals that wait for approval.
     pub(crate) pending: IntGauge,
     /// Connections of terminals.
@@ -88,33 +90,109 @@ fn put<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Re
     }
 }
 
+/// Every metric with its help text.
+const HELP: [(&str, &str); 23] = [
+    ("build_info", "Version of the running program."),
+    (
+        "events_received_total",
+        "Events read from terminals, repeated ones included.",
+    ),
+    ("events_committed_total", "Events that became rows."),
+    ("events_duplicate_total", "Events that were stored already."),
+    (
+        "before_enrolment_total",
+        "Events older than their terminal's enrolment accepts, not stored.",
+    ),
+    ("quarantined_total", "Records set aside raw."),
+    ("refused_total", "Requests and connections refused."),
+    (
+        "records_dropped_total",
+        "Records of people, templates and pictures, acknowledged and not kept.",
+    ),
+    (
+        "ack_seconds",
+        "From the head of an upload to its positive answer.",
+    ),
+    ("commit_seconds", "One transaction of a store."),
+    ("store_up", "1 while the store takes events."),
+    (
+        "ambiguous_commits",
+        "Commits since the start whose answer was lost.",
+    ),
+    (
+        "oldest_waiting_seconds",
+        "Age of the oldest submission waiting for the store.",
+    ),
+    ("devices", "Terminals by tenant and state."),
+    (
+        "devices_pending",
+        "Terminals that nobody enrolled and that wait for approval.",
+    ),
+    ("connections", "Open connections of terminals."),
+    (
+        "idle_closed_total",
+        "Connections ended because no request came for the idle time.",
+    ),
+    ("feed_epochs_total", "New epochs opened in a store's feed."),
+    (
+        "config_reloads_total",
+        "Readings of the configuration on request, by result.",
+    ),
+    (
+        "panics_total",
+        "Requests that ended in a fault of this program.",
+    ),
+    (
+        "device_gap_events",
+        "Events known to be missing, by tenant.",
+    ),
+    (
+        "journal_events",
+        "Events that wait in the journal for their store.",
+    ),
+    ("backfill_events_total", "Events stored by a backfill."),
+];
+
 struct Maker<'a>(&'a Registry);
 
 impl Maker<'_> {
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        put(self.0, IntCounterVec::new(Opts::new(name, help), labels))
+    fn opts(name: &str) -> Opts {
+        let help = HELP.iter().find(|(known, _)| *known == name);
+        Opts::new(
+            format!("satellite_{name}"),
+            help.map_or("", |(_, help)| *help),
+        )
     }
 
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
-        put(self.0, IntCounter::new(name, help))
+    fn counters(&self, name: &str, labels: &[&str]) -> IntCounterVec {
+        put(self.0, IntCounterVec::new(Self::opts(name), labels))
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        put(self.0, IntGaugeVec::new(Opts::new(name, help), labels))
+    fn counter(&self, name: &str) -> IntCounter {
+        put(self.0, IntCounter::with_opts(Self::opts(name)))
     }
 
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
-        put(self.0, IntGauge::new(name, help))
+    fn gauges(&self, name: &str, labels: &[&str]) -> IntGaugeVec {
+        put(self.0, IntGaugeVec::new(Self::opts(name), labels))
     }
 
-    fn seconds(&self, name: &str, help: &str) -> Histogram {
+    fn gauge(&self, name: &str) -> IntGauge {
+        put(self.0, IntGauge::with_opts(Self::opts(name)))
+    }
+
+    fn ages(&self, name: &str, labels: &[&str]) -> GaugeVec {
+        put(self.0, GaugeVec::new(Self::opts(name), labels))
+    }
+
+    fn seconds(&self, name: &str) -> Histogram {
         let buckets = vec![
             0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
         ];
-        put(
-            self.0,
-            Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets)),
-        )
+        let opts = HistogramOpts {
+            common_opts: Self::opts(name),
+            buckets,
+        };
+        put(self.0, Histogram::with_opts(opts))
     }
 }
 
@@ -123,117 +201,35 @@ impl Metrics {
     pub fn new(config: &Config) -> Self {
         let registry = Registry::new();
         let make = Maker(&registry);
-        let by_tenant = ["tenant", "route"];
-        let build = make.gauges(
-            "satellite_build_info",
-            "Version of the running program.",
-            &["version"],
-        );
+        let (by_tenant, store) = (["tenant", "route"], ["store"]);
+        let build = make.gauges("build_info", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        // Names of the contract whose sources come with other routes: present and zero.
+        make.gauge("journal_events");
+        make.counter("backfill_events_total");
         let metrics = Self {
-            received: make.counters(
-                "satellite_events_received_total",
-                "Events read from terminals, repeated ones included.",
-                &by_tenant,
-            ),
-            committed: make.counters(
-                "satellite_events_committed_total",
-                "Events that became rows.",
-                &by_tenant,
-            ),
-            duplicate: make.counters(
-                "satellite_events_duplicate_total",
-                "Events that were stored already.",
-                &by_tenant,
-            ),
-            before_enrolment: make.counters(
-                "satellite_before_enrolment_total",
-                "Events older than their terminal's enrolment accepts, not stored.",
-                &["tenant"],
-            ),
-            quarantined: make.counters(
-                "satellite_quarantined_total",
-                "Records set aside raw.",
-                &["reason"],
-            ),
-            refused: make.counters(
-                "satellite_refused_total",
-                "Requests and connections refused.",
-                &["reason"],
-            ),
-            dropped: make.counter(
-                "satellite_records_dropped_total",
-                "Records of people, templates and pictures, acknowledged and not kept.",
-            ),
-            ack: make.seconds(
-                "satellite_ack_seconds",
-                "From the head of an upload to its positive answer.",
-            ),
-            commit: make.seconds("satellite_commit_seconds", "One transaction of a store."),
-            store_up: make.gauges(
-                "satellite_store_up",
-                "1 while the store takes events.",
-                &["store"],
-            ),
-            ambiguous: make.gauges(
-                "satellite_ambiguous_commits",
-                "Commits since the start whose answer was lost.",
-                &["store"],
-            ),
-            oldest_waiting: put(
-                &registry,
-                GaugeVec::new(
-                    Opts::new(
-                        "satellite_oldest_waiting_seconds",
-                        "Age of the oldest submission waiting for the store.",
-                    ),
-                    &["store"],
-                ),
-            ),
-            devices: make.gauges(
-                "satellite_devices",
-                "Terminals by tenant and state.",
-                &["tenant", "state"],
-            ),
-            pending: make.gauge(
-                "satellite_devices_pending",
-                "Terminals that nobody enrolled and that wait for approval.",
-            ),
-            connections: make.gauge("satellite_connections", "Open connections of terminals."),
-            idle_closed: make.counter(
-                "satellite_idle_closed_total",
-                "Connections ended because no request came for the idle time.",
-            ),
-            epochs: make.counters(
-                "satellite_feed_epochs_total",
-                "New epochs opened in a store's feed.",
-                &["store"],
-            ),
-            reloads: make.counters(
-                "satellite_config_reloads_total",
-                "Readings of the configuration on request, by result.",
-                &["result"],
-            ),
-            panics: make.counter(
-                "satellite_panics_total",
-                "Requests that ended in a fault of this program.",
-            ),
+            received: make.counters("events_received_total", &by_tenant),
+            committed: make.counters("events_committed_total", &by_tenant),
+            duplicate: make.counters("events_duplicate_total", &by_tenant),
+            before_enrolment: make.counters("before_enrolment_total", &["tenant"]),
+            quarantined: make.counters("quarantined_total", &["reason"]),
+            refused: make.counters("refused_total", &["reason"]),
+            dropped: make.counter("records_dropped_total"),
+            ack: make.seconds("ack_seconds"),
+            commit: make.seconds("commit_seconds"),
+            store_up: make.gauges("store_up", &store),
+            ambiguous: make.gauges("ambiguous_commits", &store),
+            oldest_waiting: make.ages("oldest_waiting_seconds", &store),
+            devices: make.gauges("devices", &["tenant", "state"]),
+            gaps: make.gauges("device_gap_events", &["tenant"]),
+            pending: make.gauge("devices_pending"),
+            connections: make.gauge("connections"),
+            idle_closed: make.counter("idle_closed_total"),
+            epochs: make.counters("feed_epochs_total", &store),
+            reloads: make.counters("config_reloads_total", &["result"]),
+            panics: make.counter("panics_total"),
             registry: registry.clone(),
         };
-        // Contract names whose sources come with other vendors' routes: present and zero.
-        make.gauge(
-            "satellite_journal_events",
-            "Events that wait in the journal for their store.",
-        );
-        make.gauges(
-            "satellite_device_gap_events",
-            "Events known to be missing, by tenant.",
-            &["tenant"],
-        );
-        make.counter(
-            "satellite_backfill_events_total",
-            "Events stored by a backfill.",
-        );
         add_process(&registry);
         metrics.prepare(config);
         metrics
@@ -248,6 +244,7 @@ impl Metrics {
             }
             self.before_enrolment
                 .with_label_values(&[tenant.id.as_str()]);
+            self.gaps.with_label_values(&[tenant.id.as_str()]);
             for state in ["approved", "blocked", "online"] {
                 self.devices.with_label_values(&[tenant.id.as_str(), state]);
             }
@@ -332,6 +329,7 @@ mod tests {
             "satellite_journal_events 0",
             "satellite_devices{state=\"approved\",tenant=\"main\"} 0",
             "satellite_backfill_events_total 0",
+            "satellite_device_gap_events{tenant=\"main\"} 0",
         ] {
             assert!(text.contains(name), "{name} is missing in\n{text}");
         }

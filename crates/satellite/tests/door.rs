@@ -288,6 +288,19 @@ async fn keep_alive_close_and_http_1_0_are_honoured() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_hangs_up_frees_its_place() {
+    let house = House::new().await;
+    let mut stream = house.connect().await;
+    let ping = format!("GET /iclock/ping?SN={KNOWN} HTTP/1.1\r\n\r\n");
+    stream.write_all(ping.as_bytes()).await.unwrap();
+    read_reply(&mut stream).await;
+    assert_eq!(house.metric("satellite_connections").await, 1.0);
+    drop(stream);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(house.metric("satellite_connections").await, 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_closes_its_writing_half_still_hears_its_answer() {
     let house = House::new().await;
     let mut stream = house.connect().await;

@@ -80,29 +80,28 @@ pub(super) async fn answer(visitor: Arc<Visitor>, request: Request<Incoming>) ->
     } else {
         Ok(None)
     };
-    let (serial, done) = match (slot, routed) {
+    let (_slot, request) = match (slot, routed) {
         (Err(reason), _) => {
             hub.refusals.note(reason, None, address, "", case.at);
             return case.refused(None, Refusal::Overloaded.into(), false).await;
         }
         (Ok(_), Err(error)) => {
+            let detail = Text::from(error.to_string());
             let no = No {
                 refusal: error.refusal(),
-                detail: Text::from(error.to_string()),
+                detail,
             };
             return case.refused(None, no, false).await;
         }
-        (Ok(_slot), Ok(request)) => {
-            let known = hub.devices.find(Vendor::Zkteco, &request.serial);
-            let dated = known.as_ref().is_some_and(|known| dated(&hub, known));
-            let done = match known {
-                Some(known) => case.enrolled(&hub, &known, request.ask).await,
-                None => case.stranger(&hub, &request.serial, &request.ask),
-            };
-            ((request.serial, dated), done)
-        }
+        (Ok(slot), Ok(request)) => (slot, request),
     };
-    let (serial, dated) = serial;
+    let serial = request.serial;
+    let known = hub.devices.find(Vendor::Zkteco, &serial);
+    let dated = known.as_ref().is_some_and(|known| dated(&hub, known));
+    let done = match known {
+        Some(known) => case.enrolled(&hub, &known, request.ask).await,
+        None => case.stranger(&hub, &serial, &request.ask),
+    };
     match done {
         Ok(reply) => {
             let whole = body::discard(&mut case.body, UNWANTED, &case.visitor.pace).await;

@@ -1,1 +1,35 @@
-//! Under construction.
+//! What the end-to-end promises in `tests/` are made with: the real program as a process, a
+//! reader of `event_feed` over a connection of its own, and hand-written HTTP.
+//!
+//! ```text
+//! terminals (their ledger) ──HTTP──▶ satellite (a process) ──SQL──▶ database
+//!        │                                                            │
+//!        └────────────────▶ Checker: ledger against event_feed ◀──────┘
+//! ```
+//!
+//! Everything here stands outside of satellite: its configuration file, its doors, its
+//! commands, the feed. No type of satellite or of its store is used, so that a fault in them
+//! cannot hide itself. Satellite's own counters are judged here and never trusted.
+
+mod checker;
+mod fleet;
+mod http;
+mod metrics;
+mod place;
+mod random;
+mod satellite;
+
+pub use checker::{Checker, Comparison, FeedRow, Follower, Punch};
+pub use fleet::{Running, all_faults_happened, unkind};
+pub use http::{Reply, attlog, exchange, get, handshake, knock, read_reply};
+pub use metrics::sum_of;
+pub use place::{Place, blocking, shared_mariadb};
+pub use random::{Random, seed};
+pub use satellite::{SatelliteProcess, Setup, Tenant};
+
+/// True when the long form of the promises is asked for: `cargo xtask test --full` sets
+/// `SATELLITE_TEST_FULL=1`.
+#[must_use]
+pub fn full() -> bool {
+    std::env::var_os("SATELLITE_TEST_FULL").is_some_and(|value| value == "1")
+}

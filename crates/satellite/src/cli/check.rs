@@ -1,0 +1,118 @@
+//! `satellite check`: reads the configuration as the daemon would, and says what it means.
+//!
+//! Loading it is the check: whatever is wrong ends there, with file, line and key. With
+//! `--connect` each database is asked too. Nothing is started, made or changed.
+
+use std::fmt::Write as _;
+
+use daemon::exit::Exit;
+use satellite::config::Unknown;
+use store::schema::{self, SchemaState};
+
+use super::databases::{self, Place};
+use super::words::Word;
+use super::{Context, out, table, time};
+
+pub(crate) const EXAMPLES: &str = "Examples:
+  satellite check                          # keys, values and secrets
+  satellite check --connect                # the databases too
+  satellite check && systemctl reload satellite";
+
+/// What `check` is told.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Also connect to each database
+    #[arg(long)]
+    connect: bool,
+}
+
+/// Checks and prints.
+pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
+    out::print(&summary(context))?;
+    if !args.connect {
+        return Ok(Exit::Fine);
+    }
+    let mut exit = Exit::Fine;
+    for place in databases::places(context, None) {
+        let (word, text) = look(context, &place).await;
+        if word != Word::StoreReady {
+            exit = Exit::Failed;
+        }
+        out::line(&context.say(word, &[&place.label, &place.target, &text]))?;
+    }
+    Ok(exit)
+}
+
+/// How a database answers: ready, behind, or in trouble; and the words for it.
+async fn look(context: &Context, place: &Place) -> (Word, String) {
+    if databases::is_missing(&place.target) {
+        return (Word::StoreEmpty, String::new());
+    }
+    let state = match place.target.connect().await {
+        Ok(mut engine) => schema::state(&mut engine).await,
+        Err(failure) => Err(failure),
+    };
+    match state {
+        Ok(SchemaState::Current) => (Word::StoreReady, String::new()),
+        Ok(SchemaState::Behind(_)) => (Word::StoreEmpty, String::new()),
+        Err(failure) => (
+            Word::StoreFails,
+            databases::told(context, place, &failure).to_string(),
+        ),
+    }
+}
+
+fn summary(context: &Context) -> String {
+    let config = &context.config;
+    let built_in = || context.say(Word::BuiltIn, &[]);
+    let file = config
+        .file
+        .as_ref()
+        .map_or_else(built_in, |file| file.display().to_string());
+    let mut text = context.say(Word::ConfigRight, &[&file]);
+    text.push('\n');
+    let unknown = match &config.unknown {
+        Unknown::Hold => "hold".to_owned(),
+        Unknown::Accept(tenant) => format!("accept → {tenant}"),
+        Unknown::Reject => "reject".to_owned(),
+    };
+    let listen = &config.listen;
+    text.push_str(&table::facts(&[
+        ("state_dir", config.state_dir.display().to_string()),
+        ("listen.devices", listen.devices.to_string()),
+        ("listen.admin", listen.admin.to_string()),
+        (
+            "listen.public_url",
+            listen.public_url.clone().unwrap_or_default(),
+        ),
+        ("enrolment.unknown", unknown),
+        ("store", config.store.to_string()),
+    ]));
+    let now = super::now();
+    for tenant in &config.tenants {
+        let store = tenant
+            .own_store
+            .as_ref()
+            .map_or_else(|| "store".to_owned(), ToString::to_string);
+        let offset = time::offset_text(tenant.zone.offset_seconds_at(now));
+        let clock = if tenant.set_clock {
+            Word::SetsClock
+        } else {
+            Word::LeavesClock
+        };
+        let line = context.say(
+            Word::TenantLine,
+            &[
+                &tenant.id,
+                &tenant.name,
+                &tenant.zone.name(),
+                &offset,
+                &context.say(clock, &[]),
+                &store,
+            ],
+        );
+        // Writing into memory cannot fail.
+        writeln!(text, "{line}").ok();
+    }
+    text
+}

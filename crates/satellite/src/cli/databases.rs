@@ -1,0 +1,162 @@
+//! Opening databases for a command.
+//!
+//! A command that reads never makes a table or a file; one that changes something brings the
+//! schema up to date first, as `satellite run` would. What is wrong with a database is said
+//! with its address, the trouble's name (the one in the manual) and the server's own words.
+
+use event::TenantId;
+use store::registry::{self, Enrolment};
+use store::schema::{self, SchemaState};
+use store::{AnyEngine, Failure, Mirror, Target, Trouble};
+
+use super::words::Word;
+use super::{Context, out, wrong_setup};
+
+/// One database with the label it has in metrics and in the mirror.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) label: String,
+    pub(crate) target: Target,
+}
+
+/// The database that holds the registry.
+pub(crate) fn registry_place(context: &Context) -> Place {
+    Place {
+        label: satellite::config::STORE_LABEL.to_owned(),
+        target: context.config.registry_target().clone(),
+    }
+}
+
+/// The database of one tenant, or all of them.
+pub(crate) fn places(context: &Context, tenant: Option<&TenantId>) -> Vec<Place> {
+    let stores = context.config.stores().into_iter();
+    let all = stores.map(|(label, target)| Place { label, target });
+    match tenant.map(|tenant| context.config.target(tenant)) {
+        Some(wanted) => all.filter(|place| Some(&place.target) == wanted).collect(),
+        None => all.collect(),
+    }
+}
+
+/// Says which database failed and how.
+pub(crate) fn told(context: &Context, place: &Place, failure: &Failure) -> anyhow::Error {
+    let trouble = failure.trouble().as_str();
+    anyhow::anyhow!(context.say(
+        Word::StoreTrouble,
+        &[&place.target, &place.label, &trouble, &failure.text]
+    ))
+}
+
+/// Opens a database for reading.
+///
+/// # Errors
+/// It cannot be reached, or its tables are not there yet or too old.
+pub(crate) async fn open(context: &Context, place: &Place) -> anyhow::Result<AnyEngine> {
+    let behind = |version: i64| {
+        let program = super::program();
+        anyhow::anyhow!(context.say(
+            Word::SchemaBehind,
+            &[&place.target, &version, &schema::VERSION, &program]
+        ))
+    };
+    if is_missing(&place.target) {
+        return Err(behind(0));
+    }
+    let mut engine = place
+        .target
+        .connect()
+        .await
+        .map_err(|failure| told(context, place, &failure))?;
+    match schema::state(&mut engine)
+        .await
+        .map_err(|failure| told(context, place, &failure))?
+    {
+        SchemaState::Current => Ok(engine),
+        SchemaState::Behind(version) => Err(behind(version)),
+    }
+}
+
+/// True for a SQLite file that is not there: opening it would make it.
+pub(crate) fn is_missing(target: &Target) -> bool {
+    matches!(target, Target::Sqlite(path) if !path.exists())
+}
+
+/// Opens a database for a change; makes or updates its tables when needed. True when it did.
+///
+/// # Errors
+/// It cannot be reached, or this user may not make tables (a matter of configuration).
+pub(crate) async fn open_ready(
+    context: &Context,
+    place: &Place,
+) -> anyhow::Result<(AnyEngine, bool)> {
+    make_state_dir(context)?;
+    let mut engine = place
+        .target
+        .connect()
+        .await
+        .map_err(|failure| told(context, place, &failure))?;
+    match schema::state(&mut engine)
+        .await
+        .map_err(|failure| told(context, place, &failure))?
+    {
+        SchemaState::Current => Ok((engine, false)),
+        SchemaState::Behind(_) => match schema::migrate(&mut engine).await {
+            Ok(()) => Ok((engine, true)),
+            Err(failure) if failure.trouble() == Trouble::Denied => {
+                let message = context.say(Word::MigrationDenied, &[&failure.text]);
+                Err(wrong_setup(place.target.to_string(), message))
+            }
+            Err(failure) => Err(told(context, place, &failure)),
+        },
+    }
+}
+
+fn make_state_dir(context: &Context) -> anyhow::Result<()> {
+    use anyhow::Context as _;
+    let folder = &context.config.state_dir;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("the state folder {} cannot be made", folder.display()))
+}
+
+/// The mirror, when there is a state folder; a command can do without.
+pub(crate) async fn mirror(context: &Context) -> Option<Mirror> {
+    let folder = &context.config.state_dir;
+    if !folder.is_dir() {
+        return None;
+    }
+    match Mirror::open(folder).await {
+        Ok(mirror) => Some(mirror),
+        Err(failure) => {
+            out::complain(&context.say(Word::MirrorTrouble, &[&folder.display(), &failure.text]));
+            None
+        }
+    }
+}
+
+/// Every active enrolment: from the registry, or with a remark from its copy in the state
+/// folder when the registry does not answer.
+///
+/// # Errors
+/// Neither can be read.
+pub(crate) async fn enrolments(context: &Context) -> anyhow::Result<Vec<Enrolment>> {
+    let place = registry_place(context);
+    let read = match open(context, &place).await {
+        Ok(mut engine) => registry::all(&mut engine)
+            .await
+            .map_err(|failure| told(context, &place, &failure)),
+        Err(error) => Err(error),
+    };
+    let error = match read {
+        Ok(enrolments) => return Ok(enrolments),
+        Err(error) => error,
+    };
+    let Some(mirror) = mirror(context).await else {
+        return Err(error);
+    };
+    match mirror.enrolments().await {
+        Ok(copy) if !copy.is_empty() => {
+            out::complain(&context.say(Word::FromCopy, &[&error]));
+            Ok(copy)
+        }
+        _ => Err(error),
+    }
+}

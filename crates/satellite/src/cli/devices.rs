@@ -1,0 +1,368 @@
+//! `satellite devices`: which terminals may bring records, and for whom.
+//!
+//! Changes go to the registry with a line of audit each, and a running satellite notices them
+//! within ten seconds. A terminal that goes to another tenant begins a new history; no command
+//! here does that unless it was asked for by name.
+
+mod import;
+pub(crate) mod list;
+pub(crate) mod show;
+
+use clap::Subcommand;
+use daemon::exit::Exit;
+use event::{Millis, Serial, TenantId, Text, Vendor, Zone};
+use store::registry::{self, Enrolled, EnrolmentState, NewEnrolment, RegistryError};
+use store::{AnyEngine, Mirror};
+
+use super::databases::{self, Place};
+use super::words::Word;
+use super::{Context, actor, now, out, time};
+
+pub(crate) const EXAMPLES: &str = "Examples:
+  satellite devices list                               # pending ones too
+  satellite devices approve ABC1 --tenant acme         # one that waits
+  satellite devices add --tenant acme --vendor zkteco --serial ABC1 --name \"Main door\"
+  satellite devices block ABC1
+  satellite devices show ABC1                          # and what to type into the terminal
+  satellite devices import terminals.csv --dry-run
+A running satellite notices a change within 10 seconds.";
+
+/// What `devices` is told.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Enrol a terminal and approve it
+    #[command(after_help = ADD_EXAMPLES)]
+    Add(Box<AddArgs>),
+    /// Approve a terminal that waits, or one that was blocked
+    #[command(after_help = "Example:\n  satellite devices approve ABC1 --tenant acme")]
+    Approve {
+        /// Its serial number
+        serial: Serial,
+        /// For whom [default: the only tenant, or the one it is enrolled for]
+        #[arg(long, value_name = "T")]
+        tenant: Option<String>,
+    },
+    /// Shut a terminal out; it keeps its records
+    #[command(after_help = "Example:\n  satellite devices block ABC1")]
+    Block {
+        /// Its serial number
+        serial: Serial,
+    },
+    /// List terminals: approved, blocked, pending
+    #[command(
+        after_help = "Examples:\n  satellite devices list --state pending\n  satellite devices list --tenant acme --json"
+    )]
+    List(list::Args),
+    /// Everything about one terminal, and what to type into it
+    #[command(after_help = "Example:\n  satellite devices show ABC1")]
+    Show(show::Args),
+    /// Enrol every terminal of a CSV file
+    #[command(after_help = import::EXAMPLES)]
+    Import(import::Args),
+}
+
+const ADD_EXAMPLES: &str = "Examples:
+  satellite devices add --tenant acme --vendor zkteco --serial ABC1
+  satellite devices add --tenant acme --vendor zkteco --serial ABC1 --time-zone America/Tijuana
+  A used terminal, whose former owner's records must not come in:
+    satellite devices add --tenant acme --vendor zkteco --serial ABC1 --accept-from 2026-11-21";
+
+/// What `devices add` is told.
+#[derive(clap::Args)]
+pub(crate) struct AddArgs {
+    /// Whose terminal it is
+    #[arg(long, value_name = "T")]
+    tenant: String,
+    /// Who made it: zkteco, hikvision
+    #[arg(long)]
+    vendor: String,
+    /// Its serial number, as it names itself
+    #[arg(long, value_name = "SN")]
+    serial: Serial,
+    /// A name for people
+    #[arg(long)]
+    name: Option<String>,
+    /// Where it stands
+    #[arg(long)]
+    site: Option<String>,
+    /// IANA zone of its clock [default: the tenant's]
+    #[arg(long, value_name = "Z")]
+    time_zone: Option<String>,
+    /// Records older than this are acknowledged and not stored; `all` takes everything
+    /// [default: all for a new serial, from now on for one that was enrolled before]
+    #[arg(long, value_name = "TIME")]
+    accept_from: Option<String>,
+    /// One of the watchdog's own terminals
+    #[arg(long)]
+    canary: bool,
+    /// Begin a new history: other hardware under the same serial
+    #[arg(long)]
+    replace: bool,
+    /// Hikvision only: let it post to us
+    #[arg(long, hide = true)]
+    listen: bool,
+    /// Hikvision only: where it is dialled
+    #[arg(long, hide = true, value_name = "HOST:PORT")]
+    address: Option<String>,
+    /// Hikvision only: the account
+    #[arg(long, hide = true)]
+    user: Option<String>,
+    /// Hikvision only: the account's password
+    #[arg(long, hide = true, value_name = "F")]
+    secret_file: Option<String>,
+}
+
+/// Carries out a `devices` command.
+pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
+    match command {
+        Command::Add(args) => add(&args, context).await,
+        Command::Approve { serial, tenant } => approve(&serial, tenant.as_deref(), context).await,
+        Command::Block { serial } => block(&serial, context).await,
+        Command::List(args) => list::run(&args, context).await,
+        Command::Show(args) => show::run(&args, context).await,
+        Command::Import(args) => import::run(&args, context).await,
+    }
+}
+
+/// The registry, opened for changes, with who changes it.
+struct Registry<'a> {
+    context: &'a Context,
+    place: Place,
+    engine: AnyEngine,
+    mirror: Option<Mirror>,
+    actor: String,
+}
+
+impl<'a> Registry<'a> {
+    async fn open(context: &'a Context) -> anyhow::Result<Self> {
+        let place = databases::registry_place(context);
+        let (engine, _) = databases::open_ready(context, &place).await?;
+        let mirror = databases::mirror(context).await;
+        Ok(Self {
+            context,
+            place,
+            engine,
+            mirror,
+            actor: actor::actor(),
+        })
+    }
+
+    fn told(&self, error: RegistryError) -> anyhow::Error {
+        match error {
+            RegistryError::Failure(failure) => databases::told(self.context, &self.place, &failure),
+            other => other.into(),
+        }
+    }
+
+    async fn find(&mut self, serial: &Serial) -> anyhow::Result<Option<registry::Enrolment>> {
+        let found = registry::find(&mut self.engine, None, serial).await;
+        found.map_err(|failure| databases::told(self.context, &self.place, &failure))
+    }
+
+    async fn enrol(&mut self, new: NewEnrolment) -> anyhow::Result<Enrolled> {
+        let serial = new.serial.clone();
+        let done = registry::enrol(&mut self.engine, new, now(), &self.actor).await;
+        let enrolled = done.map_err(|error| self.told(error))?;
+        self.forget_pending(&serial).await;
+        Ok(enrolled)
+    }
+
+    async fn set_state(&mut self, serial: &Serial, state: EnrolmentState) -> anyhow::Result<()> {
+        let done = registry::set_state(&mut self.engine, serial, state, now(), &self.actor).await;
+        done.map(drop).map_err(|error| self.told(error))
+    }
+
+    /// A running satellite does this too; without one the list should be right at once.
+    async fn forget_pending(&self, serial: &Serial) {
+        if let Some(mirror) = &self.mirror
+            && let Err(failure) = mirror.forget_pending(serial).await
+        {
+            tracing::debug!(%failure, "a pending terminal stays listed until satellite runs");
+        }
+    }
+
+    async fn is_pending(&self, serial: &Serial) -> bool {
+        let Some(mirror) = &self.mirror else {
+            return false;
+        };
+        let pending = mirror.pending().await.unwrap_or_default();
+        pending.iter().any(|pending| pending.serial == *serial)
+    }
+}
+
+async fn add(args: &AddArgs, context: &Context) -> anyhow::Result<Exit> {
+    let vendor = vendor(&args.vendor, args, context)?;
+    let tenant = context.tenant(&args.tenant)?;
+    let zone = checked_zone(args.time_zone.as_deref())?;
+    let shown_in = zone
+        .clone()
+        .unwrap_or_else(|| context.zone(None, Some(&tenant)));
+    let accept_from = args
+        .accept_from
+        .as_deref()
+        .map(|text| accept_from(text, &shown_in, now()));
+    let new = NewEnrolment {
+        vendor,
+        serial: args.serial.clone(),
+        tenant,
+        name: filled(args.name.as_deref()),
+        site: filled(args.site.as_deref()),
+        time_zone: zone.as_ref().map(|zone| Text::new(zone.name())),
+        canary: args.canary,
+        accept_from: accept_from.transpose().map_err(anyhow::Error::msg)?,
+        replace: args.replace,
+    };
+    let mut registry = Registry::open(context).await?;
+    let enrolled = registry.enrol(new).await?;
+    out::line(&sentence(context, &enrolled))?;
+    if let Some(from) = enrolled.enrolment().accept_from {
+        out::line(&context.say(Word::AcceptsFrom, &[&time::show(from, &shown_in)]))?;
+    }
+    noticed(context, &args.serial)
+}
+
+/// Which vendor is meant; those of later releases are named, not guessed.
+fn vendor(word: &str, args: &AddArgs, context: &Context) -> anyhow::Result<Vendor> {
+    let dialled =
+        args.listen || args.address.is_some() || args.user.is_some() || args.secret_file.is_some();
+    match Vendor::from_word(&word.to_ascii_lowercase()) {
+        Some(Vendor::Zkteco) if !dialled => Ok(Vendor::Zkteco),
+        Some(Vendor::Zkteco) => anyhow::bail!(context.say(Word::OnlyHikvision, &[])),
+        Some(Vendor::Hikvision) => anyhow::bail!(context.say(Word::HikvisionLater, &[])),
+        _ => anyhow::bail!(context.say(Word::UnknownVendor, &[&daemon::logging::Escaped(word)])),
+    }
+}
+
+fn checked_zone(name: Option<&str>) -> anyhow::Result<Option<Zone>> {
+    let name = name.map(str::trim).filter(|name| !name.is_empty());
+    Ok(name.map(Zone::named).transpose()?)
+}
+
+/// `all`, or a time from which records count.
+fn accept_from(text: &str, zone: &Zone, now: Millis) -> Result<Option<Millis>, String> {
+    if text.trim().eq_ignore_ascii_case("all") {
+        return Ok(None);
+    }
+    time::moment(text, zone, now).map(Some)
+}
+
+/// The text without blanks around it; nothing when there is nothing.
+fn filled(text: Option<&str>) -> Option<Text> {
+    text.map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(Text::new)
+}
+
+/// What an enrolment came to.
+fn sentence(context: &Context, enrolled: &Enrolled) -> String {
+    let now = enrolled.enrolment();
+    match enrolled {
+        Enrolled::New(_) => context.say(Word::Enrolled, &[&now.serial, &now.tenant]),
+        Enrolled::Already(_) => context.say(Word::EnrolledBefore, &[&now.serial, &now.tenant]),
+        Enrolled::Moved { before, .. } if before.tenant == now.tenant => {
+            context.say(Word::Replaced, &[&now.serial, &now.tenant])
+        }
+        Enrolled::Moved { before, .. } => {
+            context.say(Word::Moved, &[&now.serial, &before.tenant, &now.tenant])
+        }
+    }
+}
+
+/// What happens next, after every change.
+fn noticed(context: &Context, serial: &Serial) -> anyhow::Result<Exit> {
+    let program = super::program();
+    out::line(&context.say(Word::Noticed, &[]))?;
+    out::line(&context.say(Word::ThenTrace, &[&program, serial]))?;
+    Ok(Exit::Fine)
+}
+
+async fn approve(serial: &Serial, tenant: Option<&str>, context: &Context) -> anyhow::Result<Exit> {
+    let wanted = context.tenant_if_given(tenant)?;
+    let mut registry = Registry::open(context).await?;
+    match registry.find(serial).await? {
+        Some(known) if wanted.as_ref().is_none_or(|wanted| *wanted == known.tenant) => {
+            registry.set_state(serial, EnrolmentState::Approved).await?;
+            out::line(&context.say(Word::ApprovedNow, &[serial, &known.tenant]))?;
+        }
+        Some(known) => {
+            let asked = wanted.map(|tenant| tenant.to_string()).unwrap_or_default();
+            let program = super::program();
+            anyhow::bail!(context.say(
+                Word::BelongsTo,
+                &[serial, &known.tenant, &program, &asked, serial]
+            ));
+        }
+        None => {
+            let tenant = match wanted {
+                Some(tenant) => tenant,
+                None => context.tenant_or_only(None)?,
+            };
+            let waited = registry.is_pending(serial).await;
+            let enrolled = registry.enrol(plain(serial, tenant)).await?;
+            out::line(&sentence(context, &enrolled))?;
+            if !waited {
+                // A mistyped serial looks just like this.
+                out::remark(&context.say(Word::NeverSeen, &[serial]));
+            }
+        }
+    }
+    noticed(context, serial)
+}
+
+/// An enrolment of which nothing but serial and tenant is known.
+fn plain(serial: &Serial, tenant: TenantId) -> NewEnrolment {
+    NewEnrolment {
+        vendor: Vendor::Zkteco,
+        serial: serial.clone(),
+        tenant,
+        name: None,
+        site: None,
+        time_zone: None,
+        canary: false,
+        accept_from: None,
+        replace: false,
+    }
+}
+
+async fn block(serial: &Serial, context: &Context) -> anyhow::Result<Exit> {
+    let mut registry = Registry::open(context).await?;
+    if registry.find(serial).await?.is_none() {
+        let word = if registry.is_pending(serial).await {
+            Word::PendingIsOut
+        } else {
+            Word::UnknownSerial
+        };
+        anyhow::bail!(context.say(word, &[serial]));
+    }
+    registry.set_state(serial, EnrolmentState::Blocked).await?;
+    out::line(&context.say(Word::BlockedNow, &[serial]))?;
+    out::line(&context.say(Word::Noticed, &[]))?;
+    Ok(Exit::Fine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accept_from_is_a_time_of_the_terminals_zone_or_all() {
+        let zone = Zone::named("America/Tijuana").unwrap();
+        let read = |text: &str| accept_from(text, &zone, Millis(0));
+        assert_eq!(read("ALL"), Ok(None));
+        assert_eq!(read("2026-11-21"), Ok(Millis::parse("2026-11-21 08:00:00")));
+        assert!(read("whenever").is_err());
+    }
+
+    #[test]
+    fn blank_names_are_absent_ones() {
+        assert_eq!(filled(Some("  ")), None);
+        assert_eq!(filled(Some(" Main door ")).as_deref(), Some("Main door"));
+        assert_eq!(checked_zone(Some(" ")).unwrap(), None);
+        assert!(
+            checked_zone(Some("Mexico"))
+                .unwrap_err()
+                .to_string()
+                .contains("America/Mexico_City")
+        );
+    }
+}

@@ -1,0 +1,352 @@
+//! `satellite devices import`: many terminals at once, from a CSV file.
+//!
+//! Every line is checked before the first is enrolled, and every mistake is told with its line,
+//! so that a file is either taken whole or not at all as far as can be known beforehand. A
+//! terminal that another tenant has is a mistake here: moving it is said one by one.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use daemon::exit::Exit;
+use daemon::logging::Escaped;
+use event::{Millis, Serial, Text, Vendor, Zone};
+use store::registry::{Enrolled, Enrolment, NewEnrolment};
+
+use super::super::words::Word;
+use super::super::{Context, nearest, now, out};
+use super::{Registry, accept_from, checked_zone, filled};
+
+pub(crate) const EXAMPLES: &str = "The first line names the columns; only serial is needed:
+  serial,tenant,name,site,time_zone,accept_from
+  ABC1,acme,Main door,Toluca,,
+  ABC2,acme,Canteen,Toluca,America/Tijuana,2026-11-21 00:00:00
+Columns may be separated by semicolons, too.
+
+Examples:
+  satellite devices import terminals.csv --dry-run
+  satellite devices import - < terminals.csv";
+
+/// The columns there are.
+const COLUMNS: [&str; 6] = [
+    "serial",
+    "tenant",
+    "name",
+    "site",
+    "time_zone",
+    "accept_from",
+];
+/// Longest name and site, in characters.
+const TEXT_LIMIT: usize = 128;
+/// Longest file that is read, in bytes.
+const FILE_LIMIT: u64 = 64 << 20;
+/// Mistakes that are told at most.
+const MISTAKES_SHOWN: usize = 50;
+
+/// What `devices import` is told.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The file; `-` is standard input
+    file: PathBuf,
+    /// Check and say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// A line that passed every check.
+#[derive(Debug)]
+struct Line {
+    number: u64,
+    new: NewEnrolment,
+}
+
+/// What is wrong with a line.
+#[derive(Debug, PartialEq, Eq)]
+struct Mistake {
+    line: u64,
+    text: String,
+}
+
+/// Imports.
+pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
+    let text = read(&args.file)?;
+    let (lines, mut mistakes) = check(&text, context, now());
+    let mut registry = Registry::open(context).await?;
+    let known = super::databases::enrolments(context).await?;
+    mistakes.extend(strangers(&lines, &known, context));
+    mistakes.sort_by_key(|mistake| mistake.line);
+    if !mistakes.is_empty() {
+        let file = args.file.display();
+        for mistake in mistakes.iter().take(MISTAKES_SHOWN) {
+            out::complain(&format!("{file}:{}: {}", mistake.line, mistake.text));
+        }
+        anyhow::bail!(context.say(Word::ImportRefused, &[&mistakes.len()]));
+    }
+    if args.dry_run {
+        out::line(&context.say(Word::ImportWould, &[&lines.len()]))?;
+        return Ok(Exit::Fine);
+    }
+    let count = lines.len();
+    let mut done = 0;
+    for line in lines {
+        let number = line.number;
+        match registry.enrol(line.new).await {
+            Ok(enrolled) => {
+                done += 1;
+                out::line(&format!("{number}: {}", result(&enrolled, context)))?;
+            }
+            Err(error) => {
+                out::complain(&context.say(Word::ImportStopped, &[&number, &done, &count]));
+                return Err(error);
+            }
+        }
+    }
+    out::line(&context.say(Word::ImportDone, &[&done]))?;
+    out::line(&context.say(Word::Noticed, &[]))?;
+    Ok(Exit::Fine)
+}
+
+fn result(enrolled: &Enrolled, context: &Context) -> String {
+    super::sentence(context, enrolled)
+}
+
+fn read(file: &std::path::Path) -> anyhow::Result<String> {
+    let mut bytes = Vec::new();
+    if file.as_os_str() == "-" {
+        std::io::stdin()
+            .lock()
+            .take(FILE_LIMIT)
+            .read_to_end(&mut bytes)?;
+    } else {
+        let opened = std::fs::File::open(file);
+        let opened = opened.with_context(|| format!("{} cannot be read", file.display()))?;
+        opened.take(FILE_LIMIT).read_to_end(&mut bytes)?;
+    }
+    let text = String::from_utf8(bytes);
+    let text =
+        text.with_context(|| format!("{} is not UTF-8; save it as CSV UTF-8", file.display()))?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
+}
+
+/// Checks every line by itself and against the others.
+fn check(text: &str, context: &Context, now: Millis) -> (Vec<Line>, Vec<Mistake>) {
+    let first = text.lines().next().unwrap_or_default();
+    let delimiter = if first.contains(';') && !first.contains(',') {
+        b';'
+    } else {
+        b','
+    };
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .trim(csv::Trim::All)
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text.as_bytes());
+    let mut records = reader.records();
+    let columns = match records.next() {
+        Some(Ok(header)) => columns(&header, context),
+        _ => Err(context.say(Word::ImportNoHeader, &[&COLUMNS.join(",")])),
+    };
+    let columns = match columns {
+        Ok(columns) => columns,
+        Err(text) => return (Vec::new(), vec![Mistake { line: 1, text }]),
+    };
+    let (mut lines, mut mistakes) = (Vec::new(), Vec::new());
+    let mut seen: HashMap<Serial, u64> = HashMap::new();
+    for record in records {
+        let (number, checked) = match record {
+            Ok(record) => {
+                let number = record.position().map_or(0, csv::Position::line);
+                (number, line(&record, &columns, context, now))
+            }
+            Err(error) => {
+                let number = error.position().map_or(0, csv::Position::line);
+                (number, Err(error.to_string()))
+            }
+        };
+        let checked = checked.and_then(|new| match seen.insert(new.serial.clone(), number) {
+            Some(before) => Err(context.say(Word::ImportTwice, &[&new.serial, &before])),
+            None => Ok(new),
+        });
+        match checked {
+            Ok(new) => lines.push(Line { number, new }),
+            Err(text) => mistakes.push(Mistake { line: number, text }),
+        }
+    }
+    (lines, mistakes)
+}
+
+/// Which column stands where.
+fn columns(header: &csv::StringRecord, context: &Context) -> Result<[Option<usize>; 6], String> {
+    let mut columns = [None; 6];
+    for (at, name) in header.iter().enumerate() {
+        let lower = name.to_ascii_lowercase();
+        let Some(known) = COLUMNS.iter().position(|column| *column == lower) else {
+            let near = nearest::nearest_first(name, COLUMNS.into_iter());
+            let near = near.first().copied().unwrap_or_default();
+            return Err(context.say(
+                Word::ImportColumn,
+                &[&Escaped(name), &near, &COLUMNS.join(",")],
+            ));
+        };
+        if let Some(slot) = columns.get_mut(known) {
+            *slot = Some(at);
+        }
+    }
+    if columns[0].is_none() {
+        return Err(context.say(Word::ImportNoHeader, &[&COLUMNS.join(",")]));
+    }
+    Ok(columns)
+}
+
+/// Checks one line.
+fn line(
+    record: &csv::StringRecord,
+    columns: &[Option<usize>; 6],
+    context: &Context,
+    now: Millis,
+) -> Result<NewEnrolment, String> {
+    let cells = columns.map(|column| {
+        record
+            .get(column?)
+            .map(str::trim)
+            .filter(|cell| !cell.is_empty())
+    });
+    let [serial, tenant, name, site, zone, from] = cells;
+    let serial = serial.unwrap_or_default();
+    let wrong = |error| {
+        context.say(
+            Word::ImportSerial,
+            &[&Escaped(serial), &error as &dyn std::fmt::Display],
+        )
+    };
+    let serial = Serial::new(serial).map_err(wrong)?;
+    let tenant = context
+        .tenant_or_only(tenant)
+        .map_err(|error| error.to_string())?;
+    for (column, text) in [("name", name), ("site", site)] {
+        if text.is_some_and(|text| text.chars().count() > TEXT_LIMIT) {
+            return Err(context.say(Word::ImportLong, &[&column, &TEXT_LIMIT]));
+        }
+    }
+    let own: Option<Zone> = checked_zone(zone).map_err(|error| error.to_string())?;
+    let read_in = own
+        .clone()
+        .unwrap_or_else(|| context.zone(None, Some(&tenant)));
+    let from = from
+        .map(|text| accept_from(text, &read_in, now))
+        .transpose()?;
+    Ok(NewEnrolment {
+        vendor: Vendor::Zkteco,
+        serial,
+        tenant,
+        name: filled(name),
+        site: filled(site),
+        time_zone: own.map(|zone| Text::new(zone.name())),
+        canary: false,
+        accept_from: from,
+        replace: false,
+    })
+}
+
+/// Lines whose terminal another tenant has.
+fn strangers(lines: &[Line], known: &[Enrolment], context: &Context) -> Vec<Mistake> {
+    let known: HashMap<&Serial, &Enrolment> = known.iter().map(|one| (&one.serial, one)).collect();
+    let wrong = |line: &Line| {
+        let other = known
+            .get(&line.new.serial)
+            .filter(|other| other.tenant != line.new.tenant)?;
+        let (serial, program) = (&line.new.serial, super::super::program());
+        let text = context.say(
+            Word::BelongsTo,
+            &[serial, &other.tenant, &program, &line.new.tenant, serial],
+        );
+        Some(Mistake {
+            line: line.number,
+            text,
+        })
+    };
+    lines.iter().filter_map(wrong).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::words::Lang;
+    use super::*;
+    use satellite::Config;
+
+    fn context() -> Context {
+        Context {
+            config: Config::in_folder(std::path::Path::new("x")),
+            lang: Lang::En,
+        }
+    }
+
+    fn wrong(text: &str) -> Vec<(u64, String)> {
+        let (_, mistakes) = check(text, &context(), Millis(0));
+        mistakes
+            .into_iter()
+            .map(|mistake| (mistake.line, mistake.text))
+            .collect()
+    }
+
+    #[test]
+    fn a_good_file_gives_one_enrolment_a_line() {
+        let text = "serial,name,time_zone,accept_from\nA1,Main door,America/Tijuana,2026-11-21\n\nA2,,,all\n";
+        let (lines, mistakes) = check(text, &context(), Millis(0));
+        assert_eq!(mistakes, []);
+        let first = &lines[0].new;
+        assert_eq!((lines[0].number, lines[1].number), (2, 4));
+        assert_eq!(
+            (first.serial.as_str(), first.tenant.as_str()),
+            ("A1", "main")
+        );
+        assert_eq!(first.name.as_deref(), Some("Main door"));
+        assert_eq!(
+            first.accept_from,
+            Some(Millis::parse("2026-11-21 08:00:00"))
+        );
+        assert_eq!(
+            (lines[1].new.accept_from, &lines[1].new.name),
+            (Some(None), &None)
+        );
+    }
+
+    #[test]
+    fn semicolons_and_a_quoted_name_are_read() {
+        let (lines, mistakes) = check("serial;name\nA1;\"a; b\"\n", &context(), Millis(0));
+        assert_eq!(mistakes, []);
+        assert_eq!(lines[0].new.name.as_deref(), Some("a; b"));
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_line() {
+        let text = "serial,tenant,name,time_zone,accept_from\nA 1,,,,\nA2,nobody,,,\nA3,,,Mars/Base,\n\
+                    A4,,,,later\nA5,,,,\nA5,,,,\nA6,,LONG,,\n";
+        let text = text.replace("LONG", &"x".repeat(129));
+        let wrong = wrong(&text);
+        let lines: Vec<u64> = wrong.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [2, 3, 4, 5, 7, 8]);
+        for ((_, text), part) in
+            wrong
+                .iter()
+                .zip(["A 1", "main", "Mars/Base", "later", "line 6", "128"])
+        {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_its_header_or_with_a_misspelt_column_is_refused_with_the_right_names() {
+        for (text, part) in [
+            ("", "serial,tenant"),
+            ("name\nx\n", "serial,tenant"),
+            ("serial,timezone\nA1,\n", "time_zone"),
+        ] {
+            let wrong = wrong(text);
+            assert_eq!(wrong.len(), 1);
+            assert!(wrong[0].0 == 1 && wrong[0].1.contains(part), "{wrong:?}");
+        }
+    }
+}

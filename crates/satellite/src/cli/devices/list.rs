@@ -1,0 +1,293 @@
+//! `satellite devices list`: every terminal in one table.
+//!
+//! Enrolments come from the registry, contact and completeness from each tenant's database,
+//! and the terminals that wait for approval from the state folder. A database that is down
+//! leaves its columns empty and is named; the list itself still appears.
+
+use std::collections::HashMap;
+
+use clap::ValueEnum;
+use daemon::exit::Exit;
+use event::{Millis, TenantId};
+use serde_json::{Value, json};
+use store::mirror::Pending;
+use store::registry::Enrolment;
+use store::status::{self, StatusRow};
+
+use super::super::databases;
+use super::super::words::Word;
+use super::super::{Context, out, table, time};
+
+/// What `devices list` is told.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only this tenant's; pending ones belong to nobody yet
+    #[arg(long, value_name = "T")]
+    tenant: Option<String>,
+    /// Only in this state
+    #[arg(long, value_enum)]
+    state: Option<State>,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The states by which terminals are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum State {
+    Approved,
+    Blocked,
+    Pending,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Approved => "approved",
+            Self::Blocked => "blocked",
+            Self::Pending => "pending",
+        }
+    }
+}
+
+/// One line of the list.
+struct Line<'a> {
+    enrolment: &'a Enrolment,
+    status: Option<&'a StatusRow>,
+}
+
+/// Lists.
+pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
+    let tenant = context.tenant_if_given(args.tenant.as_deref())?;
+    let enrolments = databases::enrolments(context).await?;
+    let pending = waiting(context, &enrolments).await;
+    let states = states(context, tenant.as_ref()).await;
+    let state = |state: State| args.state.is_none_or(|wanted| wanted == state);
+    let of_tenant = |id: &TenantId| tenant.as_ref().is_none_or(|tenant| tenant == id);
+    let wanted = |one: &&Enrolment| {
+        let its_state = args
+            .state
+            .is_none_or(|wanted| wanted.as_str() == one.state.as_str());
+        of_tenant(&one.tenant) && its_state
+    };
+    let lines: Vec<Line<'_>> = enrolments
+        .iter()
+        .filter(wanted)
+        .map(|enrolment| Line {
+            enrolment,
+            status: states.get(&key(enrolment)),
+        })
+        .collect();
+    let pending: Vec<&Pending> = if state(State::Pending) && tenant.is_none() {
+        pending.iter().collect()
+    } else {
+        Vec::new()
+    };
+    if args.json {
+        let lines = lines.iter().map(|line| enrolled_json(line, context));
+        let all: Vec<Value> = lines.chain(pending.into_iter().map(pending_json)).collect();
+        out::json(&Value::Array(all))?;
+    } else {
+        print(&lines, &pending, context)?;
+    }
+    Ok(Exit::Fine)
+}
+
+/// Terminals that wait: listed as pending and not enrolled since.
+pub(crate) async fn waiting(context: &Context, enrolments: &[Enrolment]) -> Vec<Pending> {
+    let Some(mirror) = databases::mirror(context).await else {
+        return Vec::new();
+    };
+    let mut pending = mirror.pending().await.unwrap_or_else(|failure| {
+        out::complain(&context.say(
+            Word::MirrorTrouble,
+            &[&context.config.state_dir.display(), &failure.text],
+        ));
+        Vec::new()
+    });
+    let known = |waits: &Pending| {
+        enrolments
+            .iter()
+            .any(|one| one.vendor == waits.vendor && one.serial == waits.serial)
+    };
+    pending.retain(|waits| !known(waits));
+    pending
+}
+
+type Key = (String, String);
+
+fn key(enrolment: &Enrolment) -> Key {
+    (enrolment.tenant.to_string(), enrolment.serial.to_string())
+}
+
+/// What was last seen of each terminal, by tenant and serial.
+pub(crate) async fn states(
+    context: &Context,
+    tenant: Option<&TenantId>,
+) -> HashMap<Key, StatusRow> {
+    let mut states: HashMap<Key, StatusRow> = HashMap::new();
+    for place in databases::places(context, tenant) {
+        let rows = match databases::open(context, &place).await {
+            Ok(mut engine) => status::read(&mut engine)
+                .await
+                .map_err(|failure| databases::told(context, &place, &failure)),
+            Err(error) => Err(error),
+        };
+        match rows {
+            Ok(rows) => rows
+                .into_iter()
+                .for_each(|row| keep_newest(&mut states, row)),
+            Err(error) => out::complain(&format!("{error:#}")),
+        }
+    }
+    states
+}
+
+/// A terminal that was replaced has a row for each of its histories; the newest counts.
+fn keep_newest(states: &mut HashMap<Key, StatusRow>, row: StatusRow) {
+    let key = (row.tenant.clone().unwrap_or_default(), row.serial.clone());
+    let older = states
+        .get(&key)
+        .is_none_or(|known| known.last_contact_at <= row.last_contact_at);
+    if older {
+        states.insert(key, row);
+    }
+}
+
+fn enrolled_json(line: &Line<'_>, context: &Context) -> Value {
+    let (one, status) = (line.enrolment, line.status);
+    let zone = context.zone(one.time_zone.as_deref(), Some(&one.tenant));
+    json!({
+        "serial": one.serial.as_str(),
+        "vendor": one.vendor.as_str(),
+        "tenant": one.tenant.as_str(),
+        "state": one.state.as_str(),
+        "name": one.name.as_deref(),
+        "site": one.site.as_deref(),
+        "time_zone": zone.name(),
+        "canary": one.canary,
+        "device_id": one.id.to_string(),
+        "accept_from": one.accept_from.map(time::utc),
+        "created_at": time::utc(one.created_at),
+        "connection": status.map(|status| status.state.as_str()),
+        "last_contact_at": status.and_then(|status| status.last_contact_at).map(time::utc),
+        "last_event_at": status.and_then(|status| status.last_event_at).map(time::utc),
+        "clock_skew_seconds": status.and_then(|status| status.clock_skew_seconds),
+        "log_used": status.and_then(|status| status.log_used),
+        "log_capacity": status.and_then(|status| status.log_capacity),
+        "gap_events": status.and_then(|status| status.gap_events),
+        "completeness": status.map(|status| status.completeness.as_str()),
+    })
+}
+
+fn pending_json(pending: &Pending) -> Value {
+    json!({
+        "serial": pending.serial.as_str(),
+        "vendor": pending.vendor.as_str(),
+        "tenant": null,
+        "state": State::Pending.as_str(),
+        "first_seen_at": time::utc(pending.first_seen),
+        "address": pending.address.as_str(),
+        "model": pending.model.as_deref(),
+    })
+}
+
+fn print(lines: &[Line<'_>], pending: &[&Pending], context: &Context) -> anyhow::Result<()> {
+    let program = super::super::program();
+    if lines.is_empty() && pending.is_empty() {
+        return Ok(out::line(&context.say(Word::NoDevices, &[&program]))?);
+    }
+    if !lines.is_empty() {
+        let headings = context.lang.headings(&[
+            Word::Serial,
+            Word::Tenant,
+            Word::State,
+            Word::Name,
+            Word::Site,
+            Word::LastContact,
+            Word::LastEvent,
+            Word::Completeness,
+        ]);
+        let rows: Vec<Vec<String>> = lines.iter().map(|line| row(line, context)).collect();
+        out::print(&table::table(&headings, &rows))?;
+    }
+    if !pending.is_empty() {
+        let headings = context.lang.headings(&[
+            Word::Serial,
+            Word::State,
+            Word::FirstSeen,
+            Word::From,
+            Word::Model,
+        ]);
+        let rows: Vec<Vec<String>> = pending
+            .iter()
+            .map(|pending| pending_row(pending, context))
+            .collect();
+        out::print(&table::table(&headings, &rows))?;
+        out::line(&context.say(Word::ApproveThem, &[&program]))?;
+    }
+    Ok(())
+}
+
+fn row(line: &Line<'_>, context: &Context) -> Vec<String> {
+    let (one, status) = (line.enrolment, line.status);
+    let zone = context.zone(one.time_zone.as_deref(), Some(&one.tenant));
+    let at = |get: fn(&StatusRow) -> Option<Millis>| time::show_if(status.and_then(get), &zone);
+    vec![
+        one.serial.to_string(),
+        one.tenant.to_string(),
+        context.lang.term(one.state.as_str()),
+        one.name.as_deref().unwrap_or_default().to_owned(),
+        one.site.as_deref().unwrap_or_default().to_owned(),
+        at(|status| status.last_contact_at),
+        at(|status| status.last_event_at),
+        status
+            .map(|status| context.lang.term(&status.completeness))
+            .unwrap_or_default(),
+    ]
+}
+
+fn pending_row(pending: &Pending, context: &Context) -> Vec<String> {
+    vec![
+        pending.serial.to_string(),
+        context.lang.term(State::Pending.as_str()),
+        time::show(pending.first_seen, &context.zone(None, None)),
+        pending.address.to_string(),
+        pending.model.as_deref().unwrap_or_default().to_owned(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(contact: Option<i64>, completeness: &str) -> StatusRow {
+        StatusRow {
+            serial: "ABC1".to_owned(),
+            tenant: Some("acme".to_owned()),
+            site: None,
+            state: "online".to_owned(),
+            last_contact_at: contact.map(Millis),
+            last_event_at: None,
+            clock_skew_seconds: None,
+            log_used: None,
+            log_capacity: None,
+            gap_events: None,
+            completeness: completeness.to_owned(),
+        }
+    }
+
+    #[test]
+    fn of_several_histories_of_one_terminal_the_newest_is_shown() {
+        let mut states = HashMap::new();
+        for row in [
+            status(Some(5), "old"),
+            status(Some(9), "new"),
+            status(None, "never"),
+        ] {
+            keep_newest(&mut states, row);
+        }
+        let only = states.get(&("acme".to_owned(), "ABC1".to_owned())).unwrap();
+        assert_eq!((states.len(), only.completeness.as_str()), (1, "new"));
+    }
+}

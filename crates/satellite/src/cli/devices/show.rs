@@ -1,0 +1,333 @@
+//! `satellite devices show`: everything about one terminal, and what to type into it.
+//!
+//! For the person who stands in front of it: address and port as its menu wants them, the zone
+//! its clock is read in, from when its records count, and who changed its enrolment last.
+
+use daemon::exit::Exit;
+use event::{Serial, Zone};
+use satellite::config::Listen;
+use serde_json::{Value, json};
+use store::mirror::Pending;
+use store::quarantine::{self, QuarantineFilter};
+use store::registry::{self, AuditRow, Enrolment};
+use store::status::StatusRow;
+
+use super::super::databases;
+use super::super::words::Word;
+use super::super::{Context, out, table, time};
+use super::list;
+
+/// Lines of the audit that are searched, and shown at most.
+const AUDIT: (u32, usize) = (5_000, 5);
+/// Records in quarantine that are counted at most.
+const COUNT_LIMIT: u32 = 1_000;
+
+/// What `devices show` is told.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Its serial number
+    pub(crate) serial: Serial,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is known of one terminal.
+struct Found<'a> {
+    enrolment: &'a Enrolment,
+    status: Option<StatusRow>,
+    quarantined: Option<usize>,
+    audit: Vec<AuditRow>,
+    zone: Zone,
+}
+
+/// Shows.
+pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
+    let enrolments = databases::enrolments(context).await?;
+    let mut known = enrolments.iter().filter(|one| one.serial == args.serial);
+    let Some(enrolment) = known.next() else {
+        let waiting = list::waiting(context, &enrolments).await;
+        let Some(pending) = waiting.iter().find(|waits| waits.serial == args.serial) else {
+            anyhow::bail!(context.say(Word::UnknownSerial, &[&args.serial]));
+        };
+        return show_pending(pending, args.json, context);
+    };
+    let mut states = list::states(context, Some(&enrolment.tenant)).await;
+    let found = Found {
+        enrolment,
+        status: states.remove(&(enrolment.tenant.to_string(), enrolment.serial.to_string())),
+        quarantined: quarantined(context, enrolment).await,
+        audit: audit(context, &args.serial).await,
+        zone: context.zone(enrolment.time_zone.as_deref(), Some(&enrolment.tenant)),
+    };
+    if args.json {
+        out::json(&found_json(&found, context))?;
+    } else {
+        out::print(&found_text(&found, context))?;
+    }
+    Ok(Exit::Fine)
+}
+
+fn show_pending(pending: &Pending, as_json: bool, context: &Context) -> anyhow::Result<Exit> {
+    let zone = context.zone(None, None);
+    if as_json {
+        out::json(&json!({
+            "serial": pending.serial.as_str(),
+            "vendor": pending.vendor.as_str(),
+            "state": "pending",
+            "first_seen_at": time::utc(pending.first_seen),
+            "address": pending.address.as_str(),
+            "model": pending.model.as_deref(),
+        }))?;
+        return Ok(Exit::Fine);
+    }
+    let first = time::show(pending.first_seen, &zone);
+    let address = daemon::logging::Escaped(&pending.address);
+    out::line(&context.say(Word::PendingSince, &[&pending.serial, &first, &address]))?;
+    out::line(&context.say(Word::ApproveThem, &[&super::super::program()]))?;
+    Ok(Exit::Fine)
+}
+
+/// How many of its records are in review; `None` when its database cannot say.
+pub(crate) async fn quarantined(context: &Context, enrolment: &Enrolment) -> Option<usize> {
+    let place = databases::places(context, Some(&enrolment.tenant))
+        .into_iter()
+        .next()?;
+    let mut engine = databases::open(context, &place).await.ok()?;
+    let serial = Some(enrolment.serial.to_string());
+    let filter = QuarantineFilter {
+        serial,
+        limit: COUNT_LIMIT,
+        ..QuarantineFilter::default()
+    };
+    let rows = quarantine::list(&mut engine, &filter).await.ok()?;
+    Some(
+        rows.iter()
+            .filter(|row| row.device_id == enrolment.id)
+            .count(),
+    )
+}
+
+/// The last changes of its enrolment, as far as the registry can be asked.
+async fn audit(context: &Context, serial: &Serial) -> Vec<AuditRow> {
+    let place = databases::registry_place(context);
+    let Ok(mut engine) = databases::open(context, &place).await else {
+        return Vec::new();
+    };
+    let (search, show) = AUDIT;
+    let mut rows = registry::audit_tail(&mut engine, search)
+        .await
+        .unwrap_or_default();
+    rows.retain(|row| row.subject == serial.as_str());
+    rows.split_off(rows.len().saturating_sub(show))
+}
+
+fn found_json(found: &Found<'_>, context: &Context) -> Value {
+    let (one, status) = (found.enrolment, found.status.as_ref());
+    let (host, port, sure) = address(&context.config.listen);
+    let audit = found.audit.iter().map(
+        |row| json!({ "at": time::utc(row.happened_at), "actor": row.actor, "action": row.action }),
+    );
+    json!({
+        "serial": one.serial.as_str(),
+        "vendor": one.vendor.as_str(),
+        "tenant": one.tenant.as_str(),
+        "state": one.state.as_str(),
+        "name": one.name.as_deref(),
+        "site": one.site.as_deref(),
+        "time_zone": found.zone.name(),
+        "set_clock": sets_clock(one, context),
+        "canary": one.canary,
+        "device_id": one.id.to_string(),
+        "accept_from": one.accept_from.map(time::utc),
+        "created_at": time::utc(one.created_at),
+        "connection": status.map(|status| status.state.as_str()),
+        "last_contact_at": status.and_then(|status| status.last_contact_at).map(time::utc),
+        "last_event_at": status.and_then(|status| status.last_event_at).map(time::utc),
+        "clock_skew_seconds": status.and_then(|status| status.clock_skew_seconds),
+        "log_used": status.and_then(|status| status.log_used),
+        "log_capacity": status.and_then(|status| status.log_capacity),
+        "gap_events": status.and_then(|status| status.gap_events),
+        "completeness": status.map(|status| status.completeness.as_str()),
+        "quarantined": found.quarantined,
+        "server": { "address": host, "port": port, "from_public_url": sure },
+        "audit": audit.collect::<Vec<_>>(),
+    })
+}
+
+fn sets_clock(enrolment: &Enrolment, context: &Context) -> bool {
+    context
+        .config
+        .tenant(&enrolment.tenant)
+        .is_some_and(|tenant| tenant.set_clock)
+}
+
+fn found_text(found: &Found<'_>, context: &Context) -> String {
+    let (one, status, zone) = (found.enrolment, found.status.as_ref(), &found.zone);
+    let (lang, say) = (context.lang, |word| context.say(word, &[]));
+    let text = |text: Option<&str>| daemon::logging::Escaped(text.unwrap_or_default()).to_string();
+    let number = |number: Option<i64>| number.map(|n| n.to_string()).unwrap_or_default();
+    let clock = if sets_clock(one, context) {
+        Word::SetsClock
+    } else {
+        Word::LeavesClock
+    };
+    let accepts = one
+        .accept_from
+        .map_or_else(|| say(Word::TakesAll), |from| time::show(from, zone));
+    let names = lang.headings(&[
+        Word::Serial,
+        Word::Vendor,
+        Word::Tenant,
+        Word::State,
+        Word::Name,
+        Word::Site,
+        Word::TimeZone,
+        Word::Clock,
+        Word::TakesFrom,
+        Word::Connection,
+        Word::LastContact,
+        Word::LastEvent,
+        Word::LogUsed,
+        Word::Completeness,
+        Word::InReview,
+        Word::DeviceId,
+    ]);
+    let values = [
+        one.serial.to_string(),
+        one.vendor.to_string(),
+        one.tenant.to_string(),
+        lang.term(one.state.as_str()),
+        text(one.name.as_deref()),
+        text(one.site.as_deref()),
+        zone.name().to_owned(),
+        say(clock),
+        accepts,
+        status
+            .map(|status| lang.term(&status.state))
+            .unwrap_or_default(),
+        time::show_if(status.and_then(|status| status.last_contact_at), zone),
+        time::show_if(status.and_then(|status| status.last_event_at), zone),
+        number(status.and_then(|status| status.log_used)),
+        status
+            .map(|status| lang.term(&status.completeness))
+            .unwrap_or_default(),
+        found.quarantined.map(|n| n.to_string()).unwrap_or_default(),
+        one.id.to_string(),
+    ];
+    let facts: Vec<(&str, String)> = names.into_iter().zip(values).collect();
+    let mut page = table::facts(&facts);
+    page.push('\n');
+    page.push_str(&settings(context));
+    for row in &found.audit {
+        let at = time::show(row.happened_at, zone);
+        let (actor, action) = (text(Some(&row.actor)), text(Some(&row.action)));
+        page.push_str(&format!(
+            "{}\n",
+            context.say(Word::AuditLine, &[&at, &actor, &action])
+        ));
+    }
+    page
+}
+
+/// What stands in the terminal's menu for it to find us.
+pub(crate) fn settings(context: &Context) -> String {
+    let (host, port, sure) = address(&context.config.listen);
+    let switch = match &host {
+        None => Word::IfName,
+        Some(host) if host.parse::<std::net::IpAddr>().is_ok() => Word::No,
+        Some(_) => Word::Yes,
+    };
+    let on = context.say(switch, &[]);
+    let host = host.unwrap_or_else(|| context.say(Word::ThisMachine, &[]));
+    let no = context.say(Word::No, &[]);
+    let names = context.lang.headings(&[
+        Word::SettingMode,
+        Word::SettingDomain,
+        Word::SettingAddress,
+        Word::SettingPort,
+        Word::SettingProxy,
+        Word::SettingHttps,
+        Word::SettingType,
+    ]);
+    let values = [
+        "ADMS".to_owned(),
+        on,
+        host,
+        port.to_string(),
+        no.clone(),
+        no,
+        "T&A PUSH".to_owned(),
+    ];
+    let facts: Vec<(&str, String)> = names.into_iter().zip(values).collect();
+    let mut page = format!(
+        "{}\n{}",
+        context.say(Word::TypeThis, &[]),
+        table::facts(&facts)
+    );
+    if !sure {
+        page.push_str(&format!("{}\n", context.say(Word::SetPublicUrl, &[])));
+    }
+    page.push_str(&format!("{}\n", context.say(Word::RestartIt, &[])));
+    page
+}
+
+/// Host and port for a terminal's menu, and whether the configuration names them. Without a
+/// public URL the host is the listener's, unless that is every address of the machine.
+fn address(listen: &Listen) -> (Option<String>, u16, bool) {
+    let Some(url) = &listen.public_url else {
+        let ip = listen.devices.ip();
+        return (
+            (!ip.is_unspecified()).then(|| ip.to_string()),
+            listen.devices.port(),
+            false,
+        );
+    };
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let usual = if scheme == "https" { 443 } else { 80 };
+    let (host, port) = match authority.rsplit_once(':') {
+        // The colons of a bare IPv6 address stand inside brackets.
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().unwrap_or(usual)),
+        _ => (authority, usual),
+    };
+    (Some(host.trim_matches(['[', ']']).to_owned()), port, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(devices: &str, public_url: Option<&str>) -> (Option<String>, u16, bool) {
+        address(&Listen {
+            devices: devices.parse().unwrap(),
+            admin: "127.0.0.1:9810".parse().unwrap(),
+            public_url: public_url.map(str::to_owned),
+        })
+    }
+
+    #[test]
+    fn a_terminal_is_told_the_host_and_the_port_of_the_public_url() {
+        let named = |host: &str, port| (Some(host.to_owned()), port, true);
+        let any = "0.0.0.0:8081";
+        assert_eq!(
+            told(any, Some("http://satelite.example.mx:8081")),
+            named("satelite.example.mx", 8081)
+        );
+        assert_eq!(
+            told(any, Some("https://satelite.example.mx/x")),
+            named("satelite.example.mx", 443)
+        );
+        assert_eq!(told(any, Some("http://[fd00::1]:99")), named("fd00::1", 99));
+        assert_eq!(told(any, Some("http://[fd00::1]")), named("fd00::1", 80));
+    }
+
+    #[test]
+    fn without_a_public_url_only_a_listener_of_its_own_address_is_told() {
+        assert_eq!(told("0.0.0.0:8081", None), (None, 8081, false));
+        assert_eq!(
+            told("10.0.0.5:8090", None),
+            (Some("10.0.0.5".to_owned()), 8090, false)
+        );
+    }
+}

@@ -1,0 +1,319 @@
+//! How events are written: as a table, as lines, as JSON, as CSV.
+//!
+//! JSON and CSV have the columns of `event_feed` under their own names, times in UTC. A
+//! spreadsheet runs cells that begin with certain characters as formulas, and these cells come
+//! from terminals: such a cell gets an apostrophe in front.
+
+use std::borrow::Cow;
+use std::io;
+
+use daemon::logging::Escaped;
+use event::Zone;
+use serde_json::json;
+use store::feed::FeedRow;
+
+use super::super::words::Word;
+use super::super::{Context, out, table, time};
+use super::Format;
+
+/// The columns of CSV, in their order.
+const COLUMNS: [&str; 23] = [
+    "seq",
+    "event_uid",
+    "tenant",
+    "vendor",
+    "serial",
+    "device_name",
+    "kind",
+    "person",
+    "card",
+    "local_time",
+    "time_zone",
+    "occurred_at",
+    "received_at",
+    "status_code",
+    "verify_code",
+    "vendor_code",
+    "direction",
+    "door",
+    "route",
+    "timeliness",
+    "clock",
+    "attributes",
+    "raw",
+];
+
+const HEADINGS: [Word; 8] = [
+    Word::Time,
+    Word::Tenant,
+    Word::Device,
+    Word::Person,
+    Word::Kind,
+    Word::Status,
+    Word::Verify,
+    Word::Route,
+];
+
+/// Widths of the columns that lines have while following.
+const WIDTHS: [usize; 8] = [26, 12, 20, 12, 10, 7, 7, 8];
+
+/// What stands before the first row.
+pub(super) fn start(format: Format, _: &Context) -> anyhow::Result<()> {
+    if format == Format::Csv {
+        out::print(&csv_text(&[COLUMNS.map(str::to_owned)])?)?;
+    }
+    Ok(())
+}
+
+/// The headings over lines.
+pub(super) fn line_headings(format: Format, context: &Context) -> io::Result<()> {
+    if format != Format::Table {
+        return Ok(());
+    }
+    let headings = context.lang.headings(&HEADINGS);
+    out::print(&aligned(headings.into_iter().map(Cow::Borrowed)))
+}
+
+/// A whole table.
+pub(super) fn table(rows: &[FeedRow], context: &Context) -> String {
+    if rows.is_empty() {
+        return format!("{}\n", context.say(Word::NoEvents, &[]));
+    }
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| cells(row).into()).collect();
+    table::table(&context.lang.headings(&HEADINGS), &rows)
+}
+
+/// Lines with columns of fixed width.
+pub(super) fn lines(rows: &[FeedRow]) -> String {
+    let line = |row: &FeedRow| {
+        let safe = cells(row).map(|cell| Escaped(cell).to_string());
+        aligned(safe.into_iter().map(Cow::Owned))
+    };
+    rows.iter().map(line).collect()
+}
+
+fn aligned<'a>(cells: impl Iterator<Item = Cow<'a, str>>) -> String {
+    let mut line = String::new();
+    for (cell, width) in cells.zip(WIDTHS) {
+        let cell = if cell.is_empty() {
+            Cow::Borrowed("-")
+        } else {
+            cell
+        };
+        line.push_str(&format!("{cell:<width$} "));
+    }
+    line.truncate(line.trim_end().len());
+    line.push('\n');
+    line
+}
+
+/// One row for people.
+fn cells(row: &FeedRow) -> [String; 8] {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    [
+        when(row),
+        text(&row.tenant),
+        row.device_name
+            .clone()
+            .unwrap_or_else(|| row.serial.clone()),
+        text(&row.person),
+        row.kind.clone(),
+        text(&row.status_code),
+        text(&row.verify_code),
+        row.route.clone(),
+    ]
+}
+
+/// The terminal's own time with its offset; where it gave none, when the event came.
+fn when(row: &FeedRow) -> String {
+    let zone = Zone::named(&row.time_zone).unwrap_or_else(|_| Zone::utc());
+    match (&row.local_time, row.occurred_at) {
+        (Some(local), Some(at)) => {
+            format!("{local} {}", time::offset_text(zone.offset_seconds_at(at)))
+        }
+        (Some(local), None) => local.clone(),
+        (None, at) => time::show(at.unwrap_or(row.received_at), &zone),
+    }
+}
+
+/// Rows for programs.
+pub(super) fn rows(format: Format, rows: &[FeedRow]) -> anyhow::Result<()> {
+    let text = match format {
+        Format::Csv => csv_text(&rows.iter().map(csv_cells).collect::<Vec<_>>())?,
+        Format::Json | Format::Table => rows
+            .iter()
+            .map(|row| format!("{}\n", json_row(row)))
+            .collect(),
+    };
+    Ok(out::print(&text)?)
+}
+
+fn json_row(row: &FeedRow) -> serde_json::Value {
+    // Attributes are JSON already; what is not stays a text.
+    let attributes = row.attributes.as_deref().map(|text| {
+        serde_json::from_str::<serde_json::Value>(text).unwrap_or_else(|_| json!(text))
+    });
+    let raw = std::str::from_utf8(&row.raw).ok();
+    json!({
+        "seq": row.seq,
+        "event_uid": row.event_uid,
+        "tenant": row.tenant,
+        "vendor": row.vendor,
+        "serial": row.serial,
+        "device_name": row.device_name,
+        "kind": row.kind,
+        "person": row.person,
+        "card": row.card,
+        "local_time": row.local_time,
+        "time_zone": row.time_zone,
+        "occurred_at": row.occurred_at.map(time::utc),
+        "received_at": time::utc(row.received_at),
+        "status_code": row.status_code,
+        "verify_code": row.verify_code,
+        "vendor_code": row.vendor_code,
+        "direction": row.direction,
+        "door": row.door,
+        "route": row.route,
+        "timeliness": row.timeliness,
+        "clock": row.clock,
+        "attributes": attributes,
+        "raw": raw,
+        "raw_hex": raw.is_none().then(|| hex(&row.raw)),
+    })
+}
+
+/// Two digits a byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn csv_cells(row: &FeedRow) -> [String; 23] {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let raw = std::str::from_utf8(&row.raw).map_or_else(|_| hex(&row.raw), str::to_owned);
+    [
+        row.seq.to_string(),
+        row.event_uid.clone(),
+        text(&row.tenant),
+        row.vendor.clone(),
+        row.serial.clone(),
+        text(&row.device_name),
+        row.kind.clone(),
+        text(&row.person),
+        text(&row.card),
+        text(&row.local_time),
+        row.time_zone.clone(),
+        row.occurred_at.map(time::utc).unwrap_or_default(),
+        time::utc(row.received_at),
+        text(&row.status_code),
+        text(&row.verify_code),
+        text(&row.vendor_code),
+        text(&row.direction),
+        text(&row.door),
+        row.route.clone(),
+        row.timeliness.clone(),
+        row.clock.clone(),
+        text(&row.attributes),
+        raw,
+    ]
+}
+
+fn csv_text(rows: &[[String; 23]]) -> anyhow::Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.write_record(row.iter().map(|cell| guarded(cell).into_owned()))?;
+    }
+    let bytes = writer
+        .into_inner()
+        .map_err(|error| anyhow::anyhow!("{error}"))?;
+    Ok(String::from_utf8(bytes)?)
+}
+
+/// A cell that no spreadsheet takes for a formula.
+fn guarded(cell: &str) -> Cow<'_, str> {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        Cow::Owned(format!("'{cell}"))
+    } else {
+        Cow::Borrowed(cell)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use event::Millis;
+
+    fn row() -> FeedRow {
+        FeedRow {
+            seq: 7,
+            event_uid: "ab".to_owned(),
+            tenant: Some("acme".to_owned()),
+            vendor: "zkteco".to_owned(),
+            serial: "ABC1".to_owned(),
+            device_name: None,
+            kind: "punch".to_owned(),
+            person: Some("=1+1".to_owned()),
+            card: None,
+            local_time: Some("2026-11-21 08:59:58".to_owned()),
+            time_zone: "America/Mexico_City".to_owned(),
+            occurred_at: Millis::parse("2026-11-21 14:59:58"),
+            received_at: Millis::parse("2026-11-21 15:00:00.250").unwrap(),
+            status_code: Some("0".to_owned()),
+            verify_code: None,
+            vendor_code: None,
+            direction: None,
+            door: None,
+            route: "push".to_owned(),
+            timeliness: "live".to_owned(),
+            clock: "ok".to_owned(),
+            attributes: Some(r#"{"mask":"1"}"#.to_owned()),
+            raw: b"=1+1\t\xff".to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_cell_never_becomes_a_formula() {
+        for bad in ["=1+1", "+1", "-1", "@x", "\tx", "\rx"] {
+            assert_eq!(guarded(bad), format!("'{bad}"));
+        }
+        for good in ["", "1001", "a=b", "Ana"] {
+            assert_eq!(guarded(good), good);
+        }
+        let text = csv_text(&[csv_cells(&row())]).unwrap();
+        assert!(text.contains(",'=1+1,"), "{text}");
+    }
+
+    #[test]
+    fn csv_has_as_many_cells_as_columns_and_quotes_what_needs_it() {
+        let mut row = row();
+        row.device_name = Some("a, \"b\"\nc".to_owned());
+        let text = csv_text(&[COLUMNS.map(str::to_owned), csv_cells(&row)]).unwrap();
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let record = reader.records().next().unwrap().unwrap();
+        assert_eq!(record.len(), COLUMNS.len());
+        assert_eq!(&record[5], "a, \"b\"\nc");
+        assert_eq!(&record[11], "2026-11-21T14:59:58.000Z");
+    }
+
+    #[test]
+    fn json_keeps_absent_values_as_null_and_bytes_that_are_no_text_as_digits() {
+        let json = json_row(&row());
+        assert_eq!(json["card"], serde_json::Value::Null);
+        assert_eq!(json["raw"], serde_json::Value::Null);
+        assert_eq!(json["raw_hex"], "3d312b3109ff");
+        assert_eq!(json["attributes"]["mask"], "1");
+        assert_eq!(json["received_at"], "2026-11-21T15:00:00.250Z");
+        assert_eq!(json.as_object().unwrap().len(), COLUMNS.len() + 1);
+    }
+
+    #[test]
+    fn a_line_shows_the_terminals_time_with_its_offset_and_no_control_characters() {
+        let mut row = row();
+        row.person = Some("1\n\u{1b}[2J".to_owned());
+        let text = lines(&[row]);
+        assert!(
+            text.starts_with("2026-11-21 08:59:58 -06:00 acme"),
+            "{text}"
+        );
+        assert!(!text.trim_end().contains(char::is_control), "{text:?}");
+    }
+}

@@ -1,0 +1,282 @@
+//! The commands of `satellite`, one module each, and what they share.
+//!
+//! Commands work directly on the databases and on the mirror in `state_dir`, so that they do
+//! the same with and without a running satellite. Output goes to standard output, remarks to
+//! standard error, so that what is listed can be piped. Nothing here changes an event; whatever
+//! changes the registry leaves a line in its audit.
+
+mod actor;
+mod check;
+mod databases;
+mod db;
+mod demo;
+mod devices;
+mod events;
+mod http;
+mod nearest;
+mod out;
+mod owner;
+mod quarantine;
+mod run;
+mod table;
+mod time;
+mod trace;
+mod words;
+
+use std::fmt::Display;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use daemon::config::ConfigError;
+use daemon::exit::Exit;
+use event::{Millis, TenantId, Zone};
+use satellite::Config;
+use satellite::lifecycle::exit_of;
+
+pub(crate) use out::complain;
+use words::{Lang, Word};
+
+const LONG: &str = "Takes in every record of attendance terminals and stores each one in MySQL, MariaDB or SQLite \
+exactly once. A terminal is told OK only after the commit.
+
+Commands work with and without a running satellite. As root they first become the owner of the \
+state folder.";
+
+const EXAMPLES: &str = "Examples:
+  See it work, with simulated terminals:
+    satellite demo
+  The first terminal, without any configuration:
+    satellite run &
+    satellite devices add --tenant main --vendor zkteco --serial ABC1
+    satellite trace ABC1
+    satellite events --follow
+
+Exit status: 0 fine, 1 failed, 78 the configuration is wrong.";
+
+/// The command line.
+#[derive(Parser)]
+#[command(name = "satellite", version, about = "Attendance terminals into a database, exactly once", long_about = LONG, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// Configuration [default: /etc/satellite/satellite.toml; without it: SQLite under ./satellite-data]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Language of what people read [default: from LC_ALL, LC_MESSAGES, LANG]
+    #[arg(long, global = true, value_enum)]
+    lang: Option<Lang>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the daemon
+    #[command(after_help = run::EXAMPLES)]
+    Run,
+    /// Check the configuration and say what it means
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::Args),
+    /// Show it working: simulated terminals, an embedded database, events as they arrive
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::Args),
+    /// The databases: tables, numbers, upkeep
+    #[command(subcommand, after_help = db::EXAMPLES)]
+    Db(db::Command),
+    /// The terminals: enrol, approve, block, list
+    #[command(subcommand, after_help = devices::EXAMPLES)]
+    Devices(devices::Command),
+    /// Show events
+    #[command(after_help = events::EXAMPLES)]
+    Events(events::Args),
+    /// Records that were stored and could not be read
+    #[command(subcommand, after_help = quarantine::EXAMPLES)]
+    Quarantine(quarantine::Command),
+    /// How far a terminal gets, and what to do about it
+    #[command(after_help = trace::EXAMPLES)]
+    Trace(trace::Args),
+}
+
+/// What every command is given.
+pub(crate) struct Context {
+    config: Config,
+    lang: Lang,
+}
+
+impl Context {
+    fn load(file: Option<PathBuf>, lang: Lang) -> anyhow::Result<Self> {
+        let config = Config::load(file.as_deref())?;
+        owner::become_owner(&config.state_dir)?;
+        Ok(Self { config, lang })
+    }
+
+    /// A text in the language of this call, with its places filled in order.
+    fn say(&self, word: Word, values: &[&dyn Display]) -> String {
+        self.lang.say(word, values)
+    }
+
+    /// The tenant of that name.
+    ///
+    /// # Errors
+    /// There is none; the error lists those there are, the nearest first.
+    fn tenant(&self, name: &str) -> anyhow::Result<TenantId> {
+        let tenants = &self.config.tenants;
+        if let Some(known) = tenants.iter().find(|known| known.id.as_str() == name) {
+            return Ok(known.id.clone());
+        }
+        let names = tenants.iter().map(|known| known.id.as_str());
+        let names = nearest::nearest_first(name, names).join(", ");
+        let name = daemon::logging::Escaped(name);
+        anyhow::bail!(self.say(Word::UnknownTenant, &[&name, &names]))
+    }
+
+    /// The same, where the name may be left out.
+    fn tenant_if_given(&self, name: Option<&str>) -> anyhow::Result<Option<TenantId>> {
+        name.map(|name| self.tenant(name)).transpose()
+    }
+
+    /// The tenant of that name, or the only one there is.
+    fn tenant_or_only(&self, name: Option<&str>) -> anyhow::Result<TenantId> {
+        match (name, self.config.tenants.as_slice()) {
+            (Some(name), _) => self.tenant(name),
+            (None, [only]) => Ok(only.id.clone()),
+            (None, several) => {
+                let names: Vec<&str> = several.iter().map(|known| known.id.as_str()).collect();
+                anyhow::bail!(self.say(Word::WhichTenant, &[&names.join(", ")]))
+            }
+        }
+    }
+
+    /// The zone in which times are read and shown: the terminal's own, else the tenant's, else
+    /// the first tenant's.
+    fn zone(&self, own: Option<&str>, tenant: Option<&TenantId>) -> Zone {
+        if let Some(Ok(zone)) = own.map(Zone::named) {
+            return zone;
+        }
+        let named = tenant.and_then(|id| self.config.tenant(id));
+        let any = named.or_else(|| self.config.tenants.first());
+        any.map_or_else(Zone::utc, |tenant| tenant.zone.clone())
+    }
+}
+
+/// Now, by the machine's clock.
+fn now() -> Millis {
+    Millis(jiff::Timestamp::now().as_millisecond())
+}
+
+/// The program as it was called, for commands that a person is told to type.
+fn program() -> String {
+    std::env::args()
+        .next()
+        .unwrap_or_else(|| "satellite".to_owned())
+}
+
+/// Carries out what was asked for.
+pub(crate) async fn dispatch(cli: Cli) -> Exit {
+    let lang = cli.lang.unwrap_or_else(Lang::from_environment);
+    let done = match cli.command {
+        Command::Run => run::run(cli.config).await,
+        Command::Demo(args) => demo::run(args, lang).await,
+        command => match Context::load(cli.config, lang) {
+            Ok(context) => with_config(command, context).await,
+            Err(error) => Err(error),
+        },
+    };
+    done.unwrap_or_else(|error| explain(&error))
+}
+
+async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit> {
+    match command {
+        Command::Check(args) => check::run(&args, &context).await,
+        Command::Db(command) => db::run(command, &context).await,
+        Command::Devices(command) => devices::run(command, &context).await,
+        Command::Events(args) => events::run(&args, &context).await,
+        Command::Quarantine(command) => quarantine::run(command, &context).await,
+        Command::Trace(args) => trace::run(&args, &context).await,
+        // These two need no configuration of ours and were dealt with before.
+        Command::Run | Command::Demo(_) => Ok(Exit::Fine),
+    }
+}
+
+/// Says what went wrong and with which status to leave. Whoever reads our output may stop
+/// reading; that is no failure.
+fn explain(error: &anyhow::Error) -> Exit {
+    let closed = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(closed) {
+        return Exit::Fine;
+    }
+    complain(&format!("{error:#}"));
+    exit_of(error)
+}
+
+/// Prints help or the version (fine), or what is wrong with the command line (failed).
+pub(crate) fn help_or_usage(message: &clap::Error) -> Exit {
+    // When this cannot be printed there is nobody to tell.
+    message.print().ok();
+    if message.use_stderr() {
+        Exit::Failed
+    } else {
+        Exit::Fine
+    }
+}
+
+/// An error that only a person can put right, without a place in a file.
+fn wrong_setup(about: impl Into<String>, message: impl Into<String>) -> anyhow::Error {
+    ConfigError::about(about, message).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn context() -> Context {
+        let folder = std::path::Path::new("somewhere");
+        Context {
+            config: Config::in_folder(folder),
+            lang: Lang::En,
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_command_teaches_with_an_example() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands() {
+            let help = sub
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(help.contains("satellite "), "{}", sub.get_name());
+        }
+    }
+
+    #[test]
+    fn an_unknown_tenant_is_answered_with_those_there_are() {
+        let mut context = context();
+        let mut other = context.config.tenants[0].clone();
+        other.id = TenantId::new("acme").unwrap();
+        context.config.tenants.push(other);
+        let error = context.tenant("acm").unwrap_err().to_string();
+        assert!(
+            error.contains("'acm'") && error.contains("acme, main"),
+            "{error}"
+        );
+        let error = context.tenant_or_only(None).unwrap_err().to_string();
+        assert!(error.contains("main, acme"), "{error}");
+        context.config.tenants.pop();
+        assert_eq!(context.tenant_or_only(None).unwrap().as_str(), "main");
+    }
+
+    #[test]
+    fn a_reader_that_stops_reading_is_no_failure() {
+        let pipe = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert_eq!(
+            explain(&anyhow::Error::from(pipe).context("printing")),
+            Exit::Fine
+        );
+        assert_eq!(explain(&anyhow::anyhow!("x")), Exit::Failed);
+        assert_eq!(explain(&wrong_setup("file", "is wrong")), Exit::Config);
+    }
+}

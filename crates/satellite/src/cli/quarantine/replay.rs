@@ -1,0 +1,328 @@
+//! `satellite quarantine replay`: another try with the reader of this version.
+//!
+//! What can be read now goes through the writer like a terminal's upload, as received when it
+//! first came. The row in quarantine is settled only when every record in it became an event
+//! or stands in quarantine by itself; otherwise it stays, and the command says why.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::exit::Exit;
+use event::{Bytes, Device, DeviceId, Event, Millis, Quarantined, Route, Serial};
+use store::quarantine::{self, QuarantineFilter, QuarantineRow};
+use store::registry::Enrolment;
+use store::{Gate, Observer, Receipt, Submission, Trouble, Writer};
+use zkteco_push::{Reading, Table, read_upload};
+
+use super::super::databases::{self, Place};
+use super::super::words::Word;
+use super::super::{Context, now, out};
+
+/// Rows taken from one database in one run.
+const AT_ONCE: u32 = 100_000;
+/// The mirror's name for the language of a terminal's handshake.
+const LANGUAGE: &str = "language";
+
+/// What `quarantine replay` is told.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false, args = ["serial", "id", "all"])]
+pub(crate) struct Args {
+    /// Records of this terminal
+    #[arg(long, value_name = "SN")]
+    serial: Option<Serial>,
+    /// This record
+    #[arg(long)]
+    id: Option<i64>,
+    /// Every record that is not settled
+    #[arg(long)]
+    all: bool,
+    /// Only in this tenant's database
+    #[arg(long, value_name = "T")]
+    tenant: Option<String>,
+}
+
+/// What came of one record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// It is an event now, or was one already.
+    Settled,
+    /// It is older than its terminal's enrolment accepts.
+    BeforeEnrolment,
+    /// The reader still refuses it.
+    StillUnreadable,
+    /// The store set it aside again: same person and second, or a conflict.
+    SetAsideAgain,
+    /// Its enrolment has ended.
+    NoTerminal,
+}
+
+impl Outcome {
+    fn settles(self) -> bool {
+        matches!(self, Self::Settled | Self::BeforeEnrolment)
+    }
+
+    fn word(self) -> Word {
+        match self {
+            Self::Settled => Word::ReplaySettled,
+            Self::BeforeEnrolment => Word::ReplayBefore,
+            Self::StillUnreadable => Word::ReplayUnreadable,
+            Self::SetAsideAgain => Word::ReplayAside,
+            Self::NoTerminal => Word::ReplayNoTerminal,
+        }
+    }
+}
+
+/// Nobody watches this writer but the command that waits for it.
+struct Silent;
+
+impl Observer for Silent {
+    fn committed(&self, _: Duration, _: usize) {}
+    fn troubled(&self, _: Trouble, _: &str) {}
+    fn recovered(&self) {}
+    fn new_epoch(&self, _: i64) {}
+}
+
+/// Replays.
+pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
+    let work = chosen(args, context).await?;
+    let known = databases::enrolments(context).await?;
+    let known: HashMap<DeviceId, &Enrolment> = known.iter().map(|one| (one.id, one)).collect();
+    let (mut settled, mut stayed) = (0_u64, 0_u64);
+    for (place, rows) in work {
+        let mut replayer = Replayer::start(context, &place).await?;
+        for row in rows {
+            let outcome = replayer
+                .one(&row, known.get(&row.device_id).copied())
+                .await?;
+            if outcome.settles() {
+                settled += 1;
+            } else {
+                stayed += 1;
+            }
+            out::line(&format!("{}: {}", row.id, context.say(outcome.word(), &[])))?;
+        }
+        replayer.writer.close().await;
+    }
+    out::line(&context.say(Word::ReplayDone, &[&settled, &stayed]))?;
+    Ok(Exit::Fine)
+}
+
+/// The records that are meant, by database, the oldest first.
+async fn chosen(
+    args: &Args,
+    context: &Context,
+) -> anyhow::Result<Vec<(Place, Vec<QuarantineRow>)>> {
+    if let Some(id) = args.id {
+        let (place, row) = super::find(id, args.tenant.as_deref(), context).await?;
+        if row.settled_at.is_some() {
+            anyhow::bail!(context.say(Word::SettledBefore, &[&id]));
+        }
+        return Ok(vec![(place, vec![row])]);
+    }
+    let tenant = context.tenant_if_given(args.tenant.as_deref())?;
+    let serial = args.serial.as_ref().map(ToString::to_string);
+    let filter = QuarantineFilter {
+        serial,
+        limit: AT_ONCE,
+        ..QuarantineFilter::default()
+    };
+    let mut work = Vec::new();
+    for place in databases::places(context, tenant.as_ref()) {
+        let mut engine = databases::open(context, &place).await?;
+        let rows = quarantine::list(&mut engine, &filter).await;
+        let mut rows = rows.map_err(|failure| databases::told(context, &place, &failure))?;
+        rows.retain(|row| {
+            tenant
+                .as_ref()
+                .is_none_or(|tenant| row.tenant.as_deref() == Some(tenant.as_str()))
+        });
+        rows.reverse();
+        work.push((place, rows));
+    }
+    Ok(work)
+}
+
+/// One database with a writer of its own.
+struct Replayer<'a> {
+    context: &'a Context,
+    place: &'a Place,
+    engine: store::AnyEngine,
+    writer: Writer,
+    languages: HashMap<DeviceId, u16>,
+}
+
+impl<'a> Replayer<'a> {
+    async fn start(context: &'a Context, place: &'a Place) -> anyhow::Result<Self> {
+        let engine = databases::open(context, place).await?;
+        let Some(mirror) = databases::mirror(context).await else {
+            let folder = context.config.state_dir.display();
+            anyhow::bail!(context.say(Word::MirrorNeeded, &[&folder]));
+        };
+        let stamps = mirror.stamps().await.unwrap_or_default();
+        let languages = stamps
+            .into_iter()
+            .filter(|(_, name, _)| name == LANGUAGE)
+            .filter_map(|(id, _, value)| Some((id, value.parse().ok()?)))
+            .collect();
+        let (label, target) = (&place.label, place.target.clone());
+        let writer = Writer::spawn(label, target, mirror, Gate::new(1), Arc::new(Silent));
+        Ok(Self {
+            context,
+            place,
+            engine,
+            writer,
+            languages,
+        })
+    }
+
+    async fn one(
+        &mut self,
+        row: &QuarantineRow,
+        of: Option<&Enrolment>,
+    ) -> anyhow::Result<Outcome> {
+        let Some(enrolment) = of else {
+            return Ok(Outcome::NoTerminal);
+        };
+        let device = Arc::new(device(enrolment, self.context));
+        let reading = read(row, &device, self.languages.get(&row.device_id).copied());
+        let outcome = match prepared(reading, enrolment.accept_from) {
+            Prepared::Nothing(outcome) => outcome,
+            Prepared::Store(events, quarantined) => {
+                let aside = quarantined.len() as u64;
+                let cursors = Vec::new();
+                let submission = Submission {
+                    device,
+                    events,
+                    quarantined,
+                    cursors,
+                    fence: None,
+                };
+                let receipt = self.writer.submit(submission).await;
+                let receipt = receipt.map_err(|refused| {
+                    anyhow::anyhow!(self.context.say(Word::ReplayRefused, &[&row.id, &refused]))
+                })?;
+                judged(receipt, aside)
+            }
+        };
+        if outcome.settles() {
+            let settled = quarantine::settle(&mut self.engine, row.id, now()).await;
+            settled.map_err(|failure| databases::told(self.context, self.place, &failure))?;
+        }
+        Ok(outcome)
+    }
+}
+
+/// The terminal as the store is told of it.
+fn device(enrolment: &Enrolment, context: &Context) -> Device {
+    let one = enrolment.clone();
+    Device {
+        id: one.id,
+        zone: context.zone(one.time_zone.as_deref(), Some(&one.tenant)),
+        tenant: Some(one.tenant),
+        vendor: one.vendor,
+        serial: one.serial,
+        name: one.name,
+        site: one.site,
+        canary: one.canary,
+    }
+}
+
+fn read(row: &QuarantineRow, device: &Device, language: Option<u16>) -> Reading {
+    let context = zkteco_push::Context {
+        zone: &device.zone,
+        route: Route::from_word(&row.route).unwrap_or(Route::Push),
+        received_at: row.first_at,
+        language,
+    };
+    read_upload(
+        &Table::from_name(&row.source),
+        &Bytes::from(row.raw.clone()),
+        &context,
+    )
+}
+
+/// What there is to do with a record that was read again.
+#[derive(Debug, PartialEq)]
+enum Prepared {
+    /// Nothing to store, and why.
+    Nothing(Outcome),
+    /// This is to be stored.
+    Store(Vec<Event>, Vec<Quarantined>),
+}
+
+fn prepared(reading: Reading, accept_from: Option<Millis>) -> Prepared {
+    let Reading {
+        mut events,
+        quarantined,
+        ..
+    } = reading;
+    if events.is_empty() {
+        return Prepared::Nothing(Outcome::StillUnreadable);
+    }
+    events.retain(|event| {
+        accept_from
+            .zip(event.occurred_at)
+            .is_none_or(|(from, at)| at >= from)
+    });
+    if events.is_empty() && quarantined.is_empty() {
+        return Prepared::Nothing(Outcome::BeforeEnrolment);
+    }
+    Prepared::Store(events, quarantined)
+}
+
+/// Everything that was handed over is an event now unless the store set more aside than we did.
+fn judged(receipt: Receipt, aside: u64) -> Outcome {
+    if receipt.quarantined > aside {
+        Outcome::SetAsideAgain
+    } else {
+        Outcome::Settled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use event::Zone;
+
+    fn reading(body: &'static [u8]) -> Reading {
+        let context = zkteco_push::Context {
+            zone: &Zone::utc(),
+            route: Route::Push,
+            received_at: Millis(0),
+            language: None,
+        };
+        read_upload(&Table::AttLog, &Bytes::from_static(body), &context)
+    }
+
+    #[test]
+    fn what_is_still_unreadable_is_not_stored_again_and_what_is_readable_is() {
+        let bad = prepared(reading(b"1\t2026-13-45 00:00:00\t0\t1\n"), None);
+        assert_eq!(bad, Prepared::Nothing(Outcome::StillUnreadable));
+        let mixed = prepared(reading(b"1\t2026-11-21 08:00:00\t0\t1\nrubbish\n"), None);
+        assert!(
+            matches!(mixed, Prepared::Store(events, aside) if events.len() == 1 && aside.len() == 1)
+        );
+    }
+
+    #[test]
+    fn records_of_the_time_before_the_enrolment_stay_out_and_count_as_dealt_with() {
+        let from = Millis::parse("2026-11-22 00:00:00");
+        let before = prepared(reading(b"1\t2026-11-21 08:00:00\t0\t1\n"), from);
+        assert_eq!(before, Prepared::Nothing(Outcome::BeforeEnrolment));
+        assert!(Outcome::BeforeEnrolment.settles() && !Outcome::StillUnreadable.settles());
+    }
+
+    #[test]
+    fn a_record_that_the_store_sets_aside_again_is_not_settled() {
+        let receipt = |new, duplicate, quarantined| Receipt {
+            new,
+            duplicate,
+            quarantined,
+        };
+        assert_eq!(judged(receipt(1, 0, 0), 0), Outcome::Settled);
+        assert_eq!(judged(receipt(0, 1, 0), 0), Outcome::Settled);
+        assert_eq!(judged(receipt(1, 0, 2), 2), Outcome::Settled);
+        assert_eq!(judged(receipt(0, 1, 1), 0), Outcome::SetAsideAgain);
+    }
+}

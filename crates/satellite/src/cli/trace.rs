@@ -1,0 +1,473 @@
+//! `satellite trace`: how far a terminal gets, and what to do where it stops.
+//!
+//! "It is connected but nothing arrives": the running satellite is asked first, because it saw
+//! the last request; what it does not remember, or all of it when it does not run, is answered
+//! from the databases and the state folder. A step is green only when something shows it;
+//! unknown is never green.
+
+use daemon::exit::Exit;
+use daemon::logging::Escaped;
+use event::{Millis, Serial};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::feed::{self, FeedFilter};
+use store::registry::{Enrolment, EnrolmentState};
+
+use super::databases::{self, Place};
+use super::devices::{list, show};
+use super::words::Word;
+use super::{Context, http, out, time};
+
+pub(crate) const EXAMPLES: &str = "Example:
+  satellite trace ABC1
+Five steps, reached → identified → approved → parsed → stored, and advice on the first that is
+not green. Exit status 0 when all are green, else 1.";
+
+/// What `trace` is told.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The terminal's serial number
+    serial: Serial,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The steps in their order: the word of `/trace`, and ours for people.
+const STEPS: [(&str, Word); 5] = [
+    ("reached", Word::StepReached),
+    ("identified", Word::StepIdentified),
+    ("approved", Word::StepApproved),
+    ("parsed", Word::StepParsed),
+    ("stored", Word::StepStored),
+];
+
+/// What is known of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ok,
+    Failed,
+    #[default]
+    Unknown,
+}
+
+/// One step with what shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+struct Step {
+    step: String,
+    state: State,
+    at: Option<String>,
+    detail: Option<String>,
+    advice: Option<String>,
+}
+
+/// What a running satellite answers.
+#[derive(Debug, Deserialize)]
+struct Report {
+    address: Option<String>,
+    steps: Vec<Step>,
+}
+
+/// What the databases and the state folder know of a terminal.
+#[derive(Debug, Default)]
+struct Known {
+    enrolment: Option<Enrolment>,
+    pending: Option<Millis>,
+    last_contact: Option<Millis>,
+    last_event: Option<Millis>,
+    has_events: bool,
+    quarantined: usize,
+    /// What is wrong with the database of its events.
+    trouble: Option<String>,
+}
+
+/// Traces.
+pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
+    let serial = &args.serial;
+    let running = ask(context, serial).await;
+    let known = known(context, serial).await;
+    let mut steps = from_databases(&known, context);
+    let address = match &running {
+        Ok(report) => {
+            prefer(&mut steps, &report.steps);
+            report.address.clone()
+        }
+        Err(_) => None,
+    };
+    let red = steps.iter().position(|step| step.state != State::Ok);
+    for step in &mut steps {
+        step.advice = None;
+    }
+    if let Some(step) = red.and_then(|red| steps.get_mut(red)) {
+        step.advice = Some(advice(step, &known, serial, context));
+    }
+    if args.json {
+        out::json(&json!({
+            "serial": serial.as_str(),
+            "running": running.is_ok(),
+            "tenant": known.enrolment.as_ref().map(|one| one.tenant.as_str()),
+            "address": address,
+            "quarantined": known.quarantined,
+            "first_red": red.and_then(|red| steps.get(red)).map(|step| step.step.as_str()),
+            "steps": steps,
+        }))?;
+    } else {
+        if let Err(error) = &running {
+            out::remark(&context.say(Word::NotRunning, &[&context.config.listen.admin, error]));
+        }
+        out::print(&page(&steps, &known, serial, context))?;
+    }
+    Ok(if red.is_none() {
+        Exit::Fine
+    } else {
+        Exit::Failed
+    })
+}
+
+/// Asks the running satellite.
+async fn ask(context: &Context, serial: &Serial) -> Result<Report, String> {
+    let path = format!("/trace/{serial}");
+    let (status, body) = http::get(context.config.listen.admin, &path)
+        .await
+        .map_err(|error| error.to_string())?;
+    if status != 200 {
+        return Err(format!("HTTP {status}"));
+    }
+    serde_json::from_str(&body).map_err(|error| error.to_string())
+}
+
+/// Asks everything else. What does not answer leaves its facts unknown.
+async fn known(context: &Context, serial: &Serial) -> Known {
+    let enrolments = databases::enrolments(context)
+        .await
+        .unwrap_or_else(|error| {
+            out::complain(&format!("{error:#}"));
+            Vec::new()
+        });
+    let waiting = list::waiting(context, &enrolments).await;
+    let pending = waiting
+        .iter()
+        .find(|waits| waits.serial == *serial)
+        .map(|waits| waits.first_seen);
+    let mut known = Known {
+        pending,
+        ..Known::default()
+    };
+    let Some(enrolment) = enrolments.into_iter().find(|one| one.serial == *serial) else {
+        return known;
+    };
+    if let Some(place) = databases::places(context, Some(&enrolment.tenant))
+        .into_iter()
+        .next()
+    {
+        if let Err(error) = look(context, &place, &enrolment, &mut known).await {
+            known.trouble = Some(error.to_string());
+        } else {
+            known.quarantined = show::quarantined(context, &enrolment)
+                .await
+                .unwrap_or_default();
+        }
+    }
+    known.enrolment = Some(enrolment);
+    known
+}
+
+/// What the database of its events says.
+async fn look(
+    context: &Context,
+    place: &Place,
+    enrolment: &Enrolment,
+    known: &mut Known,
+) -> anyhow::Result<()> {
+    let mut engine = databases::open(context, place).await?;
+    let told = |failure| databases::told(context, place, &failure);
+    let rows = store::status::read(&mut engine).await.map_err(told)?;
+    let mine = |row: &&store::status::StatusRow| {
+        row.serial == enrolment.serial.as_str()
+            && row.tenant.as_deref() == Some(enrolment.tenant.as_str())
+    };
+    for row in rows.iter().filter(mine) {
+        known.last_contact = known.last_contact.max(row.last_contact_at);
+        known.last_event = known.last_event.max(row.last_event_at);
+    }
+    let filter = FeedFilter {
+        serial: Some(enrolment.serial.to_string()),
+        tenant: Some(enrolment.tenant.to_string()),
+        canary: enrolment.canary,
+        limit: 1,
+        ..FeedFilter::default()
+    };
+    known.has_events = !feed::read(&mut engine, &filter)
+        .await
+        .map_err(told)?
+        .is_empty();
+    Ok(())
+}
+
+fn from_databases(known: &Known, context: &Context) -> Vec<Step> {
+    let contact = known.last_contact.or(known.pending);
+    let seen = contact.is_some() || known.has_events;
+    let green = |ok: bool| if ok { State::Ok } else { State::Unknown };
+    let enrolled = known.enrolment.as_ref();
+    let approved = match enrolled.map(|one| one.state) {
+        Some(EnrolmentState::Approved) => State::Ok,
+        Some(EnrolmentState::Blocked) | None => State::Failed,
+    };
+    let parsed = match (known.has_events, known.quarantined) {
+        (true, _) => State::Ok,
+        (false, 0) => State::Unknown,
+        (false, _) => State::Failed,
+    };
+    let stored = if known.trouble.is_some() {
+        State::Failed
+    } else {
+        green(known.has_events)
+    };
+    let detail = match enrolled {
+        Some(one) => context.say(
+            Word::EnrolledFor,
+            &[&one.tenant, &context.lang.term(one.state.as_str())],
+        ),
+        None if known.pending.is_some() => context.lang.term("pending"),
+        None => context.say(Word::NotEnrolled, &[]),
+    };
+    let quarantined =
+        (known.quarantined > 0).then(|| context.say(Word::InReviewCount, &[&known.quarantined]));
+    let at = |at: Option<Millis>| at.map(time::utc);
+    let step = |at_step: usize, state, at: Option<String>, detail: Option<String>| Step {
+        step: STEPS[at_step].0.to_owned(),
+        state,
+        at,
+        detail,
+        advice: None,
+    };
+    vec![
+        step(0, green(seen), at(contact), None),
+        step(1, green(seen), at(contact), None),
+        step(
+            2,
+            approved,
+            at(enrolled.map(|one| one.created_at)),
+            Some(detail),
+        ),
+        step(3, parsed, at(known.last_event), quarantined),
+        step(4, stored, at(known.last_event), known.trouble.clone()),
+    ]
+}
+
+/// Takes what the running satellite knows; where it knows nothing, ours stays.
+fn prefer(ours: &mut [Step], theirs: &[Step]) {
+    for step in ours {
+        let same = theirs.iter().find(|other| other.step == step.step);
+        if let Some(other) = same.filter(|other| other.state != State::Unknown) {
+            let detail = other
+                .detail
+                .clone()
+                .filter(|text| !text.is_empty())
+                .or_else(|| step.detail.take());
+            *step = Step {
+                at: other.at.clone().map(as_instant),
+                detail,
+                ..other.clone()
+            };
+        }
+    }
+}
+
+/// The running satellite writes times as the databases do, in UTC.
+fn as_instant(text: String) -> String {
+    Millis::parse(&text).map_or(text, time::utc)
+}
+
+/// What to do about the first step that is not green.
+fn advice(step: &Step, known: &Known, serial: &Serial, context: &Context) -> String {
+    let program = super::program();
+    let failed = step.state == State::Failed;
+    let blocked = known
+        .enrolment
+        .as_ref()
+        .is_some_and(|one| one.state == EnrolmentState::Blocked);
+    let tenant = known.enrolment.as_ref().map(|one| one.tenant.to_string());
+    let any_tenant = || {
+        context
+            .config
+            .tenants
+            .first()
+            .map(|tenant| tenant.id.to_string())
+            .unwrap_or_default()
+    };
+    match step.step.as_str() {
+        "reached" => format!(
+            "{}\n{}",
+            context.say(Word::AdviseReach, &[]),
+            show::settings(context)
+        ),
+        "identified" => context.say(Word::AdviseIdentify, &[]),
+        "approved" if blocked => context.say(Word::AdviseBlocked, &[&program, serial]),
+        "approved" => {
+            let tenant = tenant.unwrap_or_else(any_tenant);
+            context.say(Word::AdviseApprove, &[&program, serial, &tenant])
+        }
+        "parsed" if failed => context.say(Word::AdviseParse, &[&program, serial]),
+        "parsed" => context.say(Word::AdviseNothing, &[]),
+        "stored" if failed => context.say(Word::AdviseStore, &[&program]),
+        _ => context.say(Word::AdviseWait, &[]),
+    }
+}
+
+fn page(steps: &[Step], known: &Known, serial: &Serial, context: &Context) -> String {
+    let own = known.enrolment.as_ref();
+    let zone = context.zone(
+        own.and_then(|one| one.time_zone.as_deref()),
+        own.map(|one| &one.tenant),
+    );
+    let mut page = format!("{serial}\n");
+    for step in steps {
+        let mark = match step.state {
+            State::Ok => '✓',
+            State::Failed => '✗',
+            State::Unknown => '?',
+        };
+        let word = STEPS
+            .iter()
+            .find(|(word, _)| *word == step.step)
+            .map_or(Word::StepStored, |(_, word)| *word);
+        let at = step.at.as_deref().map(|at| {
+            time::moment(at, &zone, Millis(0))
+                .map_or_else(|_| at.to_owned(), |at| time::show(at, &zone))
+        });
+        let detail = Escaped(step.detail.as_deref().unwrap_or_default()).to_string();
+        let line = format!(
+            "  {mark} {:<16} {:<27} {detail}",
+            context.say(word, &[]),
+            at.unwrap_or_default()
+        );
+        page.push_str(line.trim_end());
+        page.push('\n');
+    }
+    match steps.iter().find(|step| step.state != State::Ok) {
+        None => page.push_str(&context.say(Word::AllGreen, &[&super::program()])),
+        Some(first) => {
+            let word = STEPS
+                .iter()
+                .find(|(word, _)| *word == first.step)
+                .map_or(Word::StepStored, |(_, word)| *word);
+            let advice = first.advice.as_deref().unwrap_or_default();
+            page.push_str(&context.say(Word::FirstRed, &[&context.say(word, &[])]));
+            page.push('\n');
+            page.push_str(advice.trim_end());
+        }
+    }
+    page.push('\n');
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::words::Lang;
+    use super::*;
+    use event::{DeviceId, TenantId, Vendor};
+    use satellite::Config;
+
+    fn context() -> Context {
+        Context {
+            config: Config::in_folder(std::path::Path::new("x")),
+            lang: Lang::En,
+        }
+    }
+
+    fn enrolment(state: EnrolmentState) -> Enrolment {
+        Enrolment {
+            id: DeviceId([1; 16]),
+            vendor: Vendor::Zkteco,
+            serial: Serial::new("ABC1").unwrap(),
+            tenant: TenantId::new("main").unwrap(),
+            state,
+            name: None,
+            site: None,
+            time_zone: None,
+            canary: false,
+            accept_from: None,
+            created_at: Millis(0),
+        }
+    }
+
+    fn states(known: &Known) -> Vec<State> {
+        from_databases(known, &context())
+            .iter()
+            .map(|step| step.state)
+            .collect()
+    }
+
+    #[test]
+    fn each_fact_makes_its_own_step_green_and_nothing_is_green_by_guess() {
+        use State::{Failed, Ok, Unknown};
+        assert_eq!(
+            states(&Known::default()),
+            [Unknown, Unknown, Failed, Unknown, Unknown]
+        );
+        let waits = Known {
+            pending: Some(Millis(1)),
+            ..Known::default()
+        };
+        assert_eq!(states(&waits), [Ok, Ok, Failed, Unknown, Unknown]);
+        let mut known = Known {
+            enrolment: Some(enrolment(EnrolmentState::Approved)),
+            ..Known::default()
+        };
+        known.last_contact = Some(Millis(1));
+        assert_eq!(states(&known), [Ok, Ok, Ok, Unknown, Unknown]);
+        known.quarantined = 2;
+        assert_eq!(states(&known), [Ok, Ok, Ok, Failed, Unknown]);
+        known.has_events = true;
+        assert_eq!(states(&known), [Ok; 5]);
+        known.trouble = Some("down".to_owned());
+        assert_eq!(states(&known), [Ok, Ok, Ok, Ok, Failed]);
+    }
+
+    #[test]
+    fn the_running_satellite_is_believed_except_where_it_knows_nothing() {
+        let mut ours = from_databases(
+            &Known {
+                has_events: true,
+                ..Known::default()
+            },
+            &context(),
+        );
+        let text = r#"{"serial":"ABC1","address":"192.0.2.7","steps":[
+            {"step":"approved","state":"ok","at":"2026-11-21 15:00:00.000","detail":"","advice":null},
+            {"step":"stored","state":"unknown","at":null,"detail":null,"advice":"x"}]}"#;
+        let report: Report = serde_json::from_str(text).unwrap();
+        prefer(&mut ours, &report.steps);
+        assert_eq!(ours[2].state, State::Ok);
+        assert_eq!(ours[2].at.as_deref(), Some("2026-11-21T15:00:00.000Z"));
+        assert_eq!(ours[4].state, State::Ok);
+    }
+
+    #[test]
+    fn the_first_red_step_is_named_with_the_command_that_helps() {
+        let serial = Serial::new("ABC1").unwrap();
+        let known = Known {
+            pending: Some(Millis(1)),
+            ..Known::default()
+        };
+        let mut steps = from_databases(&known, &context());
+        steps[2].advice = Some(advice(&steps[2], &known, &serial, &context()));
+        let page = page(&steps, &known, &serial, &context());
+        assert!(
+            page.contains("✓ reached") && page.contains("✗ approved"),
+            "{page}"
+        );
+        assert!(
+            page.contains("devices approve ABC1 --tenant main"),
+            "{page}"
+        );
+        let blocked = Known {
+            enrolment: Some(enrolment(EnrolmentState::Blocked)),
+            ..Known::default()
+        };
+        let step = from_databases(&blocked, &context())[2].clone();
+        assert!(advice(&step, &blocked, &serial, &context()).contains("blocked"));
+    }
+}

@@ -1,0 +1,347 @@
+//! What people read, in Spanish and in English, in one place.
+//!
+//! Spanish comes first, with the words of the field: dispositivo, cliente, checada, en revisión.
+//! `{}` in a text is filled in order, and both languages have the same places. Errors that only
+//! name a key, a file or a server's own words stay in English where they arise.
+
+use std::fmt::Display;
+
+use clap::ValueEnum;
+
+/// A language of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Lang {
+    /// Español.
+    Es,
+    /// English.
+    En,
+}
+
+impl Lang {
+    /// Spanish when the environment asks for it, else English.
+    pub(crate) fn from_environment() -> Self {
+        Self::of(["LC_ALL", "LC_MESSAGES", "LANG"].map(|name| std::env::var(name).ok()))
+    }
+
+    /// The first of these that is set decides, as for every program.
+    fn of(locales: [Option<String>; 3]) -> Self {
+        let first = locales
+            .into_iter()
+            .flatten()
+            .find(|locale| !locale.is_empty());
+        let language = first
+            .as_deref()
+            .and_then(|locale| locale.split(['_', '.', '@', '-']).next());
+        if language == Some("es") {
+            Self::Es
+        } else {
+            Self::En
+        }
+    }
+
+    /// The text with its places filled in order.
+    pub(crate) fn say(self, word: Word, values: &[&dyn Display]) -> String {
+        let mut text = String::new();
+        let mut values = values.iter();
+        let mut parts = self.text(word).split("{}");
+        text.push_str(parts.next().unwrap_or_default());
+        for part in parts {
+            if let Some(value) = values.next() {
+                text.push_str(&value.to_string());
+            }
+            text.push_str(part);
+        }
+        text
+    }
+
+    /// Names of columns or facts.
+    pub(crate) fn headings<const N: usize>(self, words: &[Word; N]) -> [&'static str; N] {
+        words.map(|word| self.text(word))
+    }
+
+    /// A word of the databases as people say it; unknown ones stay as they are.
+    pub(crate) fn term(self, word: &str) -> String {
+        let known = TERMS.iter().find(|(term, _)| *term == word);
+        match (self, known) {
+            (Self::Es, Some((_, spanish))) => (*spanish).to_owned(),
+            _ => word.to_owned(),
+        }
+    }
+
+    fn text(self, word: Word) -> &'static str {
+        let (es, en) = word.texts();
+        match self {
+            Self::Es => es,
+            Self::En => en,
+        }
+    }
+}
+
+/// Words of the databases in Spanish.
+const TERMS: [(&str, &str); 8] = [
+    ("approved", "aprobado"),
+    ("blocked", "bloqueado"),
+    ("pending", "pendiente"),
+    ("online", "en línea"),
+    ("offline", "fuera de línea"),
+    ("proven", "comprobada"),
+    ("seen", "visible"),
+    ("unproven", "sin comprobar"),
+];
+
+macro_rules! texts {
+    ($($name:ident: $es:literal, $en:literal;)+) => {
+        /// A text for people.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Word {
+            $($name,)+
+        }
+
+        impl Word {
+            #[cfg(test)]
+            const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// Spanish and English.
+            fn texts(self) -> (&'static str, &'static str) {
+                match self {
+                    $(Self::$name => ($es, $en),)+
+                }
+            }
+        }
+    };
+}
+
+texts! {
+    // Headings.
+    Ack: "enterado", "ack";
+    Address: "dirección", "address";
+    Approved: "aprobados", "approved";
+    Blocked: "bloqueados", "blocked";
+    Bytes: "bytes", "bytes";
+    Clock: "reloj", "clock";
+    Completeness: "integridad", "completeness";
+    Connection: "conexión", "connection";
+    Detail: "detalle", "detail";
+    Device: "dispositivo", "device";
+    DeviceId: "id de alta", "device id";
+    Epoch: "época", "epoch";
+    FirstSeen: "visto desde", "first seen";
+    FirstTime: "primera vez", "first time";
+    From: "desde", "from";
+    InReview: "en revisión", "quarantined";
+    Kind: "tipo", "kind";
+    LastContact: "último contacto", "last contact";
+    LastEvent: "último evento", "last event";
+    LastTime: "última vez", "last time";
+    LocalTime: "hora local", "local time";
+    LogUsed: "registros en memoria", "records in its log";
+    Model: "modelo", "model";
+    Name: "nombre", "name";
+    NextNumber: "número siguiente", "next number";
+    Number: "número", "id";
+    Person: "persona", "person";
+    Reason: "motivo", "reason";
+    Route: "vía", "route";
+    Seen: "veces", "times";
+    Serial: "serie", "serial";
+    Settled: "resuelto", "settled";
+    Site: "sitio", "site";
+    Source: "origen", "source";
+    State: "estado", "state";
+    Status: "estatus", "status";
+    Store: "base", "store";
+    TakesFrom: "acepta desde", "accepts from";
+    Tenant: "cliente", "tenant";
+    Time: "hora", "time";
+    TimeZone: "zona horaria", "time zone";
+    Vendor: "marca", "vendor";
+    Verify: "verificación", "verify";
+    Version: "versión", "schema";
+
+    // Tenants, databases.
+    UnknownTenant: "no hay cliente '{}'; hay: {}", "there is no tenant '{}'; there are: {}";
+    WhichTenant: "indique el cliente con --tenant; hay: {}", "say which with --tenant; there are: {}";
+    StoreTrouble: "la base de datos {} ({}): {}: {}", "the database {} ({}): {}: {}";
+    SchemaBehind:
+        "la base de datos {} no tiene sus tablas al día (versión {}, se necesita {}); ejecute: {} db migrate",
+        "the tables of the database {} are not up to date (version {}, needed {}); run: {} db migrate";
+    MigrationDenied:
+        "este usuario no puede crear ni actualizar las tablas ({}); ejecute db migrate con una configuración cuyo usuario pueda",
+        "this user may not make or update the tables ({}); run db migrate with a configuration whose user may";
+    MirrorTrouble: "la copia local en {} no se puede leer: {}", "the local copy in {} cannot be read: {}";
+    MirrorNeeded: "falta la carpeta de estado {}", "the state folder {} is missing";
+    FromCopy: "{}; se muestra la copia local", "{}; showing the local copy";
+    ConfigRight: "la configuración es correcta: {}", "configuration is right: {}";
+    BuiltIn: "valores de fábrica, sin archivo", "built-in defaults, no file";
+    TenantLine: "cliente {} ({}): {} {}, {}, base: {}", "tenant {} ({}): {} {}, {}, store: {}";
+    SetsClock: "se ajusta con la hora del Programa Satélite", "set from satellite's time";
+    LeavesClock: "no se toca", "left alone";
+    StoreReady: "Operación normal: {} {}{}", "ready: {} {}{}";
+    StoreEmpty: "sin tablas al día: {} {}{} (satellite run las crea, o satellite db migrate)", "tables not up to date: {} {}{} (satellite run makes them, or satellite db migrate)";
+    StoreFails: "no responde bien: {} {}: {}", "in trouble: {} {}: {}";
+    Migrated: "{} {}: tablas al día, versión {}", "{} {}: tables made or updated, version {}";
+    MigratedBefore: "{} {}: ya estaba al día, versión {}", "{} {}: was up to date, version {}";
+    PendingCount: "dispositivos pendientes: {}", "pending devices: {}";
+    NewEpoch: "{} {}: época {}, número siguiente {}", "{} {}: epoch {}, next number {}";
+    NoAudit: "no quedó anotado en la bitácora: {}", "this was not noted in the audit: {}";
+    NoMaintenance: "esta versión todavía no puede borrar eventos de prueba de más de {} días; no se borró nada", "this version cannot delete canary events older than {} days yet; nothing was deleted";
+
+    // Devices.
+    Enrolled: "{}: dado de alta para el cliente {} y aprobado", "{}: enrolled for tenant {} and approved";
+    EnrolledBefore: "{}: ya era del cliente {}; aprobado, datos actualizados", "{}: was tenant {}'s already; approved, details updated";
+    Replaced: "{}: comienza un historial nuevo para el cliente {}", "{}: a new history begins for tenant {}";
+    Moved: "{}: pasa del cliente {} al cliente {}; comienza un historial nuevo", "{}: moves from tenant {} to tenant {}; a new history begins";
+    AcceptsFrom: "Los registros anteriores a {} se confirman al dispositivo y no se guardan.", "Records older than {} are acknowledged and not stored.";
+    TakesAll: "siempre (todo lo que traiga)", "always (everything it holds)";
+    Noticed: "Un satellite en marcha lo nota en 10 segundos a más tardar.", "A running satellite notices within 10 seconds.";
+    ThenTrace: "Para ver hasta dónde llega: {} trace {}", "To see how far it gets: {} trace {}";
+    ApprovedNow: "{}: aprobado, cliente {}", "{}: approved, tenant {}";
+    BlockedNow: "{}: bloqueado; el dispositivo conserva sus registros", "{}: blocked; the terminal keeps its records";
+    BelongsTo: "{} es del cliente {}; para pasarlo: {} devices add --tenant {} --vendor zkteco --serial {}", "{} belongs to tenant {}; to move it: {} devices add --tenant {} --vendor zkteco --serial {}";
+    NeverSeen: "{} nunca se ha conectado; revise que la serie esté bien escrita", "{} has never connected; check that the serial is spelled right";
+    PendingIsOut: "{} no está aprobado: sus registros ya se rechazan, no hay nada que bloquear", "{} is not approved: its records are refused already, there is nothing to block";
+    UnknownSerial: "no hay dispositivo con la serie {}; vea: satellite devices list", "there is no terminal with the serial {}; see: satellite devices list";
+    HikvisionLater: "Hikvision llega en una versión posterior; hoy: --vendor zkteco", "Hikvision comes in a later release; today: --vendor zkteco";
+    OnlyHikvision: "--listen, --address, --user y --secret-file son de Hikvision, que llega en una versión posterior", "--listen, --address, --user and --secret-file are Hikvision's, which comes in a later release";
+    UnknownVendor: "no hay marca '{}'; hay: zkteco, hikvision", "there is no vendor '{}'; there are: zkteco, hikvision";
+    NoDevices: "No hay dispositivos. Para dar de alta: {} devices add --tenant CLIENTE --vendor zkteco --serial SERIE", "No devices. To enrol one: {} devices add --tenant TENANT --vendor zkteco --serial SERIAL";
+    ApproveThem: "Para aprobar: {} devices approve SERIE --tenant CLIENTE", "To approve: {} devices approve SERIAL --tenant TENANT";
+    PendingSince: "{}: pendiente de aprobar, visto desde {}, dirección {}", "{}: pending, first seen {}, from {}";
+    AuditLine: "{}  {}  {}", "{}  {}  {}";
+    TypeThis: "En el dispositivo (Menú → COM. → Configuración del servidor en la nube):", "In the terminal (Menu → COMM. → Cloud Server Setting):";
+    SettingMode: "  Modo del servidor", "  Server mode";
+    SettingDomain: "  Habilitar nombre de dominio", "  Enable domain name";
+    SettingAddress: "  Dirección del servidor", "  Server address";
+    SettingPort: "  Puerto", "  Server port";
+    SettingProxy: "  Proxy", "  Proxy";
+    SettingHttps: "  HTTPS", "  HTTPS";
+    SettingType: "  Tipo de dispositivo", "  Device type";
+    ThisMachine: "(la dirección de este equipo)", "(this machine's address)";
+    SetPublicUrl: "Escriba listen.public_url en la configuración para que aquí aparezca la dirección exacta.", "Set listen.public_url in the configuration and the exact address appears here.";
+    RestartIt: "Muchos modelos toman la dirección nueva solo después de reiniciarse.", "Many models take a new address only after a restart.";
+    Yes: "sí", "on";
+    No: "no", "off";
+    IfName: "sí, cuando la dirección es un nombre", "on when the address is a name";
+    ImportRefused: "renglones con error: {}; no se dio de alta ninguno", "lines with mistakes: {}; none was enrolled";
+    ImportWould: "sin errores; se darían de alta o actualizarían {} dispositivos", "no mistakes; {} terminals would be enrolled or updated";
+    ImportDone: "dispositivos dados de alta o actualizados: {}", "terminals enrolled or updated: {}";
+    ImportStopped: "se detuvo en el renglón {}: {} de {} quedaron dados de alta; puede repetirse el archivo completo", "stopped at line {}: {} of {} were enrolled; the whole file may be imported again";
+    ImportNoHeader: "el primer renglón nombra las columnas, al menos serial; existen: {}", "the first line names the columns, at least serial; there are: {}";
+    ImportColumn: "no hay columna '{}'; la más parecida es {}; existen: {}", "there is no column '{}'; the nearest is {}; there are: {}";
+    ImportSerial: "la serie '{}' no sirve: {}", "the serial '{}' {}";
+    ImportLong: "{} tiene más de {} caracteres", "{} is longer than {} characters";
+    ImportTwice: "{} ya está en el renglón {}", "{} stands in line {} already";
+
+    // Events and quarantine.
+    NoEvents: "Sin eventos en ese periodo.", "No events in that time.";
+    MoreRows: "se muestran {} renglones y puede haber más; use --limit o --since", "{} rows are shown and there may be more; use --limit or --since";
+    NothingInReview: "Nada en revisión.", "Nothing in quarantine.";
+    ReviewNote: "En revisión: se guardó y se confirmó, no se pudo interpretar. Un renglón: {} quarantine show NÚMERO", "Quarantined: stored and acknowledged, could not be read. One of them: {} quarantine show ID";
+    SeveralOfNumber: "varias bases de datos tienen el número {}; indique --tenant", "several databases have number {}; say which with --tenant";
+    NoneOfNumber: "no hay nada en revisión con el número {}", "there is nothing in quarantine with number {}";
+    SettledBefore: "el número {} ya está resuelto", "number {} is settled already";
+    ReplaySettled: "resuelto: ya está entre los eventos", "settled: it is among the events";
+    ReplayBefore: "resuelto: es anterior al alta del dispositivo y no se guarda", "settled: older than its terminal's enrolment accepts, not stored";
+    ReplayUnreadable: "sigue en revisión: todavía no se puede interpretar", "stays: still cannot be read";
+    ReplayAside: "sigue en revisión: hay otra checada de la misma persona y segundo", "stays: another punch has its person and second";
+    ReplayNoTerminal: "sigue en revisión: su dispositivo ya no está dado de alta así", "stays: the enrolment it came through has ended";
+    ReplayRefused: "el número {} no se pudo guardar: {}", "number {} could not be stored: {}";
+    ReplayDone: "resueltos: {}; siguen en revisión: {}", "settled: {}; still in quarantine: {}";
+
+    // Trace.
+    StepReached: "llegó", "reached";
+    StepIdentified: "se identificó", "identified";
+    StepApproved: "está aprobado", "approved";
+    StepParsed: "se interpretó", "parsed";
+    StepStored: "se guardó", "stored";
+    NotRunning: "satellite no responde en {} ({}); se contesta con las bases de datos", "satellite does not answer at {} ({}); answering from the databases";
+    EnrolledFor: "cliente {}, {}", "tenant {}, {}";
+    NotEnrolled: "no está dado de alta", "not enrolled";
+    InReviewCount: "en revisión: {}", "in quarantine: {}";
+    FirstRed: "Se detiene en: {}", "It stops at: {}";
+    AllGreen: "Operación normal. Si aun así falta algo: {} events --since 2000-01-01 --serial SERIE", "All steps are green. If something is missing all the same: {} events --since 2000-01-01 --serial SERIAL";
+    AdviseReach: "Nunca ha llegado una petición de este dispositivo. Revise dirección y puerto, \"Habilitar nombre de dominio\", red, DNS y cortafuegos, que la serie esté bien escrita, y reinicie el dispositivo después del cambio.", "No request of this terminal has ever come. Check server address and port, the domain-name switch, network, DNS and firewall, that the serial is spelled right, and restart the terminal after a change.";
+    AdviseIdentify: "Llega sin número de serie: un proxy quita los parámetros de la dirección, o hay que actualizar el firmware.", "It comes without a serial number: a proxy drops the query, or the firmware needs an update.";
+    AdviseApprove: "Falta aprobarlo; mientras tanto conserva sus registros: {} devices approve {} --tenant {}", "It has to be approved; until then it keeps its records: {} devices approve {} --tenant {}";
+    AdviseBlocked: "Está bloqueado (blocked) y conserva sus registros. Para admitirlo: {} devices approve {}", "It is blocked and keeps its records. To let it in: {} devices approve {}";
+    AdviseParse: "Sus registros se guardaron y no se pudieron interpretar: {} quarantine list --serial {}", "Its records were stored and could not be read: {} quarantine list --serial {}";
+    AdviseNothing: "Está conectado y no ha enviado registros. Haga una checada; si no llega, revise que el tipo de dispositivo sea T&A PUSH y que el envío en tiempo real esté encendido.", "It is connected and has sent no records yet. Make a punch; if nothing comes, check that the device type is T&A PUSH and that upload in real time is on.";
+    AdviseStore: "La base de datos de sus eventos tiene un problema; los dispositivos conservan sus registros y los entregan solos al terminar. Vea: {} check --connect", "The database of its events is in trouble; terminals keep their records and deliver them by themselves afterwards. See: {} check --connect";
+    AdviseWait: "Todavía no ha llegado hasta aquí.", "It has not come this far yet.";
+
+    // Demo.
+    DemoBegins: "Demostración: {} dispositivos simulados, con las mañas de los reales. Carpeta: {}", "Demo: {} simulated terminals with the habits of real ones. Folder: {}";
+    DemoLook: "Para ver más, en otra ventana:", "To look further, in another window:";
+    DemoTotals:
+        "eventos guardados {} ({}/s) · dispositivos {} · confirmados {} · por entregar {}\nrepetidos absorbidos {} · confirmación p50 {} p99 {}",
+        "events committed {} ({}/s) · terminals {} · acked {} · held {}\nduplicates folded {} · ack p50 {} p99 {}";
+    ProofHolds:
+        "\nComprobado con otra conexión: {} registros confirmados, {} checadas distintas, {} en event_feed exactamente una vez ({} faltan, {} repetidas).\n",
+        "\nVerified over a second connection: {} records acknowledged, {} different punches, {} in event_feed exactly once ({} missing, {} doubled).\n";
+    ProofFails:
+        "\nNO COINCIDE: {} registros confirmados, {} checadas distintas, {} en event_feed exactamente una vez, {} faltan, {} repetidas.\n",
+        "\nDOES NOT MATCH: {} records acknowledged, {} different punches, {} in event_feed exactly once, {} missing, {} doubled.\n";
+    DemoEnds:
+        "\nTodo quedó en {}\n  {}\n  {}\nSiguiente paso: {} run, y README.md para dar de alta un dispositivo real.\n",
+        "\nEverything stays in {}\n  {}\n  {}\nNext: {} run, and README.md to connect a real terminal.\n";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_has_both_languages_with_the_same_places() {
+        for word in Word::ALL {
+            let (es, en) = word.texts();
+            assert!(!es.is_empty() && !en.is_empty(), "{word:?}");
+            assert_eq!(
+                es.matches("{}").count(),
+                en.matches("{}").count(),
+                "{word:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_spanish_texts_keep_the_words_of_the_field() {
+        for word in Word::ALL {
+            let (es, _) = word.texts();
+            let lower = es.to_lowercase();
+            for wrong in ["inquilino", "cuarentena", "fichaje", "atasco", "centinela"] {
+                assert!(!lower.contains(wrong), "{word:?}: {es}");
+            }
+        }
+        assert_eq!(Lang::Es.say(Word::InReview, &[]), "en revisión");
+        assert_eq!(Lang::Es.say(Word::Tenant, &[]), "cliente");
+    }
+
+    #[test]
+    fn places_are_filled_in_order_and_values_are_not_read_as_texts() {
+        let text = Lang::En.say(Word::Moved, &[&"A{}1", &"acme", &"beta"]);
+        assert_eq!(
+            text,
+            "A{}1: moves from tenant acme to tenant beta; a new history begins"
+        );
+    }
+
+    #[test]
+    fn the_language_comes_from_the_first_locale_that_is_set() {
+        let name = |text: &str| Some(text.to_owned());
+        assert_eq!(Lang::of([None, None, name("es_MX.UTF-8")]), Lang::Es);
+        assert_eq!(
+            Lang::of([name("C.UTF-8"), None, name("es_MX.UTF-8")]),
+            Lang::En
+        );
+        assert_eq!(Lang::of([name(""), name("es"), None]), Lang::Es);
+        assert_eq!(Lang::of([None, None, name("est_EE")]), Lang::En);
+        assert_eq!(Lang::of([None, None, None]), Lang::En);
+    }
+
+    #[test]
+    fn words_of_the_databases_are_translated_and_unknown_ones_stay() {
+        assert_eq!(Lang::Es.term("pending"), "pendiente");
+        assert_eq!(Lang::En.term("pending"), "pending");
+        assert_eq!(Lang::Es.term("drained"), "drained");
+    }
+}

@@ -1,0 +1,359 @@
+//! Reads `event_feed` over a connection of its own and holds it against a ledger.
+//!
+//! The feed is read as any other program would read it: by `seq`, page by page, from the view
+//! of the outside contract. What was acknowledged comes from the terminals' ledger files. A
+//! comparison of nothing with nothing is an error, never a success.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::{ConnectOptions as _, Row as _};
+use terminals::Ledger;
+
+use crate::place::Place;
+
+/// Rows of one page.
+const PAGE: i64 = 2_000;
+/// What a failed comparison shows of each list.
+const SHOWN: usize = 10;
+
+/// One page of the feed, in the words of both engines.
+const FEED: &str = "SELECT seq, tenant, serial, kind, person, local_time FROM event_feed \
+                    WHERE seq > ? ORDER BY seq LIMIT ?";
+
+/// A punch: who, where, when.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Punch {
+    /// The terminal.
+    pub serial: String,
+    /// The person as sent.
+    pub person: String,
+    /// The terminal's wall time.
+    pub time: String,
+}
+
+/// A row of `event_feed`, as far as promises look at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedRow {
+    /// The cursor.
+    pub seq: i64,
+    /// Whose terminal; absent for rows of satellite itself.
+    pub tenant: Option<String>,
+    /// The terminal.
+    pub serial: String,
+    /// `punch`, `device`, …
+    pub kind: String,
+    /// The person as sent.
+    pub person: Option<String>,
+    /// The terminal's wall time.
+    pub local_time: Option<String>,
+}
+
+impl FeedRow {
+    /// The punch in this row; `None` for rows of another kind.
+    #[must_use]
+    pub fn punch(&self) -> Option<Punch> {
+        (self.kind == "punch").then(|| Punch {
+            serial: self.serial.clone(),
+            person: self.person.clone().unwrap_or_default(),
+            time: self.local_time.clone().unwrap_or_default(),
+        })
+    }
+
+    fn from_mysql(row: &MySqlRow) -> Result<Self, sqlx::Error> {
+        // The columns are utf8mb4_bin, which the driver takes for bytes when it checks types.
+        Ok(Self {
+            seq: row.try_get_unchecked(0)?,
+            tenant: row.try_get_unchecked(1)?,
+            serial: row.try_get_unchecked(2)?,
+            kind: row.try_get_unchecked(3)?,
+            person: row.try_get_unchecked(4)?,
+            local_time: row.try_get_unchecked(5)?,
+        })
+    }
+
+    fn from_sqlite(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            seq: row.try_get(0)?,
+            tenant: row.try_get(1)?,
+            serial: row.try_get(2)?,
+            kind: row.try_get(3)?,
+            person: row.try_get(4)?,
+            local_time: row.try_get(5)?,
+        })
+    }
+}
+
+enum Connection {
+    Mysql(MySqlConnection),
+    Sqlite(SqliteConnection),
+}
+
+/// A reader of one database.
+pub struct Checker {
+    connection: Connection,
+}
+
+impl Checker {
+    /// Connects.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or the file does not exist.
+    pub async fn open(place: &Place) -> Result<Self> {
+        let connection = match place {
+            Place::Sqlite(file) => {
+                let options = SqliteConnectOptions::new()
+                    .filename(file)
+                    .create_if_missing(false)
+                    .busy_timeout(Duration::from_secs(10));
+                Connection::Sqlite(options.connect().await.context("the file cannot be read")?)
+            }
+            Place::Mariadb { .. } => {
+                let options = MySqlConnectOptions::from_str(&place.url())?.charset("utf8mb4");
+                let connected = tokio::time::timeout(Duration::from_secs(10), options.connect());
+                let connected = connected.await.context("the database does not answer")?;
+                Connection::Mysql(connected.context("the database cannot be reached")?)
+            }
+        };
+        Ok(Self { connection })
+    }
+
+    /// At most `limit` rows after `seq`, in the order of `seq`.
+    ///
+    /// # Errors
+    /// The view cannot be read, or a column is not what the contract says.
+    pub async fn rows_after(&mut self, seq: i64, limit: i64) -> Result<Vec<FeedRow>> {
+        let rows = match &mut self.connection {
+            Connection::Mysql(connection) => {
+                let query = sqlx::query(FEED).bind(seq).bind(limit);
+                let rows = query.fetch_all(connection).await?;
+                rows.iter()
+                    .map(FeedRow::from_mysql)
+                    .collect::<Result<Vec<_>, _>>()
+            }
+            Connection::Sqlite(connection) => {
+                let query = sqlx::query(FEED).bind(seq).bind(limit);
+                let rows = query.fetch_all(connection).await?;
+                rows.iter().map(FeedRow::from_sqlite).collect()
+            }
+        };
+        rows.context("event_feed cannot be read")
+    }
+
+    /// The whole feed.
+    ///
+    /// # Errors
+    /// As [`rows_after`](Self::rows_after).
+    pub async fn feed(&mut self) -> Result<Vec<FeedRow>> {
+        let mut feed: Vec<FeedRow> = Vec::new();
+        loop {
+            let after = feed.last().map_or(i64::MIN, |row| row.seq);
+            let page = self.rows_after(after, PAGE).await?;
+            if page.is_empty() {
+                return Ok(feed);
+            }
+            feed.extend(page);
+        }
+    }
+
+    /// The one number that a statement answers.
+    ///
+    /// # Errors
+    /// The statement fails or answers something else.
+    pub async fn number(&mut self, statement: &'static str) -> Result<i64> {
+        Ok(match &mut self.connection {
+            Connection::Mysql(connection) => {
+                let row = sqlx::query(statement).fetch_one(connection).await?;
+                row.try_get_unchecked(0)?
+            }
+            Connection::Sqlite(connection) => {
+                let row = sqlx::query(statement).fetch_one(connection).await?;
+                row.try_get(0)?
+            }
+        })
+    }
+
+    /// Writes a copy of a SQLite database as it stands at this moment.
+    ///
+    /// # Errors
+    /// It is no SQLite database, or the copy cannot be written.
+    pub async fn copy_sqlite(&mut self, to: &Path) -> Result<()> {
+        let Connection::Sqlite(connection) = &mut self.connection else {
+            anyhow::bail!("only a SQLite database is copied this way");
+        };
+        let to = to.to_str().context("the path of the copy is no text")?;
+        let query = sqlx::query("VACUUM INTO ?").bind(to);
+        query
+            .execute(connection)
+            .await
+            .context("VACUUM INTO failed")?;
+        Ok(())
+    }
+
+    /// Compares the punches of the feed with those of the ledgers, taken together.
+    ///
+    /// # Errors
+    /// The feed or a ledger cannot be read, or either holds no punch at all.
+    pub async fn compare(&mut self, ledgers: &[&Path]) -> Result<Comparison> {
+        let mut acked = BTreeSet::new();
+        for ledger in ledgers {
+            let records = Ledger::read(ledger).context("the ledger cannot be read")?;
+            acked.extend(
+                Ledger::distinct(&records)
+                    .into_iter()
+                    .map(|(serial, person, time)| Punch {
+                        serial: serial.to_owned(),
+                        person: person.to_owned(),
+                        time: time.to_owned(),
+                    }),
+            );
+        }
+        let feed = self.feed().await?;
+        let comparison = Comparison::new(&acked, feed.iter().filter_map(FeedRow::punch));
+        ensure!(
+            comparison.acked > 0,
+            "no ledger holds a record: nothing was compared"
+        );
+        ensure!(
+            comparison.rows > 0,
+            "event_feed holds no punch: nothing was compared"
+        );
+        Ok(comparison)
+    }
+}
+
+/// A ledger held against a feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// Punches that were acknowledged, each counted once.
+    pub acked: usize,
+    /// Punches in the feed, each row counted.
+    pub rows: usize,
+    /// Acknowledged, and not in the feed.
+    pub missing: Vec<Punch>,
+    /// In the feed more than once.
+    pub doubled: Vec<Punch>,
+    /// In the feed, and never acknowledged. Right while terminals still hold records; wrong
+    /// when they hold none any more, or when they are another tenant's.
+    pub unacked: Vec<Punch>,
+}
+
+impl Comparison {
+    fn new(acked: &BTreeSet<Punch>, rows: impl Iterator<Item = Punch>) -> Self {
+        let mut times: BTreeMap<Punch, usize> = BTreeMap::new();
+        for punch in rows {
+            *times.entry(punch).or_insert(0) += 1;
+        }
+        let missing = acked.iter().filter(|punch| !times.contains_key(*punch));
+        let doubled = times.iter().filter(|(_, count)| **count > 1);
+        let unacked = times.keys().filter(|punch| !acked.contains(*punch));
+        Self {
+            acked: acked.len(),
+            rows: times.values().sum(),
+            missing: missing.cloned().collect(),
+            doubled: doubled.map(|(punch, _)| punch.clone()).collect(),
+            unacked: unacked.cloned().collect(),
+        }
+    }
+
+    /// Succeeds when every acknowledged punch is there once and nothing else is there.
+    ///
+    /// # Errors
+    /// The numbers, and the first few punches of each list that should be empty.
+    pub fn exact(&self) -> Result<()> {
+        let few = |list: &[Punch]| format!("{:#?}", list.iter().take(SHOWN).collect::<Vec<_>>());
+        ensure!(
+            self.missing.is_empty() && self.doubled.is_empty() && self.unacked.is_empty(),
+            "{} punches acknowledged, {} rows in the feed.\n\
+             {} acknowledged and missing: {}\n{} doubled: {}\n{} never acknowledged: {}",
+            self.acked,
+            self.rows,
+            self.missing.len(),
+            few(&self.missing),
+            self.doubled.len(),
+            few(&self.doubled),
+            self.unacked.len(),
+            few(&self.unacked),
+        );
+        Ok(())
+    }
+}
+
+/// A reader that remembers how far it has read and asks only for what comes after that: the
+/// way in which every program reads the feed.
+#[derive(Debug, Clone, Default)]
+pub struct Follower {
+    at: i64,
+    seen: Vec<FeedRow>,
+}
+
+impl Follower {
+    /// Reads everything new there is over this connection; returns how many rows that were.
+    ///
+    /// # Errors
+    /// The feed cannot be read, or its rows do not rise.
+    pub async fn catch_up(&mut self, checker: &mut Checker) -> Result<usize> {
+        let before = self.seen.len();
+        loop {
+            let page = checker.rows_after(self.at, PAGE).await?;
+            if page.is_empty() {
+                return Ok(self.seen.len() - before);
+            }
+            for row in page {
+                ensure!(row.seq > self.at, "seq {} after {}", row.seq, self.at);
+                self.at = row.seq;
+                self.seen.push(row);
+            }
+        }
+    }
+
+    /// The highest `seq` read.
+    #[must_use]
+    pub fn at(&self) -> i64 {
+        self.at
+    }
+
+    /// Every row read, in order.
+    #[must_use]
+    pub fn seen(&self) -> &[FeedRow] {
+        &self.seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn punch(person: &str) -> Punch {
+        Punch {
+            serial: "S1".to_owned(),
+            person: person.to_owned(),
+            time: "2026-11-21 09:00:00".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_missing_a_doubled_and_an_unknown_punch_are_each_found() {
+        let acked = BTreeSet::from([punch("1"), punch("2"), punch("3")]);
+        let rows = ["1", "2", "2", "4"].map(punch);
+        let comparison = Comparison::new(&acked, rows.into_iter());
+        assert_eq!((comparison.acked, comparison.rows), (3, 4));
+        assert_eq!(comparison.missing, [punch("3")]);
+        assert_eq!(comparison.doubled, [punch("2")]);
+        assert_eq!(comparison.unacked, [punch("4")]);
+        let told = comparison.exact().unwrap_err().to_string();
+        assert!(told.contains("1 acknowledged and missing"), "{told}");
+    }
+
+    #[test]
+    fn equal_sides_are_exact() {
+        let acked = BTreeSet::from([punch("1"), punch("01")]);
+        let rows = ["01", "1"].map(punch).into_iter();
+        Comparison::new(&acked, rows).exact().unwrap();
+    }
+}

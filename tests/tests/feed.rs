@@ -1,0 +1,251 @@
+//! Promise: a reader of the feed misses nothing: with two writers, after a restored copy, and
+//! in the new epoch that follows it.
+//!
+//! Two satellites write into one database while a reader follows by `seq`. Then the database
+//! is put back to an older copy and the terminals send again what they still have. The reader
+//! goes on from where it was and must have met every row.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use mariadb::Flavor;
+use promises::{
+    Checker, FeedRow, Follower, Place, Punch, Running, SatelliteProcess, Setup, blocking, seed,
+    shared_mariadb, unkind,
+};
+use terminals::Scenario;
+
+/// What `seq` carries above its running number.
+const EPOCH_BITS: u32 = 40;
+/// When the terminals' clocks stand at the beginning, so that a second run of the same seed
+/// makes the same records.
+const START: &str = "2026-11-21 08:59:00";
+
+/// An older copy of a database.
+enum Copy {
+    Sqlite(PathBuf),
+    Dump(String),
+}
+
+impl Copy {
+    /// Copies a database in use.
+    async fn take(place: &Place, folder: &Path) -> Result<Self> {
+        match place {
+            Place::Sqlite(_) => {
+                let file = folder.join("copy.db");
+                Checker::open(place).await?.copy_sqlite(&file).await?;
+                Ok(Self::Sqlite(file))
+            }
+            Place::Mariadb { server, database } => {
+                let output = tokio::process::Command::new("mariadb-dump")
+                    .args([
+                        "--no-defaults",
+                        "--protocol=TCP",
+                        "--host=127.0.0.1",
+                        "--user=root",
+                    ])
+                    .arg(format!("--port={}", server.port()))
+                    .args(["--single-transaction", "--hex-blob", database])
+                    .output()
+                    .await
+                    .context("mariadb-dump did not start")?;
+                let said = String::from_utf8_lossy(&output.stderr);
+                ensure!(output.status.success(), "mariadb-dump: {said}");
+                Ok(Self::Dump(String::from_utf8(output.stdout)?))
+            }
+        }
+    }
+
+    /// Puts the copy in the place of the database, which nobody may have open.
+    async fn restore(self, place: &Place) -> Result<()> {
+        match (self, place) {
+            (Self::Sqlite(copy), Place::Sqlite(file)) => {
+                for end in ["-wal", "-shm"] {
+                    let mut beside = file.clone().into_os_string();
+                    beside.push(end);
+                    // They are there only if the last user of the file did not clean up.
+                    std::fs::remove_file(beside).ok();
+                }
+                std::fs::copy(copy, file)?;
+            }
+            (Self::Dump(dump), Place::Mariadb { server, database }) => {
+                let script = format!(
+                    "DROP DATABASE `{database}`; CREATE DATABASE `{database}`; \
+                     USE `{database}`;\n{dump}"
+                );
+                let server = server.clone();
+                blocking(move || server.sql(&script)).await?;
+            }
+            _ => anyhow::bail!("a copy of another engine"),
+        }
+        Ok(())
+    }
+}
+
+/// A reader that follows while others write, until it is told to stop.
+struct Following {
+    enough: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<Result<Follower>>,
+}
+
+impl Following {
+    async fn begin(mut follower: Follower, place: &Place) -> Result<Self> {
+        let mut checker = Checker::open(place).await?;
+        let enough = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&enough);
+        let task = tokio::spawn(async move {
+            while !told.load(Ordering::Relaxed) {
+                follower.catch_up(&mut checker).await?;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            follower.catch_up(&mut checker).await?;
+            Ok(follower)
+        });
+        Ok(Self { enough, task })
+    }
+
+    async fn end(self) -> Result<Follower> {
+        self.enough.store(true, Ordering::Relaxed);
+        self.task.await?
+    }
+}
+
+/// Two fleets with fixed records, one for each satellite.
+fn scenarios(seed: u64) -> [Scenario; 2] {
+    ["ONE", "TWO"].map(|prefix| Scenario {
+        start: Some(START.to_owned()),
+        backlog: 300,
+        rate: 0.0,
+        batch: Some(5),
+        people: 2_000,
+        ..unkind(seed, prefix, 10)
+    })
+}
+
+fn punches(rows: &[FeedRow]) -> BTreeSet<Punch> {
+    rows.iter().filter_map(FeedRow::punch).collect()
+}
+
+/// Pushes both fleets through both satellites; returns the ledgers.
+async fn push(
+    satellites: &[SatelliteProcess; 2],
+    seed: u64,
+    run: &str,
+    meanwhile: impl AsyncFnOnce() -> Result<()>,
+) -> Result<[PathBuf; 2]> {
+    let [one, other] = scenarios(seed);
+    let [first, second] = satellites;
+    let one = Running::start(one, first.devices(), first.folder(), run)?;
+    let other = Running::start(other, second.devices(), second.folder(), run)?;
+    one.acked_more(500, Duration::from_secs(60)).await?;
+    meanwhile().await?;
+    let (_, one) = one.finish(Duration::from_secs(120)).await?;
+    let (_, other) = other.finish(Duration::from_secs(120)).await?;
+    Ok([one, other])
+}
+
+/// Both fleets for the first time, through both satellites, and a copy taken on the way. The
+/// reader has met every row.
+async fn two_writers(
+    satellites: &[SatelliteProcess; 2],
+    place: &Place,
+    seed: u64,
+    folder: &Path,
+) -> Result<(Follower, Copy)> {
+    let following = Following::begin(Follower::default(), place).await?;
+    let mut copy = None;
+    let [one, other] = push(satellites, seed, "before", async || {
+        copy = Some(Copy::take(place, folder).await?);
+        Ok(())
+    })
+    .await?;
+    let follower = following.end().await?;
+    let mut checker = Checker::open(place).await?;
+    checker.compare(&[&one, &other]).await?.exact()?;
+    let (met, all) = (follower.seen(), checker.feed().await?);
+    ensure!(met == all, "{} of {} rows were met", met.len(), all.len());
+    Ok((follower, copy.context("no copy was taken")?))
+}
+
+/// The reader missed nothing although the database fell back to `restored`, and the feed says
+/// that this happened.
+fn nothing_was_missed(
+    follower: &Follower,
+    reached: i64,
+    restored: &BTreeSet<Punch>,
+    feed: &[FeedRow],
+) -> Result<()> {
+    let (met, all) = (punches(follower.seen()), punches(feed));
+    let missed: Vec<_> = all.difference(&met).take(10).collect();
+    ensure!(missed.is_empty(), "the reader missed {missed:#?}");
+    let after = feed.iter().filter(|row| row.seq > reached);
+    let (back, told): (Vec<_>, Vec<_>) = after.partition(|row| row.kind == "punch");
+    println!(
+        "{} punches, {} in the copy, {} came back, {} rows of another kind",
+        all.len(),
+        restored.len(),
+        back.len(),
+        told.len()
+    );
+    ensure!(
+        back.len() == all.len() - restored.len(),
+        "not all came back"
+    );
+    let epochs: BTreeSet<i64> = feed.iter().map(|row| row.seq >> EPOCH_BITS).collect();
+    ensure!(epochs.len() >= 2, "no new epoch: {epochs:?}");
+    let opened = told.iter().any(|row| row.kind == "device");
+    ensure!(opened, "the new epoch is not told in the feed");
+    Ok(())
+}
+
+async fn the_feed_follows(place: Place) -> Result<()> {
+    let seed = seed();
+    let [one, other] = scenarios(seed);
+    let setup = Setup::new(place.clone())
+        .enrol(one.serials())
+        .enrol(other.serials());
+    let mut satellites = [
+        SatelliteProcess::start(&setup).await?,
+        SatelliteProcess::start(&Setup::new(place.clone())).await?,
+    ];
+    let folder = tempfile::tempdir()?;
+    let (follower, copy) = two_writers(&satellites, &place, seed, folder.path()).await?;
+    let reached = follower.at();
+
+    for satellite in &mut satellites {
+        satellite.terminate().await?;
+    }
+    copy.restore(&place).await?;
+    let restored = punches(&Checker::open(&place).await?.feed().await?);
+    ensure!(!restored.is_empty(), "the copy was empty");
+    let before = punches(follower.seen()).len();
+    ensure!(restored.len() < before, "the copy was not older");
+
+    for satellite in &mut satellites {
+        satellite.run().await?;
+    }
+    let following = Following::begin(follower, &place).await?;
+    let [one, other] = push(&satellites, seed, "after", async || Ok(())).await?;
+    let follower = following.end().await?;
+    let mut checker = Checker::open(&place).await?;
+    checker.compare(&[&one, &other]).await?.exact()?;
+    nothing_was_missed(&follower, reached, &restored, &checker.feed().await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_feed_follows_through_two_writers_a_restore_and_a_new_epoch() {
+    let place = shared_mariadb(Flavor::Durable).await.unwrap();
+    the_feed_follows(place).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_feed_follows_through_two_writers_a_restore_and_a_new_epoch_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    the_feed_follows(Place::sqlite(folder.path()))
+        .await
+        .unwrap();
+}

@@ -37,14 +37,19 @@ const COLUMNS: &[&str] = &[
 pub(crate) async fn run(options: &Options) -> Result<Report> {
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let stores = format!(
-        "[store]\nurl = \"sqlite://{}\"\n[enrolment]\nunknown = \"accept\"\n\
+        "[store]\nurl = \"sqlite://{}\"\n\
          [[tenant]]\nid = \"bench\"\nname = \"Bench\"\ntime_zone = \"America/Mexico_City\"\n",
         folder.path().join("events.db").display()
     );
     let satellite = Satellite::start(&stores).await?;
     let process = satellite.process_id();
     let empty = machine::memory(process)?.resident;
-    let fleet = load::connected(load::polling(&satellite.target()?, options.terminals)).await?;
+    let polling = load::polling(&satellite.target()?, options.terminals);
+    let bench = |serial| (serial, "bench".to_owned());
+    satellite
+        .enrol(polling.serials().into_iter().map(bench))
+        .await?;
+    let fleet = load::connected(polling).await?;
     // One full round of polls, so that every connection has been used.
     tokio::time::sleep(Duration::from_secs(12)).await;
     let (cpu, polls) = (machine::cpu_seconds(process)?, fleet.summary().polls);

@@ -128,15 +128,19 @@ impl Bench {
         let database = self.address.fresh_database("ingest")?;
         let satellite = Satellite::start(&self.stores(&database)).await?;
         let target = satellite.target()?;
-        let idle = match case.terminals - case.pushing {
-            0 => None,
-            count => Some(load::connected(load::polling(&target, count)).await?),
-        };
-        let busy = load::connected(match case.push {
+        let polling = load::polling(&target, case.terminals - case.pushing);
+        let pushing = match case.push {
             Push::Flood(batch) => load::pushing(&target, case.pushing, batch),
             Push::Paced(rate) => load::paced(&target, case.pushing, rate),
-        })
-        .await?;
+        };
+        let serials = polling.serials().into_iter().chain(pushing.serials());
+        let bench = |serial| (serial, "bench".to_owned());
+        satellite.enrol(serials.map(bench)).await?;
+        let idle = match polling.count {
+            0 => None,
+            _ => Some(load::connected(polling).await?),
+        };
+        let busy = load::connected(pushing).await?;
         tokio::time::sleep(Duration::from_secs(5)).await;
         let process = satellite.process_id();
         let before = Cpu::now(process, self.server.process_id())?;
@@ -164,7 +168,7 @@ impl Bench {
 
     fn stores(&self, database: &str) -> String {
         format!(
-            "[store]\nurl = \"{}\"\n[enrolment]\nunknown = \"accept\"\n\
+            "[store]\nurl = \"{}\"\n\
              [[tenant]]\nid = \"bench\"\nname = \"Bench\"\ntime_zone = \"America/Mexico_City\"\n",
             self.address.url(database)
         )

@@ -17,6 +17,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// How long a start may take; two hundred migrations are part of it.
 const START_LIMIT: Duration = Duration::from_secs(300);
+/// A running satellite notices a change of enrolment within this time.
+const NOTICED_WITHIN: Duration = Duration::from_secs(10);
 /// How long an orderly end may take.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -29,7 +31,7 @@ pub(crate) struct Satellite {
 
 impl Satellite {
     /// Starts it and waits until it is ready. `stores` is the rest of the configuration:
-    /// `[store]`, `[enrolment]` and `[[tenant]]`.
+    /// `[store]` and `[[tenant]]`.
     pub(crate) async fn start(stores: &str) -> Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let (devices, admin) = (free_port()?, free_port()?);
@@ -83,6 +85,30 @@ impl Satellite {
             .arg(self.folder.path().join("satellite.toml"))
             .stdin(Stdio::null());
         Ok(command)
+    }
+
+    /// Enrols terminals (serial and tenant), as an operator does with a list, and gives the
+    /// running program the time it takes to notice.
+    pub(crate) async fn enrol(
+        &self,
+        terminals: impl Iterator<Item = (String, String)>,
+    ) -> Result<()> {
+        let lines: String = terminals
+            .map(|(serial, tenant)| format!("{serial},{tenant}\n"))
+            .collect();
+        let file = self.folder.path().join("terminals.csv");
+        std::fs::write(&file, format!("serial,tenant\n{lines}"))?;
+        let file = file
+            .to_str()
+            .context("the temporary folder has no plain name")?;
+        let output = self.command(&["devices", "import", file])?.output()?;
+        let told = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "`satellite devices import`: {told}"
+        );
+        tokio::time::sleep(NOTICED_WITHIN).await;
+        Ok(())
     }
 
     /// Ends it in an orderly way.

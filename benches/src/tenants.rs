@@ -147,9 +147,8 @@ impl Bench {
         );
         let satellite = Satellite::start(&stores).await?;
         let scenario = load::paced(&satellite.target()?, options.tenants, options.per_minute);
-        enrol(&satellite, &scenario)?;
-        // A running satellite looks for changes every 10 seconds.
-        tokio::time::sleep(Duration::from_secs(11)).await;
+        let tenant_of = |place| (scenario.serial(place), database(place));
+        satellite.enrol((0..scenario.count).map(tenant_of)).await?;
         let fleet = load::connected(scenario.clone()).await?;
         tokio::time::sleep(Duration::from_secs(5)).await;
         Ok(Self {
@@ -232,27 +231,6 @@ fn stores(tenants: u32, common: &Server, apart: &Server) -> Result<String> {
         );
     }
     Ok(text)
-}
-
-/// Enrols each terminal for its tenant, as an operator does.
-fn enrol(satellite: &Satellite, scenario: &Scenario) -> Result<()> {
-    for place in 0..scenario.count {
-        let (serial, tenant) = (scenario.serial(place), database(place));
-        let words = [
-            "devices", "add", "--vendor", "zkteco", "--tenant", &tenant, "--serial", &serial,
-        ];
-        let output = satellite
-            .command(&words)?
-            .output()
-            .context("satellite did not start")?;
-        ensure!(
-            output.status.success(),
-            "`satellite {}`: {}",
-            words.join(" "),
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    Ok(())
 }
 
 /// A session that holds the tables of one database locked; dropping it ends the session.

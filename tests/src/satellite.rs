@@ -145,9 +145,9 @@ impl SatelliteProcess {
         satellite.command(["db", "migrate"]).await?;
         if !setup.terminals.is_empty() {
             let file = satellite.folder().join("terminals.csv");
-            let mut table = String::from("tenant,vendor,serial\n");
+            let mut table = String::from("serial,tenant\n");
             for (serial, tenant) in &setup.terminals {
-                table += &format!("{tenant},zkteco,{serial}\n");
+                table += &format!("{serial},{tenant}\n");
             }
             fs::write(&file, table)?;
             let import = [

@@ -31,6 +31,16 @@ pub(crate) fn cargo<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command
         .args(arguments)
         .current_dir(root())
         .env("CARGO_TERM_COLOR", colour());
+    // What `cargo run` told this program about itself would look to build scripts like a
+    // change of their own package, and have them built again.
+    for (name, _) in std::env::vars_os() {
+        let own = name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        });
+        if own {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Otherwise root would leave files there that the daemon's user cannot write, and the daemon
 //! would fail at its next start. The program is run again in its own place with the owner's
-//! user and group; the environment stays, so that the audit still knows who asked.
+//! user and group; who asked goes along as `sudo` would tell it, so that the audit knows.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -10,6 +10,8 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
+
+use super::actor;
 
 /// Returns when this process may go on as it is. When it is root and the folder belongs to
 /// somebody else, it does not return: the same command goes on as that somebody.
@@ -32,6 +34,7 @@ pub(crate) fn become_owner(state_dir: &Path) -> anyhow::Result<()> {
         .args(std::env::args_os().skip(1))
         .uid(folder.uid())
         .gid(folder.gid())
+        .env("SUDO_USER", actor::actor())
         .exec();
     Err(error).with_context(|| {
         let (program, folder, owner) = (program.display(), state_dir.display(), folder.uid());

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use daemon::exit::Exit;
 use daemon::logging::Escaped;
 use event::{Millis, Serial, Text, Vendor, Zone};
-use store::registry::{Enrolled, Enrolment, NewEnrolment};
+use store::registry::{Enrolment, NewEnrolment};
 
 use super::super::words::Word;
 use super::super::{Context, nearest, now, out};
@@ -72,7 +72,11 @@ struct Mistake {
 pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
     let text = read(&args.file)?;
     let (lines, mut mistakes) = check(&text, context, now());
-    let mut registry = Registry::open(context).await?;
+    // A dry run makes no tables, so it needs them to be there.
+    let registry = match args.dry_run {
+        true => None,
+        false => Some(Registry::open(context).await?),
+    };
     let known = super::databases::enrolments(context).await?;
     mistakes.extend(strangers(&lines, &known, context));
     mistakes.sort_by_key(|mistake| mistake.line);
@@ -83,18 +87,28 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         }
         anyhow::bail!(context.say(Word::ImportRefused, &[&mistakes.len()]));
     }
-    if args.dry_run {
-        out::line(&context.say(Word::ImportWould, &[&lines.len()]))?;
-        return Ok(Exit::Fine);
+    match registry {
+        None => out::line(&context.say(Word::ImportWould, &[&lines.len()]))?,
+        Some(registry) => enrol(lines, registry, context).await?,
     }
+    Ok(Exit::Fine)
+}
+
+/// Enrols line by line and reports each.
+async fn enrol(
+    lines: Vec<Line>,
+    mut registry: Registry<'_>,
+    context: &Context,
+) -> anyhow::Result<()> {
     let count = lines.len();
-    let mut done = 0;
-    for line in lines {
+    for (done, line) in lines.into_iter().enumerate() {
         let number = line.number;
         match registry.enrol(line.new).await {
             Ok(enrolled) => {
-                done += 1;
-                out::line(&format!("{number}: {}", result(&enrolled, context)))?;
+                out::line(&format!(
+                    "{number}: {}",
+                    super::sentence(context, &enrolled)
+                ))?;
             }
             Err(error) => {
                 out::complain(&context.say(Word::ImportStopped, &[&number, &done, &count]));
@@ -102,13 +116,8 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
             }
         }
     }
-    out::line(&context.say(Word::ImportDone, &[&done]))?;
-    out::line(&context.say(Word::Noticed, &[]))?;
-    Ok(Exit::Fine)
-}
-
-fn result(enrolled: &Enrolled, context: &Context) -> String {
-    super::sentence(context, enrolled)
+    out::line(&context.say(Word::ImportDone, &[&count]))?;
+    Ok(out::line(&context.say(Word::Noticed, &[]))?)
 }
 
 fn read(file: &std::path::Path) -> anyhow::Result<String> {
@@ -157,11 +166,11 @@ fn check(text: &str, context: &Context, now: Millis) -> (Vec<Line>, Vec<Mistake>
     for record in records {
         let (number, checked) = match record {
             Ok(record) => {
-                let number = record.position().map_or(0, csv::Position::line);
+                let number = record.position().map_or(0, |at| line_number(text, at));
                 (number, line(&record, &columns, context, now))
             }
             Err(error) => {
-                let number = error.position().map_or(0, csv::Position::line);
+                let number = error.position().map_or(0, |at| line_number(text, at));
                 (number, Err(error.to_string()))
             }
         };
@@ -175,6 +184,15 @@ fn check(text: &str, context: &Context, now: Millis) -> (Vec<Line>, Vec<Mistake>
         }
     }
     (lines, mistakes)
+}
+
+/// The line of a record as an editor numbers it. The reader's position is that of the end of
+/// the record before, with what is left of that line and with the blank lines after it.
+fn line_number(text: &str, at: &csv::Position) -> u64 {
+    let byte = usize::try_from(at.byte()).unwrap_or(usize::MAX);
+    let rest = text.as_bytes().get(byte..).unwrap_or_default();
+    let blank = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    at.line() + blank.filter(|byte| **byte == b'\n').count() as u64
 }
 
 /// Which column stands where.
@@ -311,6 +329,16 @@ mod tests {
             (lines[1].new.accept_from, &lines[1].new.name),
             (Some(None), &None)
         );
+    }
+
+    #[test]
+    fn lines_are_numbered_as_an_editor_does_whatever_their_ends() {
+        for end in ["\n", "\r\n"] {
+            let text = ["serial", "A1", "", "", "A2", "\"A3\"", "A4"].join(end);
+            let (lines, _) = check(&text, &context(), Millis(0));
+            let numbers: Vec<u64> = lines.iter().map(|line| line.number).collect();
+            assert_eq!(numbers, [2, 5, 6, 7], "{end:?}");
+        }
     }
 
     #[test]

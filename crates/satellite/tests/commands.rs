@@ -545,7 +545,7 @@ fn a_record_that_can_be_read_now_becomes_an_event_and_is_settled() {
     house.fine(&ADD);
     let shown = house.json(&["devices", "show", "ABC1", "--json"]);
     let id = shown["device_id"].as_str().unwrap();
-    set_aside(&house, id, GOOD);
+    set_aside(&house, "ABC1", id, GOOD);
     let said = house.fine(&["quarantine", "replay", "--serial", "ABC1"]);
     assert!(
         said.contains("settled: 1; still in quarantine: 0"),
@@ -562,6 +562,45 @@ fn a_record_that_can_be_read_now_becomes_an_event_and_is_settled() {
     assert!(all[0]["settled_at"].is_string(), "{all}");
 }
 
+#[test]
+fn maintenance_deletes_old_canary_events_and_no_others() {
+    let house = House::new();
+    house.fine(&ADD);
+    house.fine(&[
+        "devices", "add", "--tenant", "acme", "--vendor", "zkteco", "--serial", "CAN1", "--canary",
+    ]);
+    for serial in ["ABC1", "CAN1"] {
+        let shown = house.json(&["devices", "show", serial, "--json"]);
+        set_aside(&house, serial, shown["device_id"].as_str().unwrap(), GOOD);
+    }
+    let said = house.fine(&["quarantine", "replay", "--all"]);
+    assert!(said.contains("settled: 2;"), "{said}");
+    let count = |more: &[&str]| {
+        let args = [
+            &[
+                "events",
+                "--since",
+                "2026-11-20",
+                "--kind",
+                "punch",
+                "--json",
+            ],
+            more,
+        ]
+        .concat();
+        house.fine(&args).lines().count()
+    };
+    assert_eq!((count(&[]), count(&["--canary"])), (1, 1));
+    house.fine(&["db", "maintain"]);
+    assert_eq!((count(&[]), count(&["--canary"])), (1, 1));
+    assert!(
+        house
+            .fine(&["db", "maintain", "--canary-days", "1"])
+            .contains("deleted: 1")
+    );
+    assert_eq!((count(&[]), count(&["--canary"])), (1, 0));
+}
+
 /// Nobody watches this writer.
 struct Silent;
 
@@ -572,24 +611,32 @@ impl store::Observer for Silent {
     fn new_epoch(&self, _: i64) {}
 }
 
+fn three_days_ago() -> event::Millis {
+    let now = std::time::SystemTime::UNIX_EPOCH
+        .elapsed()
+        .unwrap()
+        .as_millis();
+    event::Millis(i64::try_from(now).unwrap() - 3 * 86_400_000)
+}
+
 /// Puts a good record into quarantine, as an older version might have done.
-fn set_aside(house: &House, device_id: &str, raw: &'static str) {
+fn set_aside(house: &House, serial: &str, device_id: &str, raw: &'static str) {
     let device = event::Device {
         id: event::DeviceId::from_hex(device_id).unwrap(),
         tenant: Some("acme".parse().unwrap()),
         vendor: event::Vendor::Zkteco,
-        serial: "ABC1".parse().unwrap(),
+        serial: serial.parse().unwrap(),
         name: None,
         site: None,
         zone: event::Zone::named("America/Mexico_City").unwrap(),
-        canary: false,
+        canary: serial.starts_with("CAN"),
     };
     let quarantined = event::Quarantined {
         reason: event::Reason::Unreadable,
         detail: "not understood".into(),
         source: "ATTLOG".into(),
         route: event::Route::Push,
-        received_at: event::Millis::parse("2026-11-20 15:00:00").unwrap(),
+        received_at: three_days_ago(),
         raw: event::Bytes::from_static(raw.as_bytes()),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

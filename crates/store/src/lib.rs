@@ -19,6 +19,7 @@ pub mod feed;
 pub mod gate;
 pub mod jobs;
 pub mod lease;
+pub mod maintain;
 pub mod mirror;
 mod mysql;
 pub mod quarantine;

@@ -5,13 +5,13 @@
 
 use clap::Subcommand;
 use daemon::exit::Exit;
-use event::DeviceId;
+use event::{DeviceId, Millis};
 use serde_json::{Value, json};
 use store::mirror::FeedMark;
 use store::quarantine::{self, QuarantineFilter};
 use store::registry::{self, EnrolmentState};
 use store::schema::{self, SchemaState};
-use store::{AnyEngine, Failure, feed};
+use store::{AnyEngine, Failure, feed, maintain};
 
 use super::databases::{self, Place};
 use super::words::Word;
@@ -25,6 +25,9 @@ pub(crate) const EXAMPLES: &str = "Examples:
 
 /// Rows of quarantine that are counted at most.
 const COUNT_LIMIT: u32 = 10_000;
+
+/// Canary events deleted in one transaction; writers wait for no longer than that takes.
+const DELETE_AT_ONCE: u32 = 5_000;
 
 /// What `db` is told.
 #[derive(Subcommand)]
@@ -259,8 +262,29 @@ async fn epoch(context: &Context, tenant: Option<&str>) -> anyhow::Result<Exit> 
 }
 
 async fn maintain(context: &Context, canary_days: u32) -> anyhow::Result<Exit> {
-    // The store has no statement for this yet; saying so is better than seeming to have done it.
-    anyhow::bail!(context.say(Word::NoMaintenance, &[&canary_days]))
+    let actor = actor::actor();
+    let before = Millis(now().0 - i64::from(canary_days) * 86_400_000);
+    for place in databases::places(context, None) {
+        let mut engine = databases::open(context, &place).await?;
+        let mut deleted = 0;
+        loop {
+            let gone = maintain::delete_canary_events(&mut engine, before, DELETE_AT_ONCE).await;
+            let gone = gone.map_err(|failure| databases::told(context, &place, &failure))?;
+            deleted += gone;
+            if gone < u64::from(DELETE_AT_ONCE) {
+                break;
+            }
+        }
+        out::line(&context.say(
+            Word::CanariesDeleted,
+            &[&place.label, &deleted, &canary_days],
+        ))?;
+        if deleted > 0 {
+            let detail = json!({ "canary_events": deleted, "before": before.text() });
+            note(context, &actor, "maintain", &place.label, &detail).await;
+        }
+    }
+    Ok(Exit::Fine)
 }
 
 /// Puts a line into the audit. The registry may be the database that was lost; what was done

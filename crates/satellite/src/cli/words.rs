@@ -184,7 +184,7 @@ texts! {
     PendingCount: "dispositivos pendientes: {}", "pending devices: {}";
     NewEpoch: "{} {}: época {}, número siguiente {}", "{} {}: epoch {}, next number {}";
     NoAudit: "no quedó anotado en la bitácora: {}", "this was not noted in the audit: {}";
-    NoMaintenance: "esta versión todavía no puede borrar eventos de prueba de más de {} días; no se borró nada", "this version cannot delete canary events older than {} days yet; nothing was deleted";
+    CanariesDeleted: "{}: eventos de prueba borrados: {} (de más de {} días)", "{}: canary events deleted: {} (older than {} days)";
 
     // Devices.
     Enrolled: "{}: dado de alta para el cliente {} y aprobado", "{}: enrolled for tenant {} and approved";

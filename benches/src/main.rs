@@ -15,6 +15,7 @@ mod machine;
 mod parse;
 mod process;
 mod report;
+mod routing;
 mod samples;
 mod tenants;
 mod writer;

@@ -1,9 +1,12 @@
 //! Many tenants with a database each on one server with stock `max_connections`, and what the
 //! others feel when one tenant's database hangs.
 //!
+//! Before anything hangs, single records are posted to terminals drawn at random over a few
+//! kept connections, so that each one is routed to another tenant than the one before it.
+//!
 //! Two ways of hanging: a session that locks the tables of one tenant on the common server, and
-//! a tenant whose own server is stopped in its tracks (SIGSTOP). At the end every database is
-//! asked for terminals that do not belong there; a run fails when there is one.
+//! a tenant whose own server is stopped in its tracks (SIGSTOP). At the end every row of every
+//! database is looked at; a run fails when one stands where it does not belong.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -19,6 +22,7 @@ use crate::machine;
 use crate::parse::number;
 use crate::process::Satellite;
 use crate::report::{Cell, Report, Table};
+use crate::routing::{self, Routed};
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -32,6 +36,9 @@ pub(crate) struct Options {
     /// Seconds of each phase.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
+    /// Records that are each posted to a terminal drawn at random.
+    #[arg(long, default_value_t = 100_000)]
+    routings: u32,
 }
 
 const USE: &[&str] = &[
@@ -41,7 +48,9 @@ const USE: &[&str] = &[
     "RSS MiB",
     "peak RSS MiB",
     "CPU of one core",
-    "records routed",
+    "routed at random",
+    "posts/s",
+    "rows in all",
     "in a wrong database",
 ];
 const PHASES: &[&str] = &[
@@ -59,6 +68,7 @@ struct Bench {
     /// The last tenant's own server.
     apart: Server,
     satellite: Satellite,
+    routed: Routed,
     fleet: Fleet,
     scenario: Scenario,
     tenants: u32,
@@ -96,7 +106,8 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     bench.rest().await;
     let most = connections.most().await;
     let memory = machine::memory(process)?;
-    let (routed, wrong) = bench.finish().await?;
+    let (posts, rate) = (bench.routed.posts, bench.routed.rate);
+    let (rows, wrong) = bench.finish().await?;
     let mut table = Table::new("Tenants with a database each on one server", USE);
     table.push(vec![
         Cell::text(options.tenants.to_string()),
@@ -105,12 +116,14 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         Cell::Number(memory.resident, 1),
         Cell::Number(memory.peak, 1),
         Cell::Share(cpu / quiet.seconds),
-        Cell::Count(routed),
+        Cell::Count(posts),
+        Cell::rate(rate),
+        Cell::Count(rows),
         Cell::Count(wrong),
     ]);
     ensure!(
         wrong == 0,
-        "{wrong} rows are in the database of another tenant"
+        "{wrong} rows are in the database of another tenant, or missing in their own"
     );
     Ok(Report::new(vec![table, phases]))
 }
@@ -149,12 +162,23 @@ impl Bench {
         let scenario = load::paced(&satellite.target()?, options.tenants, options.per_minute);
         let tenant_of = |place| (scenario.serial(place), database(place));
         satellite.enrol((0..scenario.count).map(tenant_of)).await?;
+        eprintln!(
+            "  {} records, each to a tenant drawn at random",
+            options.routings
+        );
+        let serials: Vec<String> = (0..scenario.count).map(|at| scenario.serial(at)).collect();
+        let address = String::from(satellite.target()?);
+        let address = address.trim_start_matches("http://").trim_end_matches('/');
+        let routed = routing::route(address, &serials, options.routings)
+            .await
+            .with_context(|| satellite.log_end())?;
         let fleet = load::connected(scenario.clone()).await?;
         tokio::time::sleep(Duration::from_secs(5)).await;
         Ok(Self {
             common,
             apart,
             satellite,
+            routed,
             fleet,
             scenario,
             tenants: options.tenants,
@@ -207,7 +231,9 @@ impl Bench {
             let mut counts = answer.split_whitespace().map(str::parse::<u64>);
             rows += counts.next().context("no count came back")??;
             wrong += counts.next().context("no count came back")??;
+            wrong += self.routed.wrong(server, &database(tenant), tenant)?;
         }
+        let acked = acked + self.routed.posts;
         ensure!(
             rows >= acked,
             "{acked} records were acknowledged and {rows} are stored"

@@ -243,6 +243,7 @@ impl Feeder {
             events,
             quarantined: Vec::new(),
             cursors: Vec::new(),
+            expects: None,
             fence: None,
         })
     }

@@ -178,6 +178,30 @@ impl Checker {
         })
     }
 
+    /// The texts of the first column of a statement, each engine in its own words.
+    ///
+    /// # Errors
+    /// The statement fails or answers something else.
+    pub async fn texts(
+        &mut self,
+        mysql: &'static str,
+        sqlite: &'static str,
+    ) -> Result<Vec<String>> {
+        let texts = match &mut self.connection {
+            Connection::Mysql(connection) => {
+                let rows = sqlx::query(mysql).fetch_all(connection).await?;
+                let texts = rows.iter().map(|row| row.try_get_unchecked(0));
+                texts.collect::<Result<Vec<String>, _>>()?
+            }
+            Connection::Sqlite(connection) => {
+                let rows = sqlx::query(sqlite).fetch_all(connection).await?;
+                let texts = rows.iter().map(|row| row.try_get(0));
+                texts.collect::<Result<Vec<String>, _>>()?
+            }
+        };
+        Ok(texts)
+    }
+
     /// Writes a copy of a SQLite database as it stands at this moment.
     ///
     /// # Errors

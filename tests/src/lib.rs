@@ -13,6 +13,7 @@
 
 mod checker;
 mod fleet;
+pub mod hikvision;
 mod http;
 mod metrics;
 mod place;

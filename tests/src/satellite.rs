@@ -391,7 +391,9 @@ impl SatelliteProcess {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    fn log_end(&self) -> String {
+    /// The end of what it wrote.
+    #[must_use]
+    pub fn log_end(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(LOG_SHOWN)..].join("\n")

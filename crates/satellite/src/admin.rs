@@ -4,6 +4,8 @@
 //! the page that says so hang. It listens on the loopback address by default and knows no
 //! users; whoever opens it to a network puts a proxy before it.
 
+mod hikvision;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,15 +15,19 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use event::Serial;
+use event::{Serial, TenantId, Vendor};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::clock;
 use crate::devices::Count;
+use crate::hikvision::Condition;
 use crate::hub::Hub;
 use crate::refusals::Refused;
 use crate::stores::Store;
+use crate::trace::Way;
+
+pub use hikvision::{ConditionStatus, HikvisionStatus};
 
 /// What `/status` answers.
 #[derive(Debug, Serialize)]
@@ -38,6 +44,8 @@ pub struct Status {
     pub tenants: Vec<TenantStatus>,
     /// Terminals that nobody enrolled and that wait for approval.
     pub pending: usize,
+    /// Every enrolled Hikvision device, by serial.
+    pub hikvision: Vec<HikvisionStatus>,
     /// The door for terminals.
     pub door: DoorStatus,
     /// The stages of the work, and whether they move.
@@ -170,6 +178,32 @@ fn gauges(hub: &Hub) {
                 .set(gauge(n));
         }
     }
+    let mut conditions: HashMap<Condition, usize> = HashMap::new();
+    let mut gaps: HashMap<TenantId, u64> = HashMap::new();
+    for known in hub.devices.all(|known| !known.enrolment.canary) {
+        let view = known.hikvision().view();
+        for (condition, _) in view.conditions() {
+            *conditions.entry(condition).or_default() += 1;
+        }
+        if view.missing > 0 {
+            *gaps.entry(known.enrolment.tenant.clone()).or_default() += view.missing;
+        }
+    }
+    for condition in Condition::ALL {
+        let n = conditions.get(&condition).copied().unwrap_or_default();
+        metrics
+            .conditions_now
+            .with_label_values(&[condition.as_str()])
+            .set(gauge(n));
+    }
+    for tenant in &hub.config.load().tenants {
+        let n = gaps.get(&tenant.id).copied().unwrap_or_default();
+        metrics
+            .gaps
+            .with_label_values(&[tenant.id.as_str()])
+            .set(gauge(n));
+    }
+    metrics.journal.set(gauge(hub.journal.waiting().events));
     metrics.pending.set(gauge(hub.devices.pending()));
     metrics.connections.set(gauge(hub.crowd.connections()));
 }
@@ -224,6 +258,7 @@ async fn status(State(hub): State<Arc<Hub>>) -> Json<Status> {
         stores: hub.stores.load().list().iter().map(store_status).collect(),
         tenants,
         pending: hub.devices.pending(),
+        hikvision: hikvision::list(&hub),
         door: DoorStatus {
             connections: hub.crowd.connections(),
             free_bytes: hub.crowd.free_bytes(),
@@ -273,7 +308,13 @@ fn store_status(store: &Store) -> StoreStatus {
 
 async fn trace(State(hub): State<Arc<Hub>>, Path(serial): Path<String>) -> Response {
     match Serial::new(&serial) {
-        Ok(serial) => Json(hub.trace.report(&serial)).into_response(),
+        Ok(serial) => {
+            let known = Vendor::ALL
+                .into_iter()
+                .find_map(|vendor| hub.devices.find(vendor, &serial));
+            let way = known.map_or(Way::Push, |known| Way::of(&known.enrolment));
+            Json(hub.trace.report(&serial, way)).into_response()
+        }
         Err(error) => {
             let wrong = HashMap::from([("error", format!("the serial {error}"))]);
             (StatusCode::BAD_REQUEST, Json(wrong)).into_response()

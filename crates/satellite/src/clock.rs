@@ -83,7 +83,9 @@ impl HouseClock {
 async fn system_word() -> Option<bool> {
     let mut command = tokio::process::Command::new("timedatectl");
     command.args(["show", "--property=NTPSynchronized", "--value"]);
+    // Without its own service manager it would report that failure to ours.
     command
+        .env_remove("NOTIFY_SOCKET")
         .kill_on_drop(true)
         .stdin(std::process::Stdio::null());
     let output = tokio::time::timeout(ASK_WITHIN, command.output())

@@ -58,6 +58,8 @@ pub struct Listen {
     pub admin: SocketAddr,
     /// What is printed into terminals' settings, without a slash at its end.
     pub public_url: Option<String>,
+    /// Where devices are recognised that were set to ISUP; none unless it is asked for.
+    pub isup: Option<SocketAddr>,
 }
 
 /// `[limits]`.
@@ -185,6 +187,7 @@ impl Config {
                 devices: any(8081),
                 admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9810)),
                 public_url: None,
+                isup: None,
             },
             limits: Limits::default(),
             store: Target::Sqlite(folder.join("events.db")),
@@ -239,6 +242,7 @@ impl Config {
         let changed = [
             ("listen.devices", self.listen.devices != next.listen.devices),
             ("listen.admin", self.listen.admin != next.listen.admin),
+            ("listen.isup", self.listen.isup != next.listen.isup),
             ("store", self.store != next.store),
             ("state_dir", self.state_dir != next.state_dir),
         ];

@@ -13,9 +13,12 @@ use arc_swap::ArcSwap;
 use event::{Device, DeviceId, Millis, Serial, SharedDevice, Text, Vendor, Zone};
 use store::registry::{Enrolment, EnrolmentState};
 use store::status::DeviceState;
+use hikvision_isapi::{Chain, Completeness};
+use store::registry::TokenHash;
 use zkteco_push::{Info, Stamp, Table};
 
 use crate::config::Config;
+use crate::hikvision::{self, CHAIN, MAC};
 
 /// Pending serials remembered, as many as the mirror keeps.
 const PENDING: usize = 1_000;
@@ -39,6 +42,7 @@ pub(crate) struct Known {
     /// False when its tenant is no longer in the configuration.
     pub(crate) has_tenant: bool,
     facts: Arc<Mutex<Facts>>,
+    hikvision: Arc<hikvision::Device>,
 }
 
 /// What was seen of a terminal.
@@ -54,6 +58,8 @@ pub(crate) struct Facts {
     pub(crate) model: Option<Text>,
     pub(crate) log_used: Option<i64>,
     pub(crate) log_capacity: Option<i64>,
+    /// Other cursors, as they were last committed.
+    kept: Vec<(Text, Text)>,
     /// Something here is newer than the mirror's copy.
     unsaved: bool,
     state_written: Option<Millis>,
@@ -63,6 +69,28 @@ impl Known {
     /// What was seen of it, for a moment. Never hold this over an await.
     pub(crate) fn facts(&self) -> MutexGuard<'_, Facts> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of it as a Hikvision device.
+    pub(crate) fn hikvision(&self) -> &hikvision::Device {
+        &self.hikvision
+    }
+
+    /// True when it may post to its listening address.
+    pub(crate) fn may_post(&self) -> bool {
+        self.is_approved() && self.has_tenant
+    }
+
+    /// True when it is asked by us, so that what it has cannot be missed.
+    pub(crate) fn is_dialled(&self) -> bool {
+        self.enrolment.vendor == Vendor::Hikvision && self.enrolment.access.address.is_some()
+    }
+
+    /// Its serial chain as it was last seen committed, for when its database cannot be asked.
+    pub(crate) fn remembered_chain(&self) -> Chain {
+        let facts = self.facts();
+        let text = facts.kept(CHAIN);
+        text.and_then(|text| Chain::parse(text)).unwrap_or_default()
     }
 
     /// True when it may bring records.
@@ -112,11 +140,32 @@ impl Facts {
         if name == LANGUAGE {
             self.language = value.parse().ok();
             self.language_stored = self.language;
-        } else if let Some(table) = name.strip_prefix(STAMP)
-            && let Ok(stamp) = Stamp::new(value)
-        {
-            self.stamps.push((Table::from_name(table), stamp));
+        } else if let Some(table) = name.strip_prefix(STAMP) {
+            if let Ok(stamp) = Stamp::new(value) {
+                let table = Table::from_name(table);
+                self.stamps.retain(|(of, _)| *of != table);
+                self.stamps.push((table, stamp));
+            }
+        } else {
+            self.keep_cursor(name, value);
+            self.unsaved = false;
         }
+    }
+
+    /// Takes a cursor that was committed.
+    pub(crate) fn keep_cursor(&mut self, name: &str, value: &str) {
+        self.unsaved = true;
+        match self.kept.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = Text::new(value),
+            None => self.kept.push((Text::new(name), Text::new(value))),
+        }
+    }
+
+    fn kept(&self, name: &str) -> Option<&Text> {
+        self.kept
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
     }
 
     fn cursors(&self) -> impl Iterator<Item = (Text, Text)> {
@@ -127,6 +176,7 @@ impl Facts {
         stamps
             .map(|(table, stamp)| (stamp_cursor(table), Text::new(stamp.as_str())))
             .chain(language)
+            .chain(self.kept.iter().cloned())
     }
 
     /// Takes what a poll told.
@@ -176,6 +226,8 @@ type Key = (Vendor, Serial);
 /// All terminals.
 pub(crate) struct Devices {
     known: ArcSwap<HashMap<Key, Arc<Known>>>,
+    /// Listening devices by what their token hashes to.
+    by_token: ArcSwap<HashMap<TokenHash, Arc<Known>>>,
     /// What the table was last built from, for a reload of the configuration.
     enrolments: Mutex<Vec<Enrolment>>,
     pending: Mutex<HashMap<Key, Millis>>,
@@ -194,6 +246,7 @@ impl Devices {
     pub(crate) fn new() -> Self {
         Self {
             known: ArcSwap::default(),
+            by_token: ArcSwap::default(),
             enrolments: Mutex::default(),
             pending: Mutex::default(),
             loaded: AtomicBool::new(false),
@@ -208,6 +261,17 @@ impl Devices {
     /// The terminal of that serial, if it is enrolled.
     pub(crate) fn find(&self, vendor: Vendor, serial: &Serial) -> Option<Arc<Known>> {
         self.known.load().get(&(vendor, serial.clone())).cloned()
+    }
+
+    /// The listening device of that token, whatever its state.
+    pub(crate) fn by_token(&self, token: &TokenHash) -> Option<Arc<Known>> {
+        self.by_token.load().get(token).cloned()
+    }
+
+    /// Every enrolled device for which `wanted` is so.
+    pub(crate) fn all(&self, wanted: impl Fn(&Known) -> bool) -> Vec<Arc<Known>> {
+        let known = self.known.load();
+        known.values().filter(|known| wanted(known)).cloned().collect()
     }
 
     /// Replaces all enrolments. `stamps` is what the mirror kept, given at the start.
@@ -249,10 +313,15 @@ impl Devices {
                 },
                 |old| Arc::clone(&old.facts),
             );
-            known.insert(key, Arc::new(build(enrolment, config, facts)));
+            let hikvision = same.map(|old| Arc::clone(&old.hikvision));
+            known.insert(key, Arc::new(build(enrolment, config, facts, hikvision)));
         }
         let mut pending = lock(&self.pending);
         pending.retain(|key, _| !known.contains_key(key));
+        let by_token = known.values().filter_map(|known: &Arc<Known>| {
+            Some((known.enrolment.access.token_hash?, Arc::clone(known)))
+        });
+        self.by_token.store(Arc::new(by_token.collect()));
         self.known.store(Arc::new(known));
     }
 
@@ -342,6 +411,11 @@ fn due_state(known: &Known, now: Millis) -> Option<DeviceState> {
         }
     }
     facts.state_written = Some(now);
+    // Push attendance gives no serial numbers to prove a chain with.
+    let view = known.hikvision().view();
+    let completeness = view.completeness.unwrap_or(Completeness::Unproven);
+    let gap_events = view.completeness.and_then(|_| i64::try_from(view.missing).ok());
+    drop(view);
     Some(DeviceState {
         device: Arc::clone(&known.device),
         state: Text::const_new(if facts.is_online(now) {
@@ -354,13 +428,21 @@ fn due_state(known: &Known, now: Millis) -> Option<DeviceState> {
         clock_skew_seconds: None,
         log_used: facts.log_used,
         log_capacity: facts.log_capacity,
-        gap_events: None,
-        // Push attendance gives no serial numbers to prove a chain with.
-        completeness: Text::const_new("unproven"),
+        gap_events,
+        completeness: Text::const_new(completeness.as_str()),
     })
 }
 
-fn build(enrolment: &Enrolment, config: &Config, facts: Arc<Mutex<Facts>>) -> Known {
+fn build(
+    enrolment: &Enrolment,
+    config: &Config,
+    facts: Arc<Mutex<Facts>>,
+    hikvision: Option<Arc<hikvision::Device>>,
+) -> Known {
+    let hikvision = hikvision.unwrap_or_else(|| {
+        let mac = lock(&facts).kept(MAC).cloned();
+        Arc::new(hikvision::Device::new(mac))
+    });
     let tenant = config.tenant(&enrolment.tenant);
     let own = enrolment.time_zone.as_ref().and_then(|name| match Zone::named(name) {
         Ok(zone) => Some(zone),
@@ -387,6 +469,7 @@ fn build(enrolment: &Enrolment, config: &Config, facts: Arc<Mutex<Facts>>) -> Kn
         has_tenant: tenant.is_some(),
         enrolment: enrolment.clone(),
         facts,
+        hikvision,
     }
 }
 
@@ -413,6 +496,7 @@ mod tests {
             canary: false,
             accept_from: Some(Millis(1_000)),
             created_at: Millis(0),
+            access: store::registry::Access::default(),
         }
     }
 

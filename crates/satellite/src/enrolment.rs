@@ -1,6 +1,6 @@
 //! The keeper of the registry: hears of its changes, mirrors them, and carries out wishes.
 //!
-//! One task with one connection of its own, off the path of every request. While the registry
+//! One task, off the path of every request, that takes a session for a moment at a time. While the registry
 //! is down it keeps trying and the door goes on with what it knows. Writes that strangers can
 //! cause (a pending serial, an enrolment under `accept`) are limited to ten a second here.
 
@@ -11,8 +11,9 @@ use daemon::logging::Escaped;
 use event::{DeviceId, Serial, TenantId, Text, Vendor};
 use store::mirror::Pending;
 use store::registry::{self, Enrolment, NewEnrolment, RegistryError};
-use store::{AnyEngine, Failure};
+use store::{Failure, Session, Want};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::clock::now;
 use crate::hub::{Hub, Wish};
@@ -26,12 +27,13 @@ const START_WITHIN: Duration = Duration::from_secs(3);
 /// Longest silence of this task before it counts as stuck: connecting and a few statements,
 /// each with its own deadline, fit in.
 const STUCK_AFTER: Duration = Duration::from_secs(120);
+/// Longest wait for a session while stores of the same server use them all.
+const SESSION_WITHIN: Duration = Duration::from_secs(8);
 
 /// The task's own state.
 pub(crate) struct Keeper {
     hub: Arc<Hub>,
     wishes: mpsc::Receiver<Wish>,
-    engine: Option<AnyEngine>,
     /// The registry's change number that the devices were last built from.
     number: Option<i64>,
     /// What the mirror kept of stamps, until there are terminals to give it to.
@@ -44,7 +46,6 @@ impl Keeper {
         Self {
             hub,
             wishes,
-            engine: None,
             number: None,
             stamps: Vec::new(),
             was_down: false,
@@ -64,6 +65,7 @@ impl Keeper {
                 .devices
                 .first_sight(pending.vendor, &pending.serial, pending.first_seen);
         }
+        self.take_cursors().await;
         let fresh = tokio::time::timeout(START_WITHIN, self.read_if_changed()).await;
         let config = self.hub.config.load_full();
         if let Ok(Ok(Some(enrolments))) = &fresh {
@@ -75,8 +77,7 @@ impl Keeper {
             );
             return;
         }
-        // An interrupted statement leaves a connection that must not be used again.
-        (self.engine, self.number, self.was_down) = (None, None, true);
+        (self.number, self.was_down) = (None, true);
         let mirrored = self
             .hub
             .means
@@ -98,6 +99,27 @@ impl Keeper {
         }
     }
 
+    /// Lays the cursors of the databases over those that the mirror kept: they moved in the
+    /// transactions of their records, and the mirror may be older, or gone.
+    async fn take_cursors(&mut self) {
+        let mut asked = JoinSet::new();
+        for store in self.hub.stores.load().list() {
+            let store = store.clone();
+            asked.spawn(async move { store.cursors().await });
+        }
+        let all = async {
+            while let Some(answer) = asked.join_next().await {
+                // A database that does not answer leaves its terminals with the mirror's word.
+                if let Ok(Ok(cursors)) = answer {
+                    self.stamps.extend(cursors);
+                }
+            }
+        };
+        if tokio::time::timeout(START_WITHIN, all).await.is_err() {
+            tracing::info!("some databases do not answer; the stamps on disk are used for theirs");
+        }
+    }
+
     /// Runs until the end begins.
     pub(crate) async fn run(mut self) {
         let end = self.hub.drain.token();
@@ -113,8 +135,8 @@ impl Keeper {
                 _ = tick.tick() => None,
                 Some(wish) = self.wishes.recv() => Some(wish),
             };
-            // A registry that does not answer must not hold up the end; the connection that
-            // is cut short goes with this task.
+            // A registry that does not answer must not hold up the end; the session that is
+            // cut short is closed.
             tokio::select! {
                 () = end.cancelled() => break,
                 () = self.turn(wish) => heartbeat.beat(Instant::now()),
@@ -157,7 +179,7 @@ impl Keeper {
     }
 
     fn failed(&mut self, failure: &Failure) {
-        (self.engine, self.number) = (None, None);
+        self.number = None;
         if !std::mem::replace(&mut self.was_down, true) {
             let trouble = failure.trouble().as_str();
             tracing::error!(trouble, text = %Escaped(&failure.text), "the registry cannot be asked; known terminals are served");
@@ -166,31 +188,28 @@ impl Keeper {
 
     /// All enrolments, when the registry changed since they were last read.
     async fn read_if_changed(&mut self) -> Result<Option<Vec<Enrolment>>, Failure> {
-        let known = self.number;
-        let engine = self.connected().await?;
-        let number = registry::change_number(engine).await?;
-        if known == Some(number) {
-            return Ok(None);
+        let mut session = self.session().await?;
+        match changed(&mut session, self.number).await {
+            Ok(None) => {
+                session.give_back();
+                Ok(None)
+            }
+            Ok(Some((number, enrolments))) => {
+                session.give_back();
+                self.number = Some(number);
+                Ok(Some(enrolments))
+            }
+            Err(failure) => {
+                session.give_up(&failure);
+                Err(failure)
+            }
         }
-        // The number was read first: a change in between is read twice rather than never.
-        let enrolments = registry::all(engine).await?;
-        self.number = Some(number);
-        Ok(Some(enrolments))
     }
 
-    async fn connected(&mut self) -> Result<&mut AnyEngine, Failure> {
-        let engine = match self.engine.take() {
-            Some(engine) => engine,
-            None => {
-                self.hub
-                    .config
-                    .load_full()
-                    .registry_target()
-                    .connect()
-                    .await?
-            }
-        };
-        Ok(self.engine.insert(engine))
+    async fn session(&self) -> Result<Session, Failure> {
+        let config = self.hub.config.load_full();
+        let sessions = self.hub.means.gate.sessions(config.registry_target());
+        sessions.take(Want::Any, SESSION_WITHIN).await
     }
 
     async fn mirror(&mut self, enrolments: &[Enrolment]) {
@@ -242,29 +261,8 @@ impl Keeper {
     }
 
     async fn enrol(&mut self, vendor: Vendor, serial: Serial, tenant: TenantId) {
-        let new = NewEnrolment {
-            vendor,
-            serial: serial.clone(),
-            tenant: tenant.clone(),
-            name: None,
-            site: None,
-            time_zone: None,
-            canary: false,
-            accept_from: None,
-            replace: false,
-        };
-        let done = match self.connected().await {
-            // Somebody may have enrolled or blocked it a moment ago; that word stands.
-            Ok(engine) => match registry::find(engine, Some(vendor), &serial).await {
-                Ok(Some(_)) => Ok(()),
-                Ok(None) => registry::enrol(engine, new, now(), "satellite")
-                    .await
-                    .map(drop),
-                Err(failure) => Err(RegistryError::Failure(failure)),
-            },
-            Err(failure) => Err(RegistryError::Failure(failure)),
-        };
-        match done {
+        let new = NewEnrolment::of(vendor, serial.clone(), tenant.clone());
+        match self.enrolled(vendor, &serial, new).await {
             Ok(()) => {
                 tracing::info!(%serial, %tenant, "an unknown terminal was enrolled, as configured");
                 self.refresh().await;
@@ -277,4 +275,49 @@ impl Keeper {
         // If it did not work out, its next request is a first sight again.
         self.hub.devices.forget_pending(vendor, &serial);
     }
+
+    async fn enrolled(
+        &self,
+        vendor: Vendor,
+        serial: &Serial,
+        new: NewEnrolment,
+    ) -> Result<(), RegistryError> {
+        let mut session = self.session().await?;
+        let done = enrol(&mut session, vendor, serial, new).await;
+        match &done {
+            Err(RegistryError::Failure(failure)) => session.give_up(failure),
+            _ => session.give_back(),
+        }
+        done
+    }
+}
+
+/// The registry's change number and all enrolments, unless the number is the one that is known.
+async fn changed(
+    session: &mut Session,
+    known: Option<i64>,
+) -> Result<Option<(i64, Vec<Enrolment>)>, Failure> {
+    // The number is read first: a change in between is read twice rather than never.
+    let number = registry::change_number(session.engine()).await?;
+    if known == Some(number) {
+        return Ok(None);
+    }
+    let enrolments = registry::all(session.engine()).await?;
+    Ok(Some((number, enrolments)))
+}
+
+async fn enrol(
+    session: &mut Session,
+    vendor: Vendor,
+    serial: &Serial,
+    new: NewEnrolment,
+) -> Result<(), RegistryError> {
+    // Somebody may have enrolled or blocked it a moment ago; that word stands.
+    if registry::find(session.engine(), Some(vendor), serial)
+        .await?
+        .is_none()
+    {
+        registry::enrol(session.engine(), new, now(), "satellite").await?;
+    }
+    Ok(())
 }

@@ -11,11 +11,12 @@ use arc_swap::ArcSwap;
 use daemon::drain::Drain;
 use daemon::progress::{Progress, Stage};
 use event::{Serial, TenantId, Vendor};
+use store::Journal;
 use tokio::sync::mpsc;
 
 use crate::clock::HouseClock;
 use crate::config::Config;
-use crate::devices::Devices;
+use crate::devices::{Devices, Known};
 use crate::door::Crowd;
 use crate::metrics::Metrics;
 use crate::refusals::Refusals;
@@ -50,6 +51,10 @@ pub(crate) struct Hub {
     pub(crate) config: ArcSwap<Config>,
     pub(crate) stores: ArcSwap<Stores>,
     pub(crate) means: Means,
+    /// Posts of devices that cannot be asked again, while their database is down.
+    pub(crate) journal: Journal,
+    /// The name under which leases are held: the same over restarts with one state folder.
+    pub(crate) instance: String,
     pub(crate) devices: Devices,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusals: Refusals,
@@ -67,7 +72,12 @@ pub(crate) struct Hub {
 
 impl Hub {
     /// The shared value, and the end at which the keeper of the registry hears wishes.
-    pub(crate) fn new(config: Config, means: Means) -> (Arc<Self>, mpsc::Receiver<Wish>) {
+    pub(crate) fn new(
+        config: Config,
+        means: Means,
+        journal: Journal,
+        instance: String,
+    ) -> (Arc<Self>, mpsc::Receiver<Wish>) {
         let (wishes, heard) = mpsc::channel(WISHES);
         let metrics = Arc::clone(&means.metrics);
         let progress = Progress::new();
@@ -76,6 +86,8 @@ impl Hub {
             crowd: Arc::new(Crowd::new(&config.limits)),
             config: ArcSwap::from_pointee(config),
             means,
+            journal,
+            instance,
             devices: Devices::new(),
             refusals: Refusals::new(Arc::clone(&metrics)),
             metrics,
@@ -89,6 +101,18 @@ impl Hub {
             requests: AtomicU64::new(1),
         };
         (Arc::new(hub), heard)
+    }
+
+    /// The approved devices that are dialled and whose events go into the store of that label.
+    pub(crate) fn dialled(&self, label: &str) -> Vec<Arc<Known>> {
+        let stores = self.stores.load();
+        self.devices.all(|known| {
+            known.is_dialled()
+                && known.may_post()
+                && stores
+                    .of(&known.enrolment.tenant)
+                    .is_some_and(|store| store.label == label)
+        })
     }
 
     /// The number of the next request, for the log lines that belong to it.

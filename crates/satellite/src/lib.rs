@@ -1,8 +1,9 @@
 //! The ingestion daemon: takes in every record of attendance terminals and stores each once.
 //!
 //! ```text
-//! bytes → door (limits, deadlines) → zkteco glue (who, what) → protocol crate (records)
+//! bytes → door (limits, deadlines) → a vendor's glue (who, what) → protocol crate (records)
 //!       → writer of the tenant's store (COMMIT) → the reply leaves
+//! devices that are dialled: search and stream → the same protocol crate → the same writer
 //! ```
 //!
 //! [`lifecycle`] owns start, reload and end, so that tests and the demo run the whole daemon
@@ -15,12 +16,15 @@ mod clock;
 pub mod config;
 mod devices;
 pub mod door;
+mod drainer;
 mod enrolment;
+pub mod hikvision;
 mod hub;
 pub mod lifecycle;
 pub mod metrics;
 pub mod refusals;
 pub mod stores;
+mod tally;
 pub mod trace;
 mod upkeep;
 

@@ -13,7 +13,7 @@ use anyhow::Context;
 use daemon::exit::Exit;
 use daemon::signals::{Signal, Signals};
 use daemon::{logging, supervisor};
-use store::{Gate, Mirror};
+use store::{Gate, Journal, JournalLimits, Mirror};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
@@ -22,9 +22,9 @@ use crate::enrolment::Keeper;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::stores::{self, Means, MigrationDenied, Stores};
-use crate::{admin, door, upkeep};
+use crate::{admin, door, drainer, hikvision, upkeep};
 
-/// Connections that one database server is asked for.
+/// Most sessions at one database server; one that grants few connections is asked for fewer.
 const PER_SERVER: usize = 100;
 /// Connections that the kernel may hold for us before they are accepted.
 const BACKLOG: u32 = 4096;
@@ -43,6 +43,8 @@ pub struct Running {
     pub devices: SocketAddr,
     /// Where operators are served.
     pub admin: SocketAddr,
+    /// Where devices that were set to ISUP are recognised, if that was asked for.
+    pub isup: Option<SocketAddr>,
     hub: Arc<Hub>,
     admin_task: JoinHandle<()>,
 }
@@ -70,6 +72,8 @@ impl Satellite {
         let mut sockets = Sockets::passed();
         let doors = sockets.take("devices", config.listen.devices)?;
         let admin = sockets.take("admin", config.listen.admin)?;
+        let isup = config.listen.isup.map(|address| sockets.take("isup", address));
+        let isup = isup.transpose()?;
         sockets.warn_about_the_rest();
 
         let mirror = Mirror::open(&config.state_dir).await.with_context(|| {
@@ -84,7 +88,15 @@ impl Satellite {
             gate: Gate::new(PER_SERVER),
             metrics,
         };
-        let (hub, wishes) = Hub::new(config, means);
+        let journal = Journal::open(&config.state_dir, JournalLimits::default());
+        let journal = journal.await.with_context(|| {
+            format!("the journal in {} cannot be opened", config.state_dir.display())
+        })?;
+        if let Some(damaged) = journal.moved_aside() {
+            tracing::error!(file = %damaged.display(), "the journal was damaged and was set aside; a new one was begun");
+        }
+        let instance = instance(&config.state_dir)?;
+        let (hub, wishes) = Hub::new(config, means, journal, instance);
         let config = hub.config.load_full();
         stores::prepare_all(hub.stores.load().list(), &config).await?;
         hub.clock.ask_system(config.clock).await;
@@ -92,14 +104,21 @@ impl Satellite {
         keeper.load().await;
         hub.drain.spawn(keeper.run());
         hub.drain.spawn(upkeep::run(Arc::clone(&hub)));
+        hub.drain.spawn(drainer::run(Arc::clone(&hub)));
+        hub.drain.spawn(hikvision::run(Arc::clone(&hub)));
 
         let (devices, admin_at) = (doors.local_addr()?, admin.local_addr()?);
+        let isup_at = isup.as_ref().map(TcpListener::local_addr).transpose()?;
+        if let Some(isup) = isup {
+            hub.drain.spawn(hikvision::run_isup(Arc::clone(&hub), isup));
+        }
         hub.drain.spawn(door::run(Arc::clone(&hub), doors));
         let admin_task = tokio::spawn(admin::run(Arc::clone(&hub), admin));
         tracing::info!(%devices, admin = %admin_at, tenants = config.tenants.len(), "satellite takes events");
         Ok(Running {
             devices,
             admin: admin_at,
+            isup: isup_at,
             hub,
             admin_task,
         })
@@ -190,6 +209,23 @@ impl Running {
     }
 }
 
+/// The name of this installation, made at its first start.
+fn instance(state_dir: &Path) -> anyhow::Result<String> {
+    let file = state_dir.join("instance");
+    if let Ok(name) = std::fs::read_to_string(&file)
+        && name.len() == 32
+        && name.bytes().all(|b| b.is_ascii_hexdigit())
+    {
+        return Ok(name);
+    }
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).context("the system gives no random numbers")?;
+    let name = format!("{:032x}", u128::from_be_bytes(random));
+    let written = std::fs::write(&file, &name);
+    written.with_context(|| format!("{} cannot be written", file.display()))?;
+    Ok(name)
+}
+
 /// Sockets that the service manager opened for us, by name.
 struct Sockets(Vec<(String, std::net::TcpListener)>);
 
@@ -213,7 +249,7 @@ impl Sockets {
         for (name, _) in self.0 {
             tracing::warn!(
                 name,
-                "a passed socket of this name is not used; known: devices, admin"
+                "a passed socket of this name is not used; known: devices, admin, isup"
             );
         }
     }

@@ -7,14 +7,13 @@ mod cli;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
 use daemon::exit::Exit;
 
 /// What still runs after a command is done (a reader of standard input) is not waited for.
 const LEFTOVERS: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
-    let asked = match cli::Cli::try_parse() {
+    let asked = match cli::read() {
         Ok(asked) => asked,
         Err(other) => return cli::help_or_usage(&other).into(),
     };

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use event::{Reason, Route, TenantId};
+use event::{Reason, Route};
 use prometheus::core::Collector;
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -15,6 +15,8 @@ use prometheus::{
 use zkteco_push::Refusal;
 
 use crate::config::Config;
+use crate::door::HIKVISION_REASONS;
+use crate::hikvision::{Condition, ISUP_REASONS};
 
 /// Why the door let go of a connection, beside the protocol's own refusals.
 pub(crate) const DOOR_REASONS: [&str; 7] = [
@@ -27,9 +29,14 @@ pub(crate) const DOOR_REASONS: [&str; 7] = [
     "head_unreadable",
 ];
 
-/// The reason of records that the store itself set aside: the same second with another status,
-/// a conflict, or a row that the database refused.
-pub(crate) const STORE_SET_ASIDE: &str = "set_aside_by_store";
+/// The ways by which events come in.
+const ROUTES: [Route; 5] = [
+    Route::Push,
+    Route::Stream,
+    Route::Listen,
+    Route::Poll,
+    Route::Backfill,
+];
 
 /// All figures.
 pub struct Metrics {
@@ -61,7 +68,7 @@ pub struct Metrics {
     /// Terminals by tenant and state.
     pub(crate) devices: IntGaugeVec,
     /// Events known to be missing; push attendance never knows of any.
-    gaps: IntGaugeVec,
+    pub(crate) gaps: IntGaugeVec,
     /// Terminals that wait for approval.
     pub(crate) pending: IntGauge,
     /// Connections of terminals.
@@ -72,6 +79,16 @@ pub struct Metrics {
     pub(crate) epochs: IntCounterVec,
     /// Readings of the configuration on request.
     pub(crate) reloads: IntCounterVec,
+    /// Events that wait in the journal.
+    pub(crate) journal: IntGauge,
+    /// Events stored because they were asked for again.
+    pub(crate) backfilled: IntCounter,
+    /// Parts of streams that could not be read.
+    pub(crate) stream_faults: IntCounter,
+    /// Conditions of devices that began.
+    conditions: IntCounterVec,
+    /// Devices for which a condition holds.
+    pub(crate) conditions_now: IntGaugeVec,
     /// Tasks that ended in a panic.
     pub(crate) panics: IntCounter,
 }
@@ -91,7 +108,7 @@ fn put<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Re
 }
 
 /// Every metric with its help text.
-const HELP: [(&str, &str); 23] = [
+const HELP: [(&str, &str); 26] = [
     ("build_info", "Version of the running program."),
     (
         "events_received_total",
@@ -150,7 +167,22 @@ const HELP: [(&str, &str); 23] = [
         "journal_events",
         "Events that wait in the journal for their store.",
     ),
-    ("backfill_events_total", "Events stored by a backfill."),
+    (
+        "backfill_events_total",
+        "Events stored because they were asked for again.",
+    ),
+    (
+        "stream_faults_total",
+        "Parts of live streams that could not be read.",
+    ),
+    (
+        "device_conditions_total",
+        "Conditions of devices that began, by their name.",
+    ),
+    (
+        "device_conditions",
+        "Devices for which a condition holds, by its name.",
+    ),
 ];
 
 struct Maker<'a>(&'a Registry);
@@ -204,9 +236,6 @@ impl Metrics {
         let (by_tenant, store) = (["tenant", "route"], ["store"]);
         let build = make.gauges("build_info", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        // Names of the contract whose sources come with other routes: present and zero.
-        make.gauge("journal_events");
-        make.counter("backfill_events_total");
         let metrics = Self {
             received: make.counters("events_received_total", &by_tenant),
             committed: make.counters("events_committed_total", &by_tenant),
@@ -227,6 +256,11 @@ impl Metrics {
             idle_closed: make.counter("idle_closed_total"),
             epochs: make.counters("feed_epochs_total", &store),
             reloads: make.counters("config_reloads_total", &["result"]),
+            journal: make.gauge("journal_events"),
+            backfilled: make.counter("backfill_events_total"),
+            stream_faults: make.counter("stream_faults_total"),
+            conditions: make.counters("device_conditions_total", &["condition"]),
+            conditions_now: make.gauges("device_conditions", &["condition"]),
             panics: make.counter("panics_total"),
             registry: registry.clone(),
         };
@@ -238,9 +272,11 @@ impl Metrics {
     /// Makes the series that follow from a configuration, also one that was just reloaded.
     pub(crate) fn prepare(&self, config: &Config) {
         for tenant in &config.tenants {
-            let labels = [tenant.id.as_str(), Route::Push.as_str()];
-            for family in [&self.received, &self.committed, &self.duplicate] {
-                family.with_label_values(&labels);
+            for route in ROUTES {
+                let labels = [tenant.id.as_str(), route.as_str()];
+                for family in [&self.received, &self.committed, &self.duplicate] {
+                    family.with_label_values(&labels);
+                }
             }
             self.before_enrolment
                 .with_label_values(&[tenant.id.as_str()]);
@@ -258,11 +294,14 @@ impl Metrics {
         for reason in Reason::ALL {
             self.quarantined.with_label_values(&[reason.as_str()]);
         }
-        self.quarantined.with_label_values(&[STORE_SET_ASIDE]);
         for reason in Refusal::ALL {
             self.refused.with_label_values(&[reason.as_str()]);
         }
-        for reason in DOOR_REASONS {
+        for condition in Condition::ALL {
+            self.conditions.with_label_values(&[condition.as_str()]);
+            self.conditions_now.with_label_values(&[condition.as_str()]);
+        }
+        for reason in DOOR_REASONS.iter().chain(&HIKVISION_REASONS).chain(&ISUP_REASONS) {
             self.refused.with_label_values(&[reason]);
         }
         for result in ["ok", "failed"] {
@@ -270,13 +309,11 @@ impl Metrics {
         }
     }
 
-    /// Counts what one upload brought, by tenant; canaries stay out of tenants' figures.
-    pub(crate) fn count_tenant(family: &IntCounterVec, tenant: Option<&TenantId>, n: u64) {
-        if let Some(tenant) = tenant {
-            family
-                .with_label_values(&[tenant.as_str(), Route::Push.as_str()])
-                .inc_by(n);
-        }
+    /// A condition of a device began.
+    pub(crate) fn condition(&self, condition: Condition) {
+        self.conditions
+            .with_label_values(&[condition.as_str()])
+            .inc();
     }
 
     /// Remembers how long an acknowledgement took.

@@ -9,11 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::logging::Escaped;
-use event::TenantId;
+use event::{DeviceId, TenantId, Text};
 use store::schema::{self, SchemaState};
-use store::{Failure, Gate, Mirror, Observer, Target, Trouble, Writer};
+use store::{
+    Failure, Gate, Mirror, Observer, Refused, Session, Sessions, Target, Trouble, Want, Writer,
+    lease,
+};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
 
@@ -21,6 +26,15 @@ use crate::metrics::Metrics;
 const START_WITHIN: Duration = Duration::from_secs(3);
 /// Pause before a database that could not be prepared is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Longest wait for a session to ask a small question with.
+const ASK_WITHIN: Duration = Duration::from_secs(5);
+/// Longest wait for a session while other stores use them all.
+const SESSION_WITHIN: Duration = Duration::from_secs(60);
+/// Stores whose tables are made at the same time. A server that makes tables for many at once
+/// has no time left for anybody.
+const MAKING: usize = 4;
+/// Longest wait for others that make tables. One of them may hang, and must not delay the rest.
+const MAKING_WITHIN: Duration = Duration::from_secs(10);
 
 /// A database whose schema is too old, and whose user may not change it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,12 +58,75 @@ pub(crate) struct Store {
     pub(crate) label: String,
     pub(crate) target: Target,
     pub(crate) writer: Writer,
+    sessions: Sessions,
+}
+
+impl Store {
+    /// Where the reading of a device stands, as it was last committed.
+    pub(crate) async fn cursor(
+        &self,
+        device: DeviceId,
+        name: &str,
+    ) -> Result<Option<Text>, Refused> {
+        let cursors = async {
+            let mut session = self.sessions.take(Want::Any, ASK_WITHIN).await?;
+            let done = store::cursors(session.engine(), Some(&[device])).await;
+            finished(session, done)
+        };
+        let cursors = cursors.await;
+        let cursors =
+            cursors.map_err(|failure: Failure| Refused::Unavailable(failure.trouble()))?;
+        let found = cursors.into_iter().find(|(_, known, _)| known == name);
+        Ok(found.map(|(_, _, value)| value))
+    }
+
+    /// Every cursor in this database.
+    pub(crate) async fn cursors(&self) -> Result<Vec<(DeviceId, Text, Text)>, Failure> {
+        let mut session = self.sessions.take(Want::Any, ASK_WITHIN).await?;
+        let done = store::cursors(session.engine(), None).await;
+        finished(session, done)
+    }
+
+    /// Renews or takes leases: see [`lease::keep`].
+    pub(crate) async fn keep_leases(
+        &self,
+        holder: &str,
+        wanted: &[(DeviceId, Option<i64>)],
+        ttl: Duration,
+    ) -> Result<Vec<(DeviceId, i64)>, Failure> {
+        let mut session = self.sessions.take(Want::Any, ASK_WITHIN).await?;
+        let done = lease::keep(session.engine(), holder, wanted, clock::now(), ttl).await;
+        finished(session, done)
+    }
+
+    /// Gives leases back.
+    pub(crate) async fn release_leases(
+        &self,
+        holder: &str,
+        held: &[(DeviceId, i64)],
+    ) -> Result<(), Failure> {
+        if held.is_empty() {
+            return Ok(());
+        }
+        let mut session = self.sessions.take(Want::Any, ASK_WITHIN).await?;
+        let done = lease::release_all(session.engine(), holder, held).await;
+        finished(session, done)
+    }
+}
+
+/// Gives a session back, or up, by what came of its work.
+fn finished<T>(session: Session, done: Result<T, Failure>) -> Result<T, Failure> {
+    match &done {
+        Ok(_) => session.give_back(),
+        Err(failure) => session.give_up(failure),
+    }
+    done
 }
 
 /// All stores of a configuration.
 pub(crate) struct Stores {
     list: Vec<Store>,
-    by_tenant: HashMap<TenantId, Writer>,
+    by_tenant: HashMap<TenantId, Store>,
 }
 
 /// What every writer is made with.
@@ -71,6 +148,7 @@ impl Stores {
                 let writer = same.unwrap_or_else(|| spawn(&label, &target, means));
                 Store {
                     label,
+                    sessions: means.gate.sessions(&target),
                     target,
                     writer,
                 }
@@ -81,7 +159,7 @@ impl Stores {
             .filter_map(|tenant| {
                 let target = config.target(&tenant.id)?;
                 let store = list.iter().find(|store| store.target == *target)?;
-                Some((tenant.id.clone(), store.writer.clone()))
+                Some((tenant.id.clone(), store.clone()))
             })
             .collect();
         Self { list, by_tenant }
@@ -106,6 +184,11 @@ impl Stores {
 
     /// The writer of a tenant; `None` when the configuration has no such tenant.
     pub(crate) fn writer(&self, tenant: &TenantId) -> Option<&Writer> {
+        self.of(tenant).map(|store| &store.writer)
+    }
+
+    /// The store of a tenant; `None` when the configuration has no such tenant.
+    pub(crate) fn of(&self, tenant: &TenantId) -> Option<&Store> {
         self.by_tenant.get(tenant)
     }
 
@@ -195,17 +278,19 @@ pub(crate) async fn prepare_all(stores: &[Store], config: &Config) -> Result<(),
         .map(|file| format!(" --config {}", file.display()));
     let file = file.unwrap_or_default();
     let (tell, mut told) = tokio::sync::mpsc::channel(stores.len().max(1));
+    let making = Arc::new(Semaphore::new(MAKING));
     for store in stores {
         let (store, file, tell) = (store.clone(), file.clone(), tell.clone());
+        let making = Arc::clone(&making);
         tokio::spawn(async move {
-            let first = prepare(&store, &file).await;
+            let first = prepare(&store, &file, &making).await;
             let later = matches!(first, Prepared::NotYet(_));
             // Nobody listens any more when the start did not wait for this one; and the start
             // waits until every sender is gone.
             let sent = tell.send(first).await;
             drop((sent, tell));
             if later {
-                prepare_later(&store, &file).await;
+                prepare_later(&store, &file, &making).await;
             }
         });
     }
@@ -223,10 +308,10 @@ pub(crate) async fn prepare_all(stores: &[Store], config: &Config) -> Result<(),
         .unwrap_or(Ok(()))
 }
 
-async fn prepare_later(store: &Store, config: &str) {
+async fn prepare_later(store: &Store, config: &str, making: &Semaphore) {
     loop {
         tokio::time::sleep(AGAIN_AFTER).await;
-        match prepare(store, config).await {
+        match prepare(store, config, making).await {
             Prepared::Ready => return,
             Prepared::Denied(denied) => {
                 tracing::error!(store = %store.label, "{denied}");
@@ -239,8 +324,8 @@ async fn prepare_later(store: &Store, config: &str) {
     }
 }
 
-async fn prepare(store: &Store, config: &str) -> Prepared {
-    match try_prepare(&store.target).await {
+async fn prepare(store: &Store, config: &str, making: &Semaphore) -> Prepared {
+    match try_prepare(&store.sessions, making).await {
         Ok(migrated) => {
             if migrated {
                 tracing::info!(store = %store.label, place = %store.target, "tables made or brought up to date");
@@ -260,18 +345,23 @@ async fn prepare(store: &Store, config: &str) -> Prepared {
 }
 
 /// True when something was changed. The failure says whether it came from the change itself.
-async fn try_prepare(target: &Target) -> Result<bool, (bool, Failure)> {
+async fn try_prepare(sessions: &Sessions, making: &Semaphore) -> Result<bool, (bool, Failure)> {
     let looking = |failure| (false, failure);
-    let mut engine = target.connect().await.map_err(looking)?;
-    match schema::state(&mut engine).await.map_err(looking)? {
-        SchemaState::Current => Ok(false),
-        SchemaState::Behind(_) => {
-            schema::migrate(&mut engine)
-                .await
-                .map_err(|failure| (true, failure))?;
-            Ok(true)
-        }
+    let taken = sessions.take(Want::Any, SESSION_WITHIN).await;
+    let mut session = taken.map_err(looking)?;
+    let state = schema::state(session.engine()).await;
+    if state.map_err(looking)? == SchemaState::Current {
+        session.give_back();
+        return Ok(false);
     }
+    session.give_back();
+    let turn = tokio::time::timeout(MAKING_WITHIN, making.acquire()).await;
+    // What making tables leaves in a session is not for others: one of its own, then closed.
+    let taken = sessions.take(Want::New, SESSION_WITHIN).await;
+    let mut session = taken.map_err(looking)?;
+    let made = schema::migrate(session.engine()).await;
+    drop((session, turn));
+    made.map(|()| true).map_err(|failure| (true, failure))
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use event::{Millis, Serial};
+use event::{Millis, Serial, Vendor};
 use serde::Serialize;
+use store::registry::Enrolment;
 
 /// Serials remembered; one more than the enrolled and pending ones of a large installation.
 const SERIALS: usize = 50_000;
@@ -51,25 +52,91 @@ impl Step {
     }
 
     /// What to do when this step is the first that is not green.
-    fn advice(self, failed: bool) -> &'static str {
-        match (self, failed) {
-            (Self::Reached, _) => {
-                "No request of this serial has come since satellite started. Check the server address and port in the terminal's cloud or ADMS menu, its network, and the firewall in between."
+    fn advice(self, failed: bool, way: Way) -> &'static str {
+        match (self, failed, way) {
+            (Self::Approved, true, Way::Push | Way::Listens) => {
+                "Enrol it: satellite devices approve SERIAL --tenant TENANT"
             }
-            (Self::Identified, _) => {
-                "The request carries no usable serial number; update the firmware."
-            }
-            (Self::Approved, true) => "Enrol it: satellite devices approve SERIAL --tenant TENANT",
-            (Self::Parsed, true) => {
+            (Self::Parsed, true, Way::Push | Way::Listens) => {
                 "Look at the records that could not be read: satellite quarantine list"
             }
-            (Self::Stored, true) => {
+            (Self::Stored, true, _) => {
                 "The database that holds its events does not take them; see the stores in /status."
             }
-            (Self::Approved | Self::Stored, false) => "It has not come this far yet.",
-            (Self::Parsed, false) => {
+            (Self::Stored, false, _) | (Self::Approved, false, Way::Push | Way::Listens) => {
+                "It has not come this far yet."
+            }
+            (_, _, Way::Push) => self.of_push(),
+            (_, _, Way::Dialled) => self.of_dialled(),
+            (_, _, Way::Listens) => self.of_listens(),
+        }
+    }
+
+    fn of_push(self) -> &'static str {
+        match self {
+            Self::Reached => {
+                "No request of this serial has come since satellite started. Check the server address and port in the terminal's cloud or ADMS menu, its network, and the firewall in between."
+            }
+            Self::Identified => {
+                "The request carries no usable serial number; update the firmware."
+            }
+            _ => {
                 "It is connected and has sent no records yet. Make a punch; if nothing comes, check that the terminal is in T&A PUSH mode and that its upload of attendance records is on."
             }
+        }
+    }
+
+    fn of_dialled(self) -> &'static str {
+        match self {
+            Self::Reached => {
+                "The device has not answered at its address yet. Check address and port, the way there (VPN, port forwarding, firewall), and its conditions in satellite devices show SERIAL."
+            }
+            Self::Identified => {
+                "Another device answers at its address. Correct the address, or the serial of the enrolment."
+            }
+            Self::Approved => {
+                "The device refuses user or password. Correct the account or the secret's file; nothing is tried before its lock time is over."
+            }
+            _ => {
+                "It answers and has given no records yet. Make a punch; see satellite devices show SERIAL for what its search can do."
+            }
+        }
+    }
+
+    fn of_listens(self) -> &'static str {
+        match self {
+            Self::Reached => {
+                "No post with its token has come since satellite started. Check host, port, URL path and protocol in the device (Network, Advanced, HTTP Listening), its gateway and DNS, and the firewall. For new settings: satellite devices add --listen again."
+            }
+            Self::Identified => {
+                "The posts with its token name another device. Give each device its own URL, or correct the serial or MAC of the enrolment."
+            }
+            _ => {
+                "Its posts come and held no events yet, perhaps heartbeats only. Make a punch; if nothing comes, restart the device and set the listening host again."
+            }
+        }
+    }
+}
+
+/// How records come from a terminal, which decides what helps when none do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// It pushes, in a protocol that names its serial.
+    Push,
+    /// We dial it.
+    Dialled,
+    /// It posts with a token.
+    Listens,
+}
+
+impl Way {
+    /// The way of an enrolled terminal. One that is dialled and also posts counts as dialled,
+    /// because its search is the truth.
+    pub fn of(enrolment: &Enrolment) -> Self {
+        match enrolment.vendor {
+            Vendor::Hikvision if enrolment.access.address.is_some() => Self::Dialled,
+            Vendor::Hikvision => Self::Listens,
+            _ => Self::Push,
         }
     }
 }
@@ -167,7 +234,7 @@ impl Trace {
     }
 
     /// The path of a serial, with advice on the first step that is not green.
-    pub(crate) fn report(&self, serial: &Serial) -> Report {
+    pub(crate) fn report(&self, serial: &Serial, way: Way) -> Report {
         let paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
         let path = paths.get(serial);
         let mut advised = false;
@@ -182,7 +249,7 @@ impl Trace {
                 at: note.map(|note| note.at.text()),
                 detail: note.map(|note| note.detail.clone().into_owned()),
                 advice: advise.then(|| {
-                    step.advice(note.is_some())
+                    step.advice(note.is_some(), way)
                         .replace("SERIAL", serial.as_str())
                 }),
             }
@@ -206,7 +273,7 @@ mod tests {
     fn the_first_step_that_is_not_green_is_the_one_with_advice() {
         let trace = Trace::default();
         let serial = Serial::new("ABC1234560001").unwrap();
-        let nothing = trace.report(&serial);
+        let nothing = trace.report(&serial, Way::Push);
         assert_eq!(nothing.steps[0].state, "unknown");
         assert!(
             nothing.steps[0]
@@ -225,7 +292,7 @@ mod tests {
             Millis(0),
             "waits for approval",
         );
-        let held = trace.report(&serial);
+        let held = trace.report(&serial, Way::Push);
         let states: Vec<_> = held.steps.iter().map(|step| step.state).collect();
         assert_eq!(states, ["ok", "ok", "failed", "unknown", "unknown"]);
         assert!(
@@ -242,10 +309,29 @@ mod tests {
         trace.step(&serial, Step::Stored, true, Millis(1), "1 new");
         assert!(
             trace
-                .report(&serial)
+                .report(&serial, Way::Push)
                 .steps
                 .iter()
                 .all(|step| step.advice.is_none())
         );
+    }
+
+    #[test]
+    fn advice_speaks_of_the_way_in_which_records_come() {
+        let serial = Serial::new("HIK0000001").unwrap();
+        let advice = |trace: &Trace, way| {
+            let steps = trace.report(&serial, way).steps.into_iter();
+            steps.filter_map(|step| step.advice).collect::<Vec<_>>().join("")
+        };
+        let silent = Trace::default();
+        assert!(advice(&silent, Way::Dialled).contains("devices show HIK0000001"));
+        assert!(advice(&silent, Way::Listens).contains("HTTP Listening"));
+        let refused = Trace::default();
+        for step in [Step::Reached, Step::Identified] {
+            refused.step(&serial, step, true, Millis(0), "");
+        }
+        refused.step(&serial, Step::Approved, false, Millis(0), "");
+        assert!(advice(&refused, Way::Dialled).contains("lock time"));
+        assert!(advice(&refused, Way::Listens).contains("devices approve HIK0000001"));
     }
 }

@@ -654,6 +654,7 @@ fn set_aside(house: &House, serial: &str, device_id: &str, raw: &'static str) {
             events: vec![],
             quarantined: vec![quarantined],
             cursors: vec![],
+            expects: None,
             fence: None,
         };
         assert_eq!(writer.submit(submission).await.unwrap().quarantined, 1);

@@ -95,16 +95,10 @@ impl House {
 }
 
 fn enrolment(serial: &str) -> NewEnrolment {
+    let (serial, tenant) = (Serial::new(serial).unwrap(), TenantId::new("main").unwrap());
     NewEnrolment {
-        vendor: Vendor::Zkteco,
-        serial: Serial::new(serial).unwrap(),
-        tenant: TenantId::new("main").unwrap(),
-        name: None,
-        site: None,
         time_zone: Some("America/Mexico_City".into()),
-        canary: false,
-        accept_from: None,
-        replace: false,
+        ..NewEnrolment::of(Vendor::Zkteco, serial, tenant)
     }
 }
 
@@ -372,6 +366,39 @@ async fn a_truncated_body_stores_nothing_and_ends_the_connection() {
     assert!(!all.contains("OK"), "{all}");
     assert!(house.rows().await.is_empty());
     assert_eq!(house.refused("bad_request").await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_whose_length_is_in_doubt_is_refused_and_the_connection_ends() {
+    let house = House::new().await;
+    let length = format!("Content-Length: {}\r\n", PUNCH.len());
+    let chunks = "Transfer-Encoding: chunked\r\n";
+    let chunked = format!("{:x}\r\n{PUNCH}\r\n0\r\n\r\n", PUNCH.len());
+    let doubtful = [
+        (format!("{length}{chunks}"), chunked.as_str()),
+        (format!("{chunks}{length}"), chunked.as_str()),
+        (String::new(), PUNCH),
+        ("Content-Length: 10\r\n".to_owned(), PUNCH),
+    ];
+    let head = format!("POST /iclock/cdata?SN={KNOWN}&table=ATTLOG HTTP/1.1\r\nHost: x\r\n");
+    for (lengths, body) in &doubtful {
+        let mut stream = house.connect().await;
+        let request = format!("{head}{lengths}\r\n{body}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let (reply, _) = read_reply(&mut stream).await;
+        assert!(reply.starts_with("HTTP/1.1 400 "), "{lengths}: {reply}");
+        assert!(reply.contains("Connection: close"), "{lengths}: {reply}");
+        assert!(closes_within(&mut stream, 5).await, "{lengths}");
+    }
+    assert_eq!(house.rows().await.len(), 0);
+    assert_eq!(house.refused("bad_request").await, 4.0);
+    // Chunks alone say where they end.
+    let (reply, body) = house
+        .ask(format!("{head}{chunks}\r\n{chunked}").as_bytes())
+        .await;
+    assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
+    assert_eq!(body, "OK: 1\n");
+    assert_eq!(house.rows().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

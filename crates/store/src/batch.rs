@@ -3,7 +3,9 @@
 //! A [`Submission`] is everything that one request brought: it is committed whole, in one
 //! transaction, or not at all. Its [`Receipt`] is counted inside that transaction.
 
-use event::{Event, Quarantined, SharedDevice, Text};
+use std::ops::AddAssign;
+
+use event::{Event, Quarantined, Reason, SharedDevice, Text};
 
 /// Proof that the sender may dial the terminal whose records it brings: the number of the
 /// lease it held when it fetched them. An older number than the stored one refuses them.
@@ -14,7 +16,7 @@ pub struct Fence {
 }
 
 /// Records of one terminal that are committed together.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Submission {
     /// Whose records they are.
     pub device: SharedDevice,
@@ -24,6 +26,10 @@ pub struct Submission {
     pub quarantined: Vec<Quarantined>,
     /// Cursors that move with these records: name and new value.
     pub cursors: Vec<(Text, Text)>,
+    /// A cursor that must still have this value (`None`: not be there), or all is refused:
+    /// its new value was made from it, and a restored database or another process may have
+    /// another one by now.
+    pub expects: Option<(Text, Option<Text>)>,
     /// The lease under which they were fetched, for routes that dial.
     pub fence: Option<Fence>,
 }
@@ -42,6 +48,42 @@ impl Submission {
     }
 }
 
+/// Events that could be read and that the store itself set aside, by its reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SetAside {
+    /// Same person and second as a stored punch, another status or verify mode.
+    pub same_second: u64,
+    /// Same identity as a stored event, another person or time.
+    pub conflict: u64,
+    /// Refused by the database for what it holds.
+    pub store_refused: u64,
+}
+
+impl SetAside {
+    /// Each reason with its number.
+    pub fn each(self) -> [(Reason, u64); 3] {
+        [
+            (Reason::SameSecond, self.same_second),
+            (Reason::Conflict, self.conflict),
+            (Reason::StoreRefused, self.store_refused),
+        ]
+    }
+
+    /// Counts one; a reader's reasons are none of the store's.
+    pub(crate) fn count(&mut self, reason: Reason) {
+        match reason {
+            Reason::SameSecond => self.same_second += 1,
+            Reason::Conflict => self.conflict += 1,
+            Reason::StoreRefused => self.store_refused += 1,
+            Reason::Unreadable
+            | Reason::BadTime
+            | Reason::BadField
+            | Reason::BadText
+            | Reason::UnknownTable => {}
+        }
+    }
+}
+
 /// What became of a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Receipt {
@@ -49,6 +91,19 @@ pub struct Receipt {
     pub new: u64,
     /// Events that were.
     pub duplicate: u64,
-    /// Records that went to quarantine, those of the same second included.
+    /// Records that went to quarantine: those that came as such, and those in `by_store`.
     pub quarantined: u64,
+    /// Those among them that came as events.
+    pub by_store: SetAside,
+}
+
+impl AddAssign for Receipt {
+    fn add_assign(&mut self, more: Self) {
+        self.new += more.new;
+        self.duplicate += more.duplicate;
+        self.quarantined += more.quarantined;
+        self.by_store.same_second += more.by_store.same_second;
+        self.by_store.conflict += more.by_store.conflict;
+        self.by_store.store_refused += more.by_store.store_refused;
+    }
 }

@@ -22,7 +22,7 @@ use event::{DeviceId, Event, Ident, Kind, Quarantined, Reason, Route, Text};
 use crate::device_row::upsert_devices;
 use crate::event_row::{EventRow, insert_sql};
 use crate::{
-    AnyEngine, Dialect, Failure, Receipt, Remedy, Submission, Trouble, Value, built, fixed,
+    AnyEngine, Dialect, Failure, Receipt, Refused, Remedy, Submission, Trouble, Value, built, fixed,
 };
 
 /// Most rows in one statement: with 21 values a row it stays below both engines' limits on
@@ -50,8 +50,9 @@ impl Attempts {
 /// What became of a batch.
 #[derive(Debug)]
 pub(crate) struct Committed {
-    /// One answer for each submission; `None` where its fence was out of date.
-    pub(crate) receipts: Vec<Option<Receipt>>,
+    /// One answer for each submission; a refusal where its fence was out of date, or a cursor
+    /// was not where it was expected.
+    pub(crate) receipts: Vec<Result<Receipt, Refused>>,
     /// The next free number.
     pub(crate) next_seq: i64,
 }
@@ -184,9 +185,9 @@ impl<'w> Work<'w> {
             return Err(Broken::WentBack);
         }
         let range = first..first + taken;
-        let mut receipts = self.check_fences().await.map_err(Broken::NotCommitted)?;
+        let mut receipts = self.check_claims().await.map_err(Broken::NotCommitted)?;
         for (submission, brought) in self.batch.iter().enumerate() {
-            if receipts.get(submission).is_some_and(Option::is_some) {
+            if receipts.get(submission).is_some_and(Result::is_ok) {
                 entries.extend(
                     brought
                         .events
@@ -211,7 +212,7 @@ impl<'w> Work<'w> {
         &mut self,
         mut entries: Vec<Entry<'w>>,
         range: &Range<i64>,
-        receipts: &mut [Option<Receipt>],
+        receipts: &mut [Result<Receipt, Refused>],
     ) -> Result<(), Failure> {
         self.write_devices().await?;
         let batch = self.batch;
@@ -235,7 +236,7 @@ impl<'w> Work<'w> {
             stored = self.read_stored(&old, key).await?;
         }
         for entry in &firsts {
-            let Some(receipt) = receipts.get_mut(entry.submission).and_then(Option::as_mut) else {
+            let Some(Ok(receipt)) = receipts.get_mut(entry.submission) else {
                 continue;
             };
             if let Some(&seq) = fresh.get(&key(entry)) {
@@ -246,7 +247,7 @@ impl<'w> Work<'w> {
             }
         }
         for entry in &repeats {
-            let Some(receipt) = receipts.get_mut(entry.submission).and_then(Option::as_mut) else {
+            let Some(Ok(receipt)) = receipts.get_mut(entry.submission) else {
                 continue;
             };
             match stored
@@ -280,25 +281,51 @@ impl<'w> Work<'w> {
         }
     }
 
-    /// Answers a receipt for each submission whose lease, if it needs one, is still the newest.
-    async fn check_fences(&mut self) -> Result<Vec<Option<Receipt>>, Failure> {
+    /// Answers an empty receipt for each submission that stands on what is still so: its lease,
+    /// if it needs one, is the newest, and its cursor, if it names one, was not moved by others.
+    async fn check_claims(&mut self) -> Result<Vec<Result<Receipt, Refused>>, Failure> {
         let mut receipts = Vec::with_capacity(self.batch.len());
         for submission in self.batch {
-            let valid = match submission.fence {
-                None => true,
-                Some(fence) => {
-                    let sql = match self.engine.dialect() {
-                        Dialect::Mysql => "SELECT fence FROM lease WHERE device_id = ? FOR UPDATE",
-                        Dialect::Sqlite => "SELECT fence FROM lease WHERE device_id = ?",
-                    };
-                    let values = [Value::Bytes(&submission.device.id.0)];
-                    let rows = self.engine.fetch(fixed(sql), &values).await?;
-                    rows.first().map(|row| row.int(0)).transpose()? == Some(fence.number)
-                }
+            let answer = if !self.holds_lease(submission).await? {
+                Err(Refused::Fenced)
+            } else if !self.expects_rightly(submission).await? {
+                Err(Refused::Moved)
+            } else {
+                Ok(Receipt::default())
             };
-            receipts.push(valid.then(Receipt::default));
+            receipts.push(answer);
         }
         Ok(receipts)
+    }
+
+    async fn holds_lease(&mut self, submission: &Submission) -> Result<bool, Failure> {
+        let Some(fence) = submission.fence else {
+            return Ok(true);
+        };
+        let sql = match self.engine.dialect() {
+            Dialect::Mysql => "SELECT fence FROM lease WHERE device_id = ? FOR UPDATE",
+            Dialect::Sqlite => "SELECT fence FROM lease WHERE device_id = ?",
+        };
+        let values = [Value::Bytes(&submission.device.id.0)];
+        let rows = self.engine.fetch(fixed(sql), &values).await?;
+        Ok(rows.first().map(|row| row.int(0)).transpose()? == Some(fence.number))
+    }
+
+    /// The cursor must be where the submission was made from. Where it is going to be is right
+    /// as well: then an earlier try of this batch was committed and its answer lost.
+    async fn expects_rightly(&mut self, submission: &Submission) -> Result<bool, Failure> {
+        let Some((name, expected)) = &submission.expects else {
+            return Ok(true);
+        };
+        // The lock on the head of the feed, which is held by now, keeps other writers out.
+        let sql = "SELECT value FROM device_cursor WHERE device_id = ? AND name = ?";
+        let values = [Value::Bytes(&submission.device.id.0), Value::Text(name)];
+        let rows = self.engine.fetch(fixed(sql), &values).await?;
+        let stored = rows.first().map(|row| row.text(0)).transpose()?;
+        let moves = submission.cursors.iter().find(|(moved, _)| moved == name);
+        let next = moves.map(|(_, value)| value.as_str());
+        let as_expected = stored.as_deref() == expected.as_deref();
+        Ok(as_expected || (stored.is_some() && stored.as_deref() == next))
     }
 
     async fn write_devices(&mut self) -> Result<(), Failure> {
@@ -454,8 +481,13 @@ impl<'w> Work<'w> {
     async fn write_aside(
         &mut self,
         by_comparison: Vec<(usize, Quarantined)>,
-        receipts: &mut [Option<Receipt>],
+        receipts: &mut [Result<Receipt, Refused>],
     ) -> Result<(), Failure> {
+        for (at, record) in &by_comparison {
+            if let Some(Ok(receipt)) = receipts.get_mut(*at) {
+                receipt.by_store.count(record.reason);
+            }
+        }
         let batch = self.batch;
         let brought = batch
             .iter()
@@ -463,7 +495,7 @@ impl<'w> Work<'w> {
             .flat_map(|(at, s)| s.quarantined.iter().map(move |q| (at, q)));
         let mut rows = Vec::new();
         for (at, record) in brought.chain(by_comparison.iter().map(|(at, q)| (*at, q))) {
-            let Some(receipt) = receipts.get_mut(at).and_then(Option::as_mut) else {
+            let Some(Ok(receipt)) = receipts.get_mut(at) else {
                 continue;
             };
             receipt.quarantined += 1;
@@ -507,25 +539,28 @@ impl<'w> Work<'w> {
         Ok(())
     }
 
-    async fn write_cursors(&mut self, receipts: &[Option<Receipt>]) -> Result<(), Failure> {
+    async fn write_cursors(&mut self, receipts: &[Result<Receipt, Refused>]) -> Result<(), Failure> {
         let overwrite = self
             .engine
             .dialect()
             .overwrite("device_id, name", &["value"]);
+        let sql: std::sync::Arc<str> = format!(
+            "INSERT INTO device_cursor (device_id, name, value) VALUES (?, ?, ?) {overwrite}"
+        )
+        .into();
         for (submission, receipt) in self.batch.iter().zip(receipts) {
-            if receipt.is_none() {
+            if receipt.is_err() {
                 continue;
             }
             for (name, value) in &submission.cursors {
-                let sql = format!(
-                    "INSERT INTO device_cursor (device_id, name, value) VALUES (?, ?, ?) {overwrite}"
-                );
                 let values = [
                     Value::Bytes(&submission.device.id.0),
                     Value::Text(name),
                     Value::Text(value),
                 ];
-                self.engine.execute(built(sql), &values).await?;
+                self.engine
+                    .execute(built(std::sync::Arc::clone(&sql)), &values)
+                    .await?;
             }
         }
         Ok(())

@@ -89,6 +89,20 @@ pub trait Engine: Send {
 
     /// Brings the schema to this version's.
     async fn migrate(&mut self) -> Result<(), Failure>;
+
+    /// Goes on in another database of the same server, outside any transaction. Nothing that
+    /// was prepared for the one before is used again.
+    async fn enter(&mut self, database: &str) -> Result<(), Failure>;
+
+    /// How many connections the server grants this user; `None` where nobody counts.
+    async fn most_connections(&mut self) -> Result<Option<usize>, Failure>;
+
+    /// True when the next user may have it: every question was answered to the end, also those
+    /// whose asker went away, and no transaction is open.
+    fn is_sound(&self) -> bool;
+
+    /// Ends the connection with a good-bye; dropping it ends it without.
+    async fn close(self: Box<Self>);
 }
 
 /// An engine of either kind.

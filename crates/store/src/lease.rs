@@ -90,20 +90,30 @@ pub async fn renew(
     now: Millis,
     ttl: Duration,
 ) -> Result<Option<Lease>, Failure> {
-    let expires_at = after(now, ttl);
+    let lease = Lease {
+        expires_at: after(now, ttl),
+        ..lease
+    };
+    let ours = prolong(engine, device, holder, lease).await?;
+    Ok(ours.then_some(lease))
+}
+
+/// Writes the end of a lease. False when it is not ours.
+async fn prolong(
+    engine: &mut AnyEngine,
+    device: DeviceId,
+    holder: &str,
+    lease: Lease,
+) -> Result<bool, Failure> {
     let sql = "UPDATE lease SET expires_at = ? WHERE device_id = ? AND fence = ? AND holder = ?";
-    let expires = expires_at.text();
+    let expires = lease.expires_at.text();
     let values = [
         Value::Text(&expires),
         Value::Bytes(&device.0),
         Value::Int(lease.fence),
         Value::Text(holder),
     ];
-    let ours = engine.execute(crate::fixed(sql), &values).await? == 1;
-    Ok(ours.then_some(Lease {
-        expires_at,
-        ..lease
-    }))
+    Ok(engine.execute(crate::fixed(sql), &values).await? == 1)
 }
 
 /// Gives the lease back. Answers false when it was not ours any more.
@@ -123,4 +133,71 @@ pub async fn release(
         Value::Text(holder),
     ];
     Ok(engine.execute(crate::fixed(sql), &values).await? == 1)
+}
+
+/// Renews or takes the leases of many terminals at once, for one holder that means the same
+/// process each time. A terminal that is `held` under its fence is renewed; any other is taken
+/// with a new fence when it is free, expired, or left over from an earlier life of this holder.
+/// Answers those that are held now.
+pub async fn keep(
+    engine: &mut AnyEngine,
+    holder: &str,
+    wanted: &[(DeviceId, Option<i64>)],
+    now: Millis,
+    ttl: Duration,
+) -> Result<Vec<(DeviceId, i64)>, Failure> {
+    engine.begin().await?;
+    let done = keep_inside(engine, holder, wanted, now, after(now, ttl)).await;
+    ended(engine, done).await
+}
+
+async fn keep_inside(
+    engine: &mut AnyEngine,
+    holder: &str,
+    wanted: &[(DeviceId, Option<i64>)],
+    now: Millis,
+    expires_at: Millis,
+) -> Result<Vec<(DeviceId, i64)>, Failure> {
+    let mut kept = Vec::with_capacity(wanted.len());
+    for &(device, fence) in wanted {
+        let renewed = match fence {
+            Some(fence) => {
+                let lease = Lease { fence, expires_at };
+                prolong(engine, device, holder, lease).await?.then_some(fence)
+            }
+            None => None,
+        };
+        if let Some(fence) = renewed {
+            kept.push((device, fence));
+            continue;
+        }
+        // What an earlier life of this holder left behind is nobody's any more.
+        let left = "UPDATE lease SET expires_at = ? WHERE device_id = ? AND holder = ?";
+        let never = Millis(0).text();
+        let values = [
+            Value::Text(&never),
+            Value::Bytes(&device.0),
+            Value::Text(holder),
+        ];
+        engine.execute(crate::fixed(left), &values).await?;
+        let taken = take(engine, device, holder, now, expires_at).await?;
+        kept.extend(taken.map(|lease| (device, lease.fence)));
+    }
+    Ok(kept)
+}
+
+/// Gives many leases back; those that were not ours any more are left alone.
+pub async fn release_all(
+    engine: &mut AnyEngine,
+    holder: &str,
+    held: &[(DeviceId, i64)],
+) -> Result<(), Failure> {
+    for &(device, fence) in held {
+        let lease = Lease {
+            fence,
+            expires_at: Millis(0),
+        };
+        release(engine, device, holder, lease).await?;
+    }
+    Ok(())
 }

@@ -1,23 +1,29 @@
 //! Where events are kept: each one exactly once, on SQLite or on MySQL and MariaDB.
 //!
-//! [`Writer`] is the one way in: it groups what many requests bring into transactions
-//! ([`commit`] holds the algorithm) and answers each when its rows are durable. Readers use
-//! the views `event_feed`, `canary_feed` and `device_status`, or [`feed`]. The registry of
-//! terminals is [`registry`]; its copy on local disk, which lets a restart know every terminal
-//! with all databases down, is [`mirror`].
+//! [`Writer`] is the one way in: it groups what many requests bring into transactions and
+//! answers each when its rows are durable. Readers use the views `event_feed`, `canary_feed` and
+//! `device_status`, or [`feed`]. The registry of terminals is [`registry`]; its copy on local
+//! disk, which lets a restart know every terminal with all databases down, is [`mirror`]. What
+//! devices that do not send again have posted while their store was down waits in the
+//! [`Journal`].
 //!
 //! No other crate holds SQL for events. Nothing here knows a protocol, a socket of a terminal,
 //! or a clock other than the one that deadlines need.
 
-pub mod batch;
-pub mod commit;
+mod access;
+mod batch;
+mod commit;
+mod cursor;
 mod device_row;
 mod engine;
 mod event_row;
 mod failure;
 pub mod feed;
-pub mod gate;
+mod gate;
 pub mod jobs;
+mod journal;
+mod journal_code;
+mod journal_task;
 pub mod lease;
 pub mod maintain;
 pub mod mirror;
@@ -25,6 +31,7 @@ mod mysql;
 pub mod quarantine;
 pub mod registry;
 pub mod schema;
+mod sessions;
 mod sqlite;
 pub mod status;
 mod target;
@@ -33,10 +40,12 @@ mod value;
 mod writer;
 mod writer_task;
 
-pub use batch::{Fence, Receipt, Submission};
+pub use batch::{Fence, Receipt, SetAside, Submission};
+pub use cursor::cursors;
 pub use engine::{AnyEngine, Dialect, Engine, STATEMENT_DEADLINE};
 pub use failure::{Failure, Remedy, Trouble};
-pub use gate::Gate;
+pub use gate::{Gate, Session, Sessions, Want};
+pub use journal::{Journal, JournalError, JournalFill, JournalLimits, JournalState};
 pub use mirror::Mirror;
 pub use target::Target;
 pub use value::{Cell, Row, Value};

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use event::{DeviceId, Millis, Serial, Text, Vendor};
 use tokio::sync::Mutex;
 
-use crate::registry::{Enrolment, enrolment_row};
+use crate::registry::{Enrolment, SELECT, enrolment_row};
 use crate::transaction::{ended, placeholders};
-use crate::{AnyEngine, Failure, Target, Value};
+use crate::{AnyEngine, Failure, Target, Value, access};
 
 /// Terminals that may wait for approval; a stranger who sends invented serials must not fill
 /// the disk.
@@ -23,11 +23,15 @@ pub const PENDING_LIMIT: i64 = 1000;
 /// Rows a statement carries at most.
 const ROWS: usize = 100;
 
-const TABLES: [&str; 4] = [
+/// Each made where it is missing, so that a file of an earlier version gets what is new: only
+/// tables are ever added, never columns.
+const TABLES: [&str; 5] = [
     "CREATE TABLE IF NOT EXISTS enrolment (device_id BLOB NOT NULL PRIMARY KEY, vendor TEXT NOT \
      NULL, serial TEXT NOT NULL, tenant TEXT NOT NULL, state TEXT NOT NULL, name TEXT NULL, \
      site TEXT NULL, time_zone TEXT NULL, canary INTEGER NOT NULL, accept_from TEXT NULL, \
      created_at TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS access (device_id BLOB NOT NULL PRIMARY KEY, address TEXT NULL, \
+     user_name TEXT NULL, secret_file TEXT NULL, token_hash BLOB NULL, mac TEXT NULL)",
     "CREATE TABLE IF NOT EXISTS feed_mark (label TEXT NOT NULL PRIMARY KEY, store_id BLOB NOT \
      NULL, server TEXT NOT NULL, next_seq INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS stamp (device_id BLOB NOT NULL, name TEXT NOT NULL, value TEXT \
@@ -120,7 +124,7 @@ impl Mirror {
 
     /// The copy of the registry, by serial.
     pub async fn enrolments(&self) -> Result<Vec<Enrolment>, Failure> {
-        let sql = format!("SELECT {ENROLMENT_COLUMNS} FROM enrolment ORDER BY serial, vendor");
+        let sql = format!("{SELECT} ORDER BY e.serial, e.vendor");
         let rows = self.fetch(crate::built(sql), &[]).await?;
         rows.iter().map(enrolment_row).collect()
     }
@@ -259,9 +263,9 @@ async fn replace_enrolments(
     engine: &mut AnyEngine,
     enrolments: &[Enrolment],
 ) -> Result<(), Failure> {
-    engine
-        .execute(crate::fixed("DELETE FROM enrolment"), &[])
-        .await?;
+    for emptied in ["DELETE FROM enrolment", "DELETE FROM access"] {
+        engine.execute(crate::fixed(emptied), &[]).await?;
+    }
     for some in enrolments.chunks(ROWS) {
         let times: Vec<_> = some
             .iter()
@@ -285,6 +289,14 @@ async fn replace_enrolments(
         }
         let list = placeholders(some.len(), 11);
         let sql = format!("INSERT INTO enrolment ({ENROLMENT_COLUMNS}) VALUES {list}");
+        engine.execute(crate::built(sql), &values).await?;
+        let reached = some.iter().flat_map(|it| it.access.values(&it.id));
+        let (columns, list) = (
+            access::COLUMNS,
+            placeholders(some.len(), access::COLUMN_COUNT),
+        );
+        let sql = format!("INSERT INTO access ({columns}) VALUES {list}");
+        let values: Vec<Value<'_>> = reached.collect();
         engine.execute(crate::built(sql), &values).await?;
     }
     Ok(())

@@ -9,7 +9,8 @@ use std::str::FromStr;
 use async_trait::async_trait;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::{
-    AssertSqlSafe, Column, ConnectOptions, Row as _, SqlSafeStr, SqlStr, TypeInfo, ValueRef,
+    AssertSqlSafe, Column, ConnectOptions, Connection as _, Row as _, SqlSafeStr, SqlStr, TypeInfo,
+    ValueRef,
 };
 
 use crate::engine::{Dialect, Engine, STATEMENT_DEADLINE};
@@ -22,6 +23,19 @@ const SQL_MODE: &str = "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO
 /// One connection to a MySQL or MariaDB server.
 pub(crate) struct Mysql {
     connection: MySqlConnection,
+    /// Where its statements were prepared: a prepared statement keeps the database that it was
+    /// prepared in. Empty while it is not known for certain.
+    database: String,
+    /// False while a question is open.
+    sound: bool,
+    in_transaction: bool,
+}
+
+/// The database that a URL names; empty when it names none.
+pub(crate) fn database(url: &str) -> String {
+    let options = MySqlConnectOptions::from_str(url).ok();
+    let name = options.as_ref().and_then(MySqlConnectOptions::get_database);
+    name.unwrap_or_default().to_owned()
 }
 
 impl Mysql {
@@ -38,8 +52,14 @@ impl Mysql {
             Some(password) => options.password(password),
             None => options,
         };
-        let connection = deadline(options.connect()).await?;
-        let mut engine = Self { connection };
+        let mut sound = true;
+        let connection = answered(&mut sound, options.connect()).await?;
+        let mut engine = Self {
+            connection,
+            database: options.get_database().unwrap_or_default().to_owned(),
+            sound,
+            in_transaction: false,
+        };
         engine.set_session().await?;
         Ok(engine)
     }
@@ -77,12 +97,8 @@ impl Mysql {
 
     /// Runs a statement in the text protocol, which transaction control needs on old servers.
     async fn raw(&mut self, sql: SqlStr) -> Result<(), Failure> {
-        deadline(sqlx::Executor::execute(
-            &mut self.connection,
-            sqlx::raw_sql(sql),
-        ))
-        .await
-        .map(drop)
+        let asked = sqlx::Executor::execute(&mut self.connection, sqlx::raw_sql(sql));
+        answered(&mut self.sound, asked).await.map(drop)
     }
 
     /// Runs a statement of a migration, which may wait for another process to end its own.
@@ -90,11 +106,45 @@ impl Mysql {
         let done = sqlx::Executor::execute(&mut self.connection, SqlStr::from_static(sql)).await;
         done.map(drop).map_err(|error| Failure::from_mysql(&error))
     }
+
+    /// Forgets every prepared statement and changes the database, in one question, whose answer
+    /// names the database that it is now.
+    async fn change_database(&mut self, database: &str) -> Result<(), Failure> {
+        self.database.clear();
+        answered(&mut self.sound, self.connection.clear_cached_statements()).await?;
+        let name = database.replace('`', "``");
+        let sql = AssertSqlSafe(format!("USE `{name}`; SELECT DATABASE()")).into_sql_str();
+        let asked = sqlx::Executor::fetch_all(&mut self.connection, sqlx::raw_sql(sql));
+        let rows = answered(&mut self.sound, asked).await?;
+        let now = match rows.first() {
+            Some(row) => read(row)?.opt_text(0)?.unwrap_or_default(),
+            None => String::new(),
+        };
+        // A server that folds names answers in small letters.
+        if now != database && now.to_lowercase() != database.to_lowercase() {
+            let text = format!("asked for the database {database}, the server is in '{now}'");
+            return Err(Failure::wait(Trouble::Other, text));
+        }
+        database.clone_into(&mut self.database);
+        Ok(())
+    }
 }
 
-async fn deadline<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Failure> {
+/// Waits for an answer, not without end. `sound` is false until it has come whole, also when
+/// this future is dropped before.
+async fn answered<T>(
+    sound: &mut bool,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, Failure> {
+    if !std::mem::replace(sound, false) {
+        let text = "an earlier question was not answered; the connection is given up";
+        return Err(Failure::wait(Trouble::Unreachable, text));
+    }
     match tokio::time::timeout(STATEMENT_DEADLINE, work).await {
-        Ok(done) => done.map_err(|error| Failure::from_mysql(&error)),
+        Ok(done) => {
+            *sound = matches!(done, Ok(_) | Err(sqlx::Error::Database(_)));
+            done.map_err(|error| Failure::from_mysql(&error))
+        }
         Err(_) => Err(Failure::wait(
             Trouble::NoAnswer,
             format!("no answer within {} s", STATEMENT_DEADLINE.as_secs()),
@@ -147,37 +197,41 @@ impl Engine for Mysql {
 
     async fn execute(&mut self, sql: SqlStr, values: &[Value<'_>]) -> Result<u64, Failure> {
         let query = bound(sql, values)?;
-        Ok(deadline(query.execute(&mut self.connection))
-            .await?
-            .rows_affected())
+        let asked = query.execute(&mut self.connection);
+        Ok(answered(&mut self.sound, asked).await?.rows_affected())
     }
 
     async fn fetch(&mut self, sql: SqlStr, values: &[Value<'_>]) -> Result<Vec<Row>, Failure> {
         let query = bound(sql, values)?;
-        deadline(query.fetch_all(&mut self.connection))
-            .await?
-            .iter()
-            .map(read)
-            .collect()
+        let asked = query.fetch_all(&mut self.connection);
+        let rows = answered(&mut self.sound, asked).await?;
+        rows.iter().map(read).collect()
     }
 
     async fn begin(&mut self) -> Result<(), Failure> {
+        // Noted first: whether a question that fails was carried out is not known.
+        self.in_transaction = true;
         self.raw(SqlStr::from_static("START TRANSACTION")).await
     }
 
     async fn commit(&mut self) -> Result<(), Failure> {
-        self.raw(SqlStr::from_static("COMMIT")).await
+        self.raw(SqlStr::from_static("COMMIT")).await?;
+        self.in_transaction = false;
+        Ok(())
     }
 
     async fn rollback(&mut self) -> Result<(), Failure> {
-        self.raw(SqlStr::from_static("ROLLBACK")).await
+        self.raw(SqlStr::from_static("ROLLBACK")).await?;
+        self.in_transaction = false;
+        Ok(())
     }
 
     async fn take_numbers(&mut self, count: i64) -> Result<i64, Failure> {
         // LAST_INSERT_ID(x) hands the old value back with the answer to the UPDATE itself.
         let sql = "UPDATE feed_head SET next_seq = LAST_INSERT_ID(next_seq) + ? WHERE id = 1";
         let query = bound(SqlStr::from_static(sql), &[Value::Int(count)])?;
-        let done = deadline(query.execute(&mut self.connection)).await?;
+        let asked = query.execute(&mut self.connection);
+        let done = answered(&mut self.sound, asked).await?;
         if done.rows_affected() != 1 {
             return Err(Failure::schema(
                 "feed_head has no row; run `satellite db migrate`",
@@ -211,5 +265,37 @@ impl Engine for Mysql {
         schema::run(Dialect::Mysql, &mut self.connection).await?;
         self.unhurried("SELECT RELEASE_LOCK(CONCAT('satellite.', MD5(DATABASE())))")
             .await
+    }
+
+    async fn enter(&mut self, database: &str) -> Result<(), Failure> {
+        if self.database == database {
+            return Ok(());
+        }
+        self.change_database(database).await
+    }
+
+    async fn most_connections(&mut self) -> Result<Option<usize>, Failure> {
+        // The second one is the account's own limit; 0 means that it has none.
+        let sql =
+            "SELECT CAST(@@max_connections AS SIGNED), CAST(@@max_user_connections AS SIGNED)";
+        let rows = self.fetch(SqlStr::from_static(sql), &[]).await?;
+        let mut most = None;
+        for at in 0..2 {
+            let granted = rows.first().map_or(Ok(0), |row| row.int(at))?;
+            if let Some(granted) = usize::try_from(granted).ok().filter(|&n| n > 0) {
+                most = Some(most.map_or(granted, |most: usize| most.min(granted)));
+            }
+        }
+        Ok(most)
+    }
+
+    fn is_sound(&self) -> bool {
+        self.sound && !self.in_transaction && !self.database.is_empty()
+    }
+
+    async fn close(self: Box<Self>) {
+        if let Err(error) = sqlx::Connection::close(self.connection).await {
+            tracing::debug!(%error, "a server did not hear that a session ended");
+        }
     }
 }

@@ -8,8 +8,9 @@
 use event::{DeviceId, Millis, Serial, TenantId, Text, Vendor};
 use serde_json::json;
 
+pub use crate::access::{Access, TokenHash, normal_mac};
 use crate::transaction::{ended, for_update};
-use crate::{AnyEngine, Failure, Row, Trouble, Value};
+use crate::{AnyEngine, Failure, Row, Trouble, Value, access};
 
 /// Whether data of an enrolled terminal is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,6 +63,8 @@ pub struct Enrolment {
     pub accept_from: Option<Millis>,
     /// When it was enrolled.
     pub created_at: Millis,
+    /// How it is reached.
+    pub access: Access,
 }
 
 /// What [`enrol`] is asked for.
@@ -87,6 +90,27 @@ pub struct NewEnrolment {
     pub accept_from: Option<Option<Millis>>,
     /// A new enrolment even for the same tenant.
     pub replace: bool,
+    /// How it is reached. What is not given stays as it is in an enrolment that is kept; a new
+    /// enrolment takes over nothing from the one before.
+    pub access: Access,
+}
+
+impl NewEnrolment {
+    /// An enrolment of which nothing more is known.
+    pub fn of(vendor: Vendor, serial: Serial, tenant: TenantId) -> Self {
+        Self {
+            vendor,
+            serial,
+            tenant,
+            name: None,
+            site: None,
+            time_zone: None,
+            canary: false,
+            accept_from: None,
+            replace: false,
+            access: Access::default(),
+        }
+    }
 }
 
 /// What [`enrol`] did.
@@ -99,7 +123,7 @@ pub enum Enrolled {
     /// Another tenant had it, or a replacement was asked for.
     Moved {
         /// The enrolment that has ended.
-        before: Enrolment,
+        before: Box<Enrolment>,
         /// The one that is active.
         now: Enrolment,
     },
@@ -134,6 +158,9 @@ pub enum RegistryError {
         /// Its limit.
         limit: usize,
     },
+    /// A text that is no MAC address.
+    #[error("'{}' is not a MAC address; an example is 44:19:b6:00:11:22", .0.escape_debug())]
+    Mac(Text),
 }
 
 /// A line of the audit.
@@ -153,12 +180,15 @@ pub struct AuditRow {
     pub detail: String,
 }
 
-const COLUMNS: &str = "device_id, vendor, serial, tenant, state, name, site, time_zone, canary, \
-     CAST(accept_from AS CHAR), CAST(created_at AS CHAR)";
+/// What [`enrolment_row`] reads. The registry and its mirror have both tables.
+pub(crate) const SELECT: &str = "SELECT e.device_id, e.vendor, e.serial, e.tenant, e.state, \
+     e.name, e.site, e.time_zone, e.canary, CAST(e.accept_from AS CHAR), \
+     CAST(e.created_at AS CHAR), a.address, a.user_name, a.secret_file, a.token_hash, a.mac \
+     FROM enrolment e LEFT JOIN access a ON a.device_id = e.device_id";
 
 /// Every active enrolment, by serial.
 pub async fn all(engine: &mut AnyEngine) -> Result<Vec<Enrolment>, Failure> {
-    let sql = format!("SELECT {COLUMNS} FROM enrolment WHERE active = 1 ORDER BY serial, vendor");
+    let sql = format!("{SELECT} WHERE e.active = 1 ORDER BY e.serial, e.vendor");
     let rows = engine.fetch(crate::built(sql), &[]).await?;
     rows.iter().map(enrolment_row).collect()
 }
@@ -177,19 +207,32 @@ async fn find_each(
     vendor: Option<Vendor>,
     serial: &Serial,
 ) -> Result<Vec<Enrolment>, Failure> {
-    let mut sql = format!("SELECT {COLUMNS} FROM enrolment WHERE serial = ? AND active = 1");
+    let mut sql = format!("{SELECT} WHERE e.serial = ? AND e.active = 1");
     let mut values = vec![Value::Text(serial.as_str())];
     if let Some(vendor) = vendor {
-        sql.push_str(" AND vendor = ?");
+        sql.push_str(" AND e.vendor = ?");
         values.push(Value::Text(vendor.as_str()));
     }
-    sql.push_str(" ORDER BY vendor");
+    sql.push_str(" ORDER BY e.vendor");
     let rows = engine.fetch(crate::built(sql), &values).await?;
     rows.iter().map(enrolment_row).collect()
 }
 
-/// Enrols a terminal and approves it. The same tenant's enrolment is kept (name, site, zone
-/// and `accept_from` change where given); another tenant's ends and a new one begins.
+/// The active enrolment whose token hashes to that; `None` when there is none, also when an
+/// enrolment that has ended once had it.
+pub async fn find_by_token(
+    engine: &mut AnyEngine,
+    hash: &TokenHash,
+) -> Result<Option<Enrolment>, Failure> {
+    let sql = format!("{SELECT} WHERE a.token_hash = ? AND e.active = 1 ORDER BY e.device_id");
+    let rows = engine
+        .fetch(crate::built(sql), &[Value::Bytes(&hash.0)])
+        .await?;
+    rows.first().map(enrolment_row).transpose()
+}
+
+/// Enrols a terminal and approves it. The same tenant's enrolment is kept (name, site, zone,
+/// `accept_from` and access change where given); another tenant's ends and a new one begins.
 pub async fn enrol(
     engine: &mut AnyEngine,
     new: NewEnrolment,
@@ -199,6 +242,8 @@ pub async fn enrol(
     fits("name", new.name.as_deref(), 128)?;
     fits("site", new.site.as_deref(), 128)?;
     fits("time zone", new.time_zone.as_deref(), 64)?;
+    let access = new.access.checked()?;
+    let new = NewEnrolment { access, ..new };
     engine.begin().await?;
     let done = enrol_inside(engine, new, now, actor).await;
     ended(engine, done).await
@@ -220,6 +265,7 @@ async fn enrol_inside(
                 site: new.site.or(before.site),
                 time_zone: new.time_zone.or(before.time_zone),
                 accept_from: new.accept_from.unwrap_or(before.accept_from),
+                access: new.access.or(before.access),
                 ..before
             };
             update(engine, &kept).await?;
@@ -235,6 +281,7 @@ async fn enrol_inside(
             } else {
                 "move"
             };
+            let before = Box::new(before);
             (action, Enrolled::Moved { before, now: fresh })
         }
         None => {
@@ -255,7 +302,11 @@ async fn enrol_inside(
     Ok(enrolled)
 }
 
-fn fits(field: &'static str, text: Option<&str>, limit: usize) -> Result<(), RegistryError> {
+pub(crate) fn fits(
+    field: &'static str,
+    text: Option<&str>,
+    limit: usize,
+) -> Result<(), RegistryError> {
     match text {
         Some(text) if text.chars().count() > limit => Err(RegistryError::TooLong { field, limit }),
         _ => Ok(()),
@@ -277,6 +328,7 @@ fn fresh(new: NewEnrolment, from: Option<Millis>, now: Millis) -> Result<Enrolme
         canary: new.canary,
         accept_from: new.accept_from.unwrap_or(from),
         created_at: now,
+        access: new.access,
     })
 }
 
@@ -291,6 +343,7 @@ fn describe(enrolment: &Enrolment) -> serde_json::Value {
         "time_zone": enrolment.time_zone.as_deref(),
         "canary": enrolment.canary,
         "accept_from": enrolment.accept_from.map(Millis::text),
+        "access": enrolment.access.described(),
     })
 }
 
@@ -315,7 +368,8 @@ async fn update(engine: &mut AnyEngine, kept: &Enrolment) -> Result<(), Failure>
         Value::opt(accept_from.as_deref()),
         Value::Bytes(&kept.id.0),
     ];
-    engine.execute(crate::fixed(sql), &values).await.map(drop)
+    engine.execute(crate::fixed(sql), &values).await?;
+    access::write(engine, kept.id, &kept.access).await
 }
 
 async fn insert(engine: &mut AnyEngine, fresh: &Enrolment) -> Result<(), Failure> {
@@ -336,7 +390,8 @@ async fn insert(engine: &mut AnyEngine, fresh: &Enrolment) -> Result<(), Failure
         Value::opt(accept_from.as_deref()),
         Value::Text(&created),
     ];
-    engine.execute(crate::fixed(sql), &values).await.map(drop)
+    engine.execute(crate::fixed(sql), &values).await?;
+    access::write(engine, fresh.id, &fresh.access).await
 }
 
 /// Approves or blocks an enrolled terminal.
@@ -360,13 +415,7 @@ async fn set_state_inside(
     actor: &str,
 ) -> Result<Enrolment, RegistryError> {
     queue_up(engine).await?;
-    let mut found = find_each(engine, None, serial).await?;
-    let Some(before) = found.pop() else {
-        return Err(RegistryError::NotFound(serial.clone()));
-    };
-    if !found.is_empty() {
-        return Err(RegistryError::Ambiguous(serial.clone()));
-    }
+    let before = only_one(engine, serial).await?;
     let action = match state {
         EnrolmentState::Approved => "approve",
         EnrolmentState::Blocked => "block",
@@ -384,6 +433,47 @@ async fn set_state_inside(
     )
     .await?;
     Ok(after)
+}
+
+/// The one terminal of that serial, where none may be guessed.
+async fn only_one(engine: &mut AnyEngine, serial: &Serial) -> Result<Enrolment, RegistryError> {
+    let mut found = find_each(engine, None, serial).await?;
+    let one = found.pop();
+    if !found.is_empty() {
+        return Err(RegistryError::Ambiguous(serial.clone()));
+    }
+    one.ok_or_else(|| RegistryError::NotFound(serial.clone()))
+}
+
+/// Gives an enrolled terminal the token that hashes to this. The one before, if there was one,
+/// stops working with this change.
+pub async fn set_token(
+    engine: &mut AnyEngine,
+    serial: &Serial,
+    hash: TokenHash,
+    now: Millis,
+    actor: &str,
+) -> Result<Enrolment, RegistryError> {
+    engine.begin().await?;
+    let done = set_token_inside(engine, serial, hash, now, actor).await;
+    ended(engine, done).await
+}
+
+async fn set_token_inside(
+    engine: &mut AnyEngine,
+    serial: &Serial,
+    hash: TokenHash,
+    now: Millis,
+    actor: &str,
+) -> Result<Enrolment, RegistryError> {
+    queue_up(engine).await?;
+    let mut enrolment = only_one(engine, serial).await?;
+    let replaced = enrolment.access.token_hash.replace(hash).is_some();
+    access::write(engine, enrolment.id, &enrolment.access).await?;
+    let detail = json!({ "device_id": enrolment.id.to_string(), "replaced": replaced });
+    let (subject, detail) = (serial.as_str(), detail.to_string());
+    audit_inside(engine, now, actor, "token", subject, &detail).await?;
+    Ok(enrolment)
 }
 
 /// A number that is higher after every change than before it.
@@ -470,7 +560,7 @@ pub async fn audit_tail(engine: &mut AnyEngine, limit: u32) -> Result<Vec<AuditR
     lines.collect()
 }
 
-/// Reads the columns in the order of [`COLUMNS`], which the mirror shares.
+/// Reads the columns in the order of [`SELECT`], which the mirror shares.
 pub(crate) fn enrolment_row(row: &Row) -> Result<Enrolment, Failure> {
     let strange = |what: &str| Failure::schema(format!("'{what}' in the registry is not known"));
     let (vendor, state) = (row.text(1)?, row.text(4)?);
@@ -486,5 +576,6 @@ pub(crate) fn enrolment_row(row: &Row) -> Result<Enrolment, Failure> {
         canary: row.int(8)? != 0,
         accept_from: row.opt_time(9)?,
         created_at: row.time(10)?,
+        access: Access::read(row, 11)?,
     })
 }

@@ -11,15 +11,23 @@ use crate::engine::Dialect;
 use crate::{AnyEngine, Failure, Trouble, Value};
 
 /// (version, description, MySQL, SQLite).
-const MIGRATIONS: &[(i64, &str, &str, &str)] = &[(
-    1,
-    "events, registry, quarantine, jobs, feed views",
-    include_str!("../migrations/mysql_0001.sql"),
-    include_str!("../migrations/sqlite_0001.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
+    (
+        1,
+        "events, registry, quarantine, jobs, feed views",
+        include_str!("../migrations/mysql_0001.sql"),
+        include_str!("../migrations/sqlite_0001.sql"),
+    ),
+    (
+        2,
+        "how terminals are reached",
+        include_str!("../migrations/mysql_0002.sql"),
+        include_str!("../migrations/sqlite_0002.sql"),
+    ),
+];
 
 /// The newest schema version that this program knows.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
 /// How a database's schema stands to this program's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

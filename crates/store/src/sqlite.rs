@@ -19,6 +19,7 @@ use crate::{Cell, Failure, Row, Trouble, Value, schema};
 /// One connection to one SQLite file.
 pub(crate) struct Sqlite {
     connection: SqliteConnection,
+    in_transaction: bool,
 }
 
 impl Sqlite {
@@ -44,7 +45,10 @@ impl Sqlite {
             .connect()
             .await
             .map_err(|error| Failure::from_sqlite(&error))?;
-        Ok(Self { connection })
+        Ok(Self {
+            connection,
+            in_transaction: false,
+        })
     }
 
     async fn raw(&mut self, sql: &'static str) -> Result<(), Failure> {
@@ -117,15 +121,21 @@ impl Engine for Sqlite {
 
     async fn begin(&mut self) -> Result<(), Failure> {
         // IMMEDIATE takes the write lock at once, where waiting for it is still possible.
-        self.raw("BEGIN IMMEDIATE").await
+        self.raw("BEGIN IMMEDIATE").await?;
+        self.in_transaction = true;
+        Ok(())
     }
 
     async fn commit(&mut self) -> Result<(), Failure> {
-        self.raw("COMMIT").await
+        self.raw("COMMIT").await?;
+        self.in_transaction = false;
+        Ok(())
     }
 
     async fn rollback(&mut self) -> Result<(), Failure> {
-        self.raw("ROLLBACK").await
+        self.raw("ROLLBACK").await?;
+        self.in_transaction = false;
+        Ok(())
     }
 
     async fn take_numbers(&mut self, count: i64) -> Result<i64, Failure> {
@@ -161,5 +171,25 @@ impl Engine for Sqlite {
         let mut transaction = judged(locked)?;
         schema::run(Dialect::Sqlite, &mut *transaction).await?;
         judged(transaction.commit().await)
+    }
+
+    async fn enter(&mut self, _: &str) -> Result<(), Failure> {
+        // A file is one database.
+        Ok(())
+    }
+
+    async fn most_connections(&mut self) -> Result<Option<usize>, Failure> {
+        Ok(None)
+    }
+
+    fn is_sound(&self) -> bool {
+        // The driver's thread works through its questions in order, whoever waits for answers.
+        !self.in_transaction
+    }
+
+    async fn close(self: Box<Self>) {
+        if let Err(error) = self.connection.close().await {
+            tracing::debug!(%error, "a file was not closed in an orderly way");
+        }
     }
 }

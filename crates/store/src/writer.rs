@@ -1,6 +1,6 @@
 //! The one way into a store: requests hand over their records and wait for the commit.
 //!
-//! Behind each [`Writer`] one task owns one connection. It takes whatever has queued while the
+//! Behind each [`Writer`] one task works over one session at a time. It takes whatever has queued while the
 //! last transaction ran, commits it together, and answers all of it: group commit without a
 //! timer, so that a lone punch never waits and a flood shares its fsyncs. Small submissions
 //! (live punches) go before large ones (backlogs), so that a terminal emptying a month of log
@@ -9,7 +9,7 @@
 //! Nothing waits without a bound: the queues are limited, every submission is answered or
 //! given up within 8 seconds, and a store that is known to be down refuses at once.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,9 @@ pub enum Refused {
     /// The lease under which the records were fetched is no longer the newest.
     #[error("the lease is out of date")]
     Fenced,
+    /// A cursor is not where the submission expected it.
+    #[error("the cursor was moved by somebody else")]
+    Moved,
     /// The writer is closing.
     #[error("the store is closing")]
     Closing,
@@ -74,8 +77,6 @@ pub struct WriterReport {
     pub last_commit: Option<Instant>,
     /// Transactions committed since the start.
     pub commits: u64,
-    /// True while a connection is open.
-    pub connected: bool,
     /// Commits whose answer was lost since the start.
     pub ambiguous_commits: u64,
 }
@@ -88,7 +89,6 @@ pub(crate) struct Shared {
     pub(crate) last_commit: Mutex<Option<Instant>>,
     pub(crate) commits: AtomicU64,
     pub(crate) ambiguous: AtomicU64,
-    pub(crate) connected: AtomicBool,
     pub(crate) waiting: AtomicUsize,
     pub(crate) waiting_bytes: AtomicUsize,
 }
@@ -115,7 +115,7 @@ pub struct Writer {
 
 impl Writer {
     /// Starts the task. `label` names the store in `mirror`, which remembers how far its feed
-    /// has come. No connection is made before there is something to write.
+    /// has come. Sessions come from `gate`, none before there is something to write.
     pub fn spawn(
         label: &str,
         target: Target,
@@ -130,9 +130,8 @@ impl Writer {
         let closing = CancellationToken::new();
         let task = Task::new(
             label,
-            target,
+            gate.sessions(&target),
             mirror,
-            gate,
             observer,
             Arc::clone(&shared),
             closing.clone(),
@@ -224,12 +223,11 @@ impl Writer {
             oldest_waiting: since.map(|since| since.elapsed()),
             last_commit: *lock(&shared.last_commit),
             commits: shared.commits.load(Ordering::Relaxed),
-            connected: shared.connected.load(Ordering::Relaxed),
             ambiguous_commits: shared.ambiguous.load(Ordering::Relaxed),
         }
     }
 
-    /// Commits what waits, then closes the connection. Later submissions are refused. A store
+    /// Commits what waits, then closes the sessions in this database. Later submissions are refused. A store
     /// that is down cannot be waited for: what waits for it is refused.
     pub async fn close(&self) {
         self.closing.cancel();

@@ -1,7 +1,11 @@
-//! The task behind a [`Writer`](crate::Writer): one connection, one transaction at a time.
+//! The task behind a [`Writer`](crate::Writer): one session, one transaction at a time.
+//!
+//! A session is taken for each transaction and given back after it. What is known of the store
+//! is the task's own: it was found out at some moment, on some server, and holds for every
+//! session to that server that is older than that moment.
 //!
 //! What must never happen here: other rows written while the outcome of a COMMIT is unknown;
-//! a connection used again after an error or a deadline; a wait without a bound.
+//! a session given back after an error or a deadline; a wait without a bound.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,14 +16,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::commit::{Attempts, Broken, KnownDevices, commit, went_back};
-use crate::gate::Permit;
+use crate::gate::{Session, Sessions, Want};
 use crate::mirror::FeedMark;
 use crate::schema::SchemaState;
 use crate::writer::{Observer, Refused, Shared, lock};
-use crate::{
-    AnyEngine, Failure, Gate, Mirror, Receipt, Remedy, Submission, Target, Trouble, feed, schema,
-    status,
-};
+use crate::{Failure, Mirror, Receipt, Remedy, Submission, Trouble, feed, schema, status};
 
 /// Most rows of a transaction, unless one submission alone has more.
 const BATCH_ROWS: usize = 1000;
@@ -27,14 +28,13 @@ const BATCH_ROWS: usize = 1000;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Tries of a transaction that meets deadlocks or lost connections before it is given up.
 const TRIES: u32 = 6;
-/// Longest wait for a connection that other stores of the same server hold.
+/// Longest wait for a session while other stores of the same server use them all.
 const PERMIT_WITHIN: Duration = Duration::from_secs(3);
-/// How often an idle writer looks whether its connection is wanted.
+/// How often an idle writer looks whether the mark of its feed has to be remembered.
 const IDLE_LOOK: Duration = Duration::from_millis(250);
-/// How long an unused connection is kept.
-const IDLE_CLOSE: Duration = Duration::from_secs(60);
-/// How often the mark of the feed is remembered.
-const MARK_EVERY: Duration = Duration::from_secs(1);
+/// How often the mark of the feed is remembered: when nobody waits, and when there is never a
+/// moment without somebody.
+const MARK_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 /// First and longest pause between tries to reach a store that is down.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
@@ -62,24 +62,17 @@ struct Batch {
     since: Instant,
 }
 
-/// An open connection.
-struct Session {
-    engine: AnyEngine,
-    permit: Permit,
-    known: KnownDevices,
-    used: Instant,
-    fresh: bool,
-}
-
 pub(crate) struct Task {
     label: String,
-    target: Target,
+    sessions: Sessions,
     mirror: Mirror,
-    gate: Gate,
     observer: Arc<dyn Observer>,
     shared: Arc<Shared>,
     closing: CancellationToken,
-    session: Option<Session>,
+    /// When the store was last looked at; sessions opened later have to look again.
+    checked: Option<Instant>,
+    /// Devices whose rows are there, as far as was found since then.
+    known: KnownDevices,
     /// A batch whose COMMIT was not answered. Nothing else is written before it is settled.
     held: Option<Batch>,
     mark: Option<FeedMark>,
@@ -92,22 +85,21 @@ pub(crate) struct Task {
 impl Task {
     pub(crate) fn new(
         label: &str,
-        target: Target,
+        sessions: Sessions,
         mirror: Mirror,
-        gate: Gate,
         observer: Arc<dyn Observer>,
         shared: Arc<Shared>,
         closing: CancellationToken,
     ) -> Self {
         Self {
             label: label.to_owned(),
-            target,
+            sessions,
             mirror,
-            gate,
             observer,
             shared,
             closing,
-            session: None,
+            checked: None,
+            known: KnownDevices::default(),
             held: None,
             mark: None,
             mark_loaded: false,
@@ -138,14 +130,14 @@ impl Task {
                 Some(item) = bulk.recv() => self.work(item, &mut live, &mut bulk).await,
                 Some(order) = orders.recv() => self.obey(order).await,
                 () = self.closing.cancelled() => break,
-                () = tokio::time::sleep(IDLE_LOOK), if self.session.is_some() || self.mark_dirty => {
-                    self.look_idle().await;
+                () = tokio::time::sleep(IDLE_LOOK), if self.mark_dirty => {
+                    self.save_mark_after(MARK_EVERY.0).await;
                 }
                 else => break,
             }
         }
         self.refuse_all(&mut live, &mut bulk);
-        self.drop_session();
+        self.sessions.close_idle().await;
         self.save_mark().await;
         // `orders` ends here, which is what `Writer::close` waits for.
     }
@@ -187,14 +179,11 @@ impl Task {
             return;
         }
         *lock(&self.shared.working_since) = Some(batch.since);
-        self.commit(batch).await;
+        self.commit(batch, None).await;
         if self.held.is_none() {
             *lock(&self.shared.working_since) = None;
         }
-        if self.mark_dirty && self.mark_saved.elapsed() >= MARK_EVERY {
-            self.save_mark().await;
-        }
-        self.give_way();
+        self.save_mark_after(MARK_EVERY.1).await;
     }
 
     /// Takes an item off the queue; one that nobody waits for any more is dropped: its
@@ -212,61 +201,58 @@ impl Task {
         batch.replies.push(item.reply);
     }
 
-    async fn commit(&mut self, mut batch: Batch) {
-        let mut careful = false;
+    /// Commits the batch, at first over `session` if there is one.
+    async fn commit(&mut self, mut batch: Batch, mut session: Option<Session>) {
+        let (mut want, mut careful) = (Want::Any, false);
         let mut failure = Failure::wait(Trouble::Locked, "given up after several tries");
         for attempt in 0..TRIES {
-            let mut session = match self.session().await {
-                Ok(session) => session,
-                Err(error) => return self.give_up(batch, &error),
+            let mut using = match session.take() {
+                Some(session) => session,
+                None => match self.session(want).await {
+                    Ok(session) => session,
+                    Err(error) => return self.give_up(batch, &error),
+                },
             };
             let started = Instant::now();
             let lowest = self.mark.as_ref().map_or(0, |mark| mark.next_seq);
-            let Batch {
-                submissions,
-                attempts,
-                ..
-            } = &mut batch;
-            let Session { engine, known, .. } = &mut session;
-            let outcome = commit(engine, submissions, attempts, known, lowest, careful).await;
-            match outcome {
+            let (rows, tries, known) = (&batch.submissions, &mut batch.attempts, &mut self.known);
+            let outcome = commit(using.engine(), rows, tries, known, lowest, careful).await;
+            let broken = match outcome {
                 Ok(done) => {
-                    session.used = Instant::now();
-                    session.fresh = false;
-                    self.session = Some(session);
+                    using.give_back();
                     return self.settle(batch, done.receipts, done.next_seq, started.elapsed());
                 }
-                Err(Broken::NotCommitted(error)) => match error.remedy {
+                Err(broken) => broken,
+            };
+            // Device rows of a transaction that was rolled back are not there.
+            self.known.clear();
+            want = Want::New;
+            match broken {
+                Broken::NotCommitted(error) => match error.remedy {
                     Remedy::TryAgain => {
-                        // Device rows of the rolled-back transaction are not there.
-                        session.known.clear();
-                        self.session = Some(session);
+                        session = Some(using);
                         tokio::time::sleep(jitter(attempt)).await;
                         failure = error;
                     }
                     Remedy::SetRowAside if !careful => {
-                        session.known.clear();
-                        self.session = Some(session);
+                        session = Some(using);
                         careful = true;
                     }
-                    // A connection that had been idle may have died unnoticed; a new one has not.
-                    _ if !session.fresh => self.lost(session),
+                    // A session that had been idle may have died unnoticed; a new one has not.
+                    _ if !using.is_fresh() => using.give_up(&error),
                     _ => {
-                        self.lost(session);
+                        using.give_up(&error);
                         return self.give_up(batch, &error);
                     }
                 },
-                Err(Broken::Unknown(error)) => {
+                Broken::Unknown(error) => {
                     self.shared.ambiguous.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(store = %self.label, %error, "the answer to COMMIT was lost; the same rows go again");
-                    self.lost(session);
+                    using.give_up(&error);
                     failure = error;
                 }
                 // Opening the next connection finds the store behind and opens a new epoch.
-                Err(Broken::WentBack) => {
-                    self.lost(session);
-                    failure = went_back();
-                }
+                Broken::WentBack => failure = went_back(),
             }
         }
         self.give_up(batch, &failure);
@@ -275,7 +261,7 @@ impl Task {
     fn settle(
         &mut self,
         batch: Batch,
-        receipts: Vec<Option<Receipt>>,
+        receipts: Vec<Result<Receipt, Refused>>,
         next_seq: i64,
         took: Duration,
     ) {
@@ -288,7 +274,7 @@ impl Task {
         *lock(&self.shared.last_commit) = Some(Instant::now());
         self.observer.committed(took, rows);
         for (reply, receipt) in batch.replies.into_iter().zip(receipts) {
-            answer(reply, receipt.ok_or(Refused::Fenced));
+            answer(reply, receipt);
         }
     }
 
@@ -308,7 +294,6 @@ impl Task {
     }
 
     fn go_down(&mut self, trouble: Trouble, text: &str) {
-        self.drop_session();
         let before = lock(&self.shared.down).replace((trouble, text.to_owned()));
         if before.is_none() {
             self.pause = PAUSES.0;
@@ -320,16 +305,19 @@ impl Task {
 
     /// Tries to reach a store that is down, and to settle the batch that is held.
     async fn try_again(&mut self) {
-        match self.session().await {
-            Ok(session) => self.session = Some(session),
+        let session = match self.session(Want::New).await {
+            Ok(session) => session,
             Err(failure) => return self.go_down(failure.trouble(), &failure.text),
-        }
-        if let Some(batch) = self.held.take() {
-            self.commit(batch).await;
-            if self.held.is_some() || self.session.is_none() {
-                return;
+        };
+        match self.held.take() {
+            Some(batch) => {
+                self.commit(batch, Some(session)).await;
+                if self.held.is_some() {
+                    return;
+                }
+                *lock(&self.shared.working_since) = None;
             }
-            *lock(&self.shared.working_since) = None;
+            None => session.give_back(),
         }
         *lock(&self.shared.down) = None;
         self.observer.recovered();
@@ -337,59 +325,65 @@ impl Task {
 
     async fn obey(&mut self, order: Order) {
         let Order::States(states, reply) = order;
-        let written = match self.session().await {
-            Ok(mut session) => match status::write(&mut session.engine, &states).await {
+        let outcome = match self.session(Want::Any).await {
+            Ok(mut session) => match status::write(session.engine(), &states).await {
                 Ok(()) => {
-                    session.used = Instant::now();
-                    self.session = Some(session);
+                    session.give_back();
                     Ok(())
                 }
-                Err(failure) => Err((session.fresh, failure)),
-            },
-            Err(failure) => Err((true, failure)),
-        };
-        let outcome = match written {
-            Ok(()) => Ok(()),
-            Err((fresh, failure)) => {
-                self.drop_session();
-                if fresh && failure.remedy != Remedy::TryAgain {
-                    self.go_down(failure.trouble(), &failure.text);
+                Err(failure) => {
+                    let down = session.is_fresh() && failure.remedy != Remedy::TryAgain;
+                    session.give_up(&failure);
+                    Err((down, failure))
                 }
-                Err(Refused::Unavailable(failure.trouble()))
-            }
+            },
+            Err(failure) => Err((failure.remedy != Remedy::TryAgain, failure)),
         };
+        let outcome = outcome.map_err(|(down, failure)| {
+            if down {
+                self.go_down(failure.trouble(), &failure.text);
+            }
+            Refused::Unavailable(failure.trouble())
+        });
         if reply.send(outcome).is_err() {
             tracing::trace!("nobody waits for these states");
         }
-        self.give_way();
     }
 
-    /// The open connection, or a new one.
-    async fn session(&mut self) -> Result<Session, Failure> {
-        if let Some(session) = self.session.take() {
-            return Ok(session);
+    /// A session in our database, of which we know that it is our store.
+    async fn session(&mut self, want: Want) -> Result<Session, Failure> {
+        let session = self.sessions.take(want, PERMIT_WITHIN).await?;
+        let fresh = session.is_fresh();
+        match self.looked_at(session).await {
+            // It may have died while it was idle.
+            Err(_) if !fresh => {
+                let session = self.sessions.take(Want::New, PERMIT_WITHIN).await?;
+                self.looked_at(session).await
+            }
+            looked_at => looked_at,
         }
-        let entered = tokio::time::timeout(PERMIT_WITHIN, self.gate.enter(self.target.server()));
-        let permit = entered.await.map_err(|_| {
-            Failure::wait(
-                Trouble::TooManyConnections,
-                "all connections granted to this server are in use",
-            )
-        })?;
-        let mut engine = self.target.connect().await?;
-        self.check(&mut engine).await?;
-        self.shared.connected.store(true, Ordering::Relaxed);
-        Ok(Session {
-            engine,
-            permit,
-            known: KnownDevices::default(),
-            used: Instant::now(),
-            fresh: true,
-        })
+    }
+
+    /// Looks at the store over this session, unless an earlier look holds for it too.
+    async fn looked_at(&mut self, mut session: Session) -> Result<Session, Failure> {
+        let holds = self.checked.is_some_and(|at| session.opened() <= at);
+        let same = self.mark.as_ref().map(|mark| mark.server.as_str()) == Some(session.server());
+        if !(holds && same) {
+            let now = Instant::now();
+            if let Err(failure) = self.check(&mut session).await {
+                session.give_up(&failure);
+                return Err(failure);
+            }
+            self.checked = Some(now);
+        }
+        Ok(session)
     }
 
     /// Looks whether this is the store we know, as far along as we know it.
-    async fn check(&mut self, engine: &mut AnyEngine) -> Result<(), Failure> {
+    async fn check(&mut self, session: &mut Session) -> Result<(), Failure> {
+        self.known.clear();
+        let server = session.server().to_owned();
+        let engine = session.engine();
         if let SchemaState::Behind(version) = schema::state(engine).await? {
             let text = format!(
                 "schema version {version} is older than this program's; run `satellite db migrate`"
@@ -400,7 +394,6 @@ impl Task {
             self.mark = self.mirror.feed_mark(&self.label).await?;
             self.mark_loaded = true;
         }
-        let server = engine.server_identity().await?;
         let mut head = feed::head(engine).await?;
         if let Some(reason) = self
             .mark
@@ -420,38 +413,8 @@ impl Task {
         Ok(())
     }
 
-    fn lost(&mut self, session: Session) {
-        drop(session);
-        self.shared.connected.store(false, Ordering::Relaxed);
-    }
-
-    fn drop_session(&mut self) {
-        self.session = None;
-        self.shared.connected.store(false, Ordering::Relaxed);
-    }
-
-    /// Gives the connection to another store of the same server that waits for one.
-    fn give_way(&mut self) {
-        if self.shared.waiting.load(Ordering::Relaxed) == 0
-            && self
-                .session
-                .as_ref()
-                .is_some_and(|session| session.permit.is_wanted())
-        {
-            self.drop_session();
-        }
-    }
-
-    async fn look_idle(&mut self) {
-        self.give_way();
-        if self
-            .session
-            .as_ref()
-            .is_some_and(|session| session.used.elapsed() > IDLE_CLOSE)
-        {
-            self.drop_session();
-        }
-        if self.mark_dirty && self.mark_saved.elapsed() >= MARK_EVERY {
+    async fn save_mark_after(&mut self, time: Duration) {
+        if self.mark_dirty && self.mark_saved.elapsed() >= time {
             self.save_mark().await;
         }
     }

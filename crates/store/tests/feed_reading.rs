@@ -86,6 +86,7 @@ async fn submit(writer: &Writer, device: &SharedDevice, events: Vec<Event>) {
         events,
         quarantined: vec![],
         cursors: vec![],
+        expects: None,
         fence: None,
     };
     writer.submit(submission).await.unwrap();

@@ -5,8 +5,8 @@
 use event::{DeviceId, Millis, Serial, TenantId, Text, Vendor};
 use store::mirror::{FeedMark, Mirror, PENDING_LIMIT, Pending};
 use store::registry::{
-    Enrolled, Enrolment, EnrolmentState, NewEnrolment, RegistryError, audit, audit_tail,
-    change_number, enrol, find, set_state,
+    Access, Enrolled, Enrolment, EnrolmentState, NewEnrolment, RegistryError, TokenHash, audit,
+    audit_tail, change_number, enrol, find, set_state,
 };
 use store::{AnyEngine, registry};
 
@@ -21,17 +21,7 @@ fn serial(text: &str) -> Serial {
 }
 
 fn new(text: &str, tenant: &str) -> NewEnrolment {
-    NewEnrolment {
-        vendor: Vendor::Zkteco,
-        serial: serial(text),
-        tenant: TenantId::new(tenant).unwrap(),
-        name: None,
-        site: None,
-        time_zone: None,
-        canary: false,
-        accept_from: None,
-        replace: false,
-    }
+    NewEnrolment::of(Vendor::Zkteco, serial(text), TenantId::new(tenant).unwrap())
 }
 
 async fn add(engine: &mut AnyEngine, new: NewEnrolment, now: Millis) -> Enrolled {
@@ -118,7 +108,7 @@ async fn a_resold_terminal_gets_a_new_id_and_takes_nothing_from_before_the_move(
         else {
             panic!("{}: not moved", store.name);
         };
-        assert_eq!(before, first);
+        assert_eq!(*before, first);
         assert_ne!(now.id, first.id);
         assert_eq!(now.accept_from, Some(LATER));
         assert_eq!(registry::all(&mut engine).await.unwrap(), [now]);
@@ -270,6 +260,11 @@ async fn the_mirror_gives_back_what_the_registry_said_after_a_restart() {
             canary: n == 7,
             accept_from: (n % 3 == 0).then_some(NOW),
             created_at: LATER,
+            access: Access {
+                address: (n % 5 == 0).then(|| Text::const_new("10.0.0.7:80")),
+                token_hash: (n % 4 == 0).then_some(TokenHash([n; 32])),
+                ..Access::default()
+            },
         })
         .collect();
     mirror.save_enrolments(&many).await.unwrap();

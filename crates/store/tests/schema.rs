@@ -5,7 +5,7 @@
 
 use sqlx::SqlStr;
 use store::schema::{self, SchemaState, VERSION};
-use store::{AnyEngine, Cell, Dialect, Failure, Remedy, Value, feed};
+use store::{AnyEngine, Cell, Dialect, Failure, Remedy, Trouble, Value, feed, registry};
 
 mod common;
 use common::{Store, empty_stores, stores};
@@ -129,6 +129,58 @@ async fn a_migration_that_was_cut_off_is_begun_once_more() {
             "{}",
             store.name
         );
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_version_is_behind_and_keeps_its_rows_when_it_is_brought_up() {
+    for store in stores().await {
+        let mut engine = store.engine().await;
+        insert_device(&mut engine).await;
+        insert_person(&mut engine, 1, "7").await.unwrap();
+        let enrolment = "INSERT INTO enrolment (device_id, vendor, serial, active, tenant, state, \
+                         canary, created_at) VALUES (?, 'hikvision', 'DS1', 1, 'acme', \
+                         'approved', 0, '2026-11-21 10:15:30.123')";
+        // All that the second version added.
+        let back = [
+            enrolment,
+            "DROP TABLE access",
+            "DELETE FROM _sqlx_migrations WHERE version = 2",
+        ];
+        for sql in back {
+            let values: &[Value<'_>] = match sql == enrolment {
+                true => &[Value::Bytes(&[1; 16])],
+                false => &[],
+            };
+            engine
+                .execute(SqlStr::from_static(sql), values)
+                .await
+                .unwrap();
+        }
+        assert_eq!(
+            schema::state(&mut engine).await.unwrap(),
+            SchemaState::Behind(1),
+            "{}",
+            store.name
+        );
+        let unasked = registry::all(&mut engine).await.unwrap_err();
+        assert_eq!(unasked.trouble(), Trouble::Schema, "{}", store.name);
+
+        let mut engine = store.engine().await;
+        let before = feed::head(&mut engine).await.unwrap();
+        schema::migrate(&mut engine).await.unwrap();
+        assert_eq!(
+            schema::state(&mut engine).await.unwrap(),
+            SchemaState::Current
+        );
+        assert_eq!(feed::head(&mut engine).await.unwrap(), before);
+        let all = registry::all(&mut engine).await.unwrap();
+        assert_eq!(all.len(), 1, "{}", store.name);
+        assert_eq!(all[0].access, registry::Access::default());
+        let rows = feed::read(&mut engine, &feed::FeedFilter::default())
+            .await
+            .unwrap();
+        assert_eq!(rows.len(), 1, "{}", store.name);
     }
 }
 

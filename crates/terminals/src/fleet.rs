@@ -1,10 +1,11 @@
 //! A fleet: many simulated terminals on the current tokio runtime, steered as one.
 //!
 //! The fleet owns what all families of terminals share: the beginning of time, the schedule,
-//! the ledger, the counters, and the two words "no more new records" and "stop". A family
-//! (`push` today) is a module with one `run` function that takes a terminal's place in the
+//! the ledger, the counters, and the two words "no more new records" and "stop". A family of
+//! clients (`push`) is a module with one `run` function that takes a terminal's place in the
 //! fleet; it must acknowledge records through [`Shared::durable`] and nowhere else, so that
-//! no record is forgotten before its ledger line is on disk. Queues are bounded: an observer
+//! no record is forgotten before its ledger line is on disk. Hikvision devices also run
+//! without a fleet and keep that rule themselves. Queues are bounded: an observer
 //! that is too slow misses observations, it never holds terminals back.
 
 use std::io;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock;
+use crate::hikvision::{Device, Devices, Post};
 use crate::ledger::Ledger;
 use crate::push;
 use crate::scenario::{Scenario, ScenarioError};
@@ -99,6 +101,11 @@ impl Shared {
         self.ledger.is_some()
     }
 
+    /// The ledger, for a family that writes its own lines.
+    pub(crate) fn ledger(&self) -> Option<Ledger> {
+        self.ledger.clone()
+    }
+
     /// Returns when the ledger's lines for acknowledged records are durable; at once without a
     /// ledger. After an error the whole fleet stops: records could no longer be accounted for.
     pub(crate) async fn durable(&self, lines: Vec<u8>) -> io::Result<()> {
@@ -131,6 +138,7 @@ impl Shared {
 pub struct Fleet {
     shared: Arc<Shared>,
     tasks: TaskTracker,
+    hikvision: Devices,
 }
 
 impl Fleet {
@@ -138,13 +146,18 @@ impl Fleet {
     /// ledger, where there is one.
     ///
     /// # Errors
-    /// The scenario does not pass [`Scenario::check`].
+    /// The scenario does not pass [`Scenario::check`], or the port of a device that is dialled
+    /// is taken.
     pub fn start(scenario: Scenario, ledger: Option<Ledger>) -> Result<Self, ScenarioError> {
         scenario.check()?;
         let zone = scenario.zone()?;
         let now = jiff::Timestamp::now().as_millisecond();
         let fallback = clock::wall_time(clock::wall_now(&zone));
-        let start = scenario.start_wall()?.or(fallback);
+        let asked = scenario.start_wall()?;
+        let shift_s = asked.map_or(0, |start| {
+            clock::wall_seconds(&start) - clock::wall_now(&zone)
+        });
+        let start = asked.or(fallback);
         let shared = Arc::new(Shared {
             schedule: Arc::new(Schedule::new(&scenario)),
             tally: Tally::default(),
@@ -162,8 +175,23 @@ impl Fleet {
         for place in 0..shared.scenario.count {
             tasks.spawn(push::run(Arc::clone(&shared), place));
         }
+        let hikvision = Devices::start(&shared, shift_s, &tasks)?;
         tasks.close();
-        Ok(Self { shared, tasks })
+        Ok(Self {
+            shared,
+            tasks,
+            hikvision,
+        })
+    }
+
+    /// The Hikvision devices that are dialled, in the order of the scenario.
+    pub fn dialled(&self) -> impl Iterator<Item = &Device> {
+        self.hikvision.dialled.iter().map(Arc::as_ref)
+    }
+
+    /// The Hikvision devices that post, in the order of the scenario.
+    pub fn posting(&self) -> impl Iterator<Item = &Post> {
+        self.hikvision.posting.iter().map(Arc::as_ref)
     }
 
     /// Every upload of new records from now on. An observer that lags more than 4,096

@@ -4,7 +4,12 @@
 //! `{"vendor":"zkteco","serial":"SIM0000001","pin":"17","time":"2026-11-21 09:00:03",
 //! "status":0,"verify":1,"line":"17\t2026-11-21 09:00:03\t0\t1\t\t0\t0"}`.
 //!
-//! Invariants: a line stands in the file only if a server's reply made the terminal forget that
+//! A Hikvision record has the same fields (no `line`, and `pin` empty where the row names
+//! nobody) and more: [`HikvisionRecord`]. For a device that posts it stands there once its post
+//! was answered 200. A device that is dialled is never told what it may forget: everything it
+//! makes is owed, and stands there from the moment it exists.
+//!
+//! Invariants, for terminals that push: a line stands in the file only if a server's reply made the terminal forget that
 //! record; a terminal forgets it only after the line is durable (`fdatasync`); a record stands
 //! there once, however often it is re-sent afterwards. Twins are two records and make two
 //! equal lines. After a kill the last line may be half written: it was never durable, so
@@ -32,7 +37,7 @@ const LONGEST_LINE: u64 = 64 * 1024;
 /// One acknowledged record, as the ledger holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerRecord {
-    /// The terminal's family: `zkteco`.
+    /// The terminal's family: `zkteco`, `hikvision`.
     pub vendor: String,
     /// The serial that the terminal named itself by. Two terminals can share one.
     pub serial: String,
@@ -46,6 +51,57 @@ pub struct LedgerRecord {
     pub verify: u16,
     /// The record's line without its line end.
     pub line: String,
+}
+
+/// A row of a Hikvision device, as the ledger holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HikvisionRecord {
+    /// `hikvision`.
+    pub vendor: String,
+    /// The device's whole serial.
+    pub serial: String,
+    /// The employee number; empty where the row names nobody.
+    pub pin: String,
+    /// The device's wall time, `YYYY-MM-DD HH:MM:SS`.
+    pub time: String,
+    /// The attendance status, 0 (undefined) to 6.
+    pub status: u16,
+    /// How often the device had been reset when it made the row.
+    pub epoch: u32,
+    /// The row's serial in the log; 0 where the device told none.
+    pub serial_no: u64,
+    /// The major code; 0 for an event of a camera.
+    pub major: u16,
+    /// The minor code; 0 for an event of a camera.
+    pub minor: u16,
+    /// The time with its offset, as it stands in most answers: `2026-11-21T09:00:03-06:00`.
+    pub stamp: String,
+}
+
+/// The same on its way into the ledger.
+#[derive(Serialize)]
+pub(crate) struct HikvisionEntry<'a> {
+    pub(crate) vendor: &'static str,
+    pub(crate) serial: &'a str,
+    pub(crate) pin: &'a str,
+    pub(crate) time: &'a str,
+    pub(crate) status: u16,
+    pub(crate) verify: u16,
+    pub(crate) line: &'static str,
+    pub(crate) epoch: u32,
+    pub(crate) serial_no: u64,
+    pub(crate) major: u16,
+    pub(crate) minor: u16,
+    pub(crate) stamp: &'a str,
+}
+
+impl HikvisionEntry<'_> {
+    /// Adds this entry to lines that will be appended together.
+    pub(crate) fn write(&self, lines: &mut Vec<u8>) -> io::Result<()> {
+        serde_json::to_writer(&mut *lines, self)?;
+        lines.push(b'\n');
+        Ok(())
+    }
 }
 
 /// A record on its way into the ledger, borrowed from the request that carried it.
@@ -118,29 +174,58 @@ impl Ledger {
     /// # Errors
     /// The file cannot be read, or a line is not a ledger record (told with its number).
     pub fn read(path: &Path) -> io::Result<Vec<LedgerRecord>> {
-        let mut file = BufReader::new(File::open(path)?);
-        let mut records = Vec::new();
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            file.read_until(b'\n', &mut line)?;
-            if line.last() != Some(&b'\n') {
-                return Ok(records);
-            }
-            records.push(serde_json::from_slice(&line).map_err(|why| {
-                let text = format!("{}:{}: {why}", path.display(), records.len() + 1);
-                io::Error::new(io::ErrorKind::InvalidData, text)
-            })?);
+        each_line(path, |line| serde_json::from_slice(line).map(Some))
+    }
+
+    /// Reads the Hikvision records of a ledger file; those of other families are passed over.
+    ///
+    /// # Errors
+    /// As [`Ledger::read`].
+    pub fn read_hikvision(path: &Path) -> io::Result<Vec<HikvisionRecord>> {
+        #[derive(Deserialize)]
+        struct Family {
+            vendor: String,
         }
+        each_line(path, |line| {
+            let family: Family = serde_json::from_slice(line)?;
+            if family.vendor == "hikvision" {
+                serde_json::from_slice(line).map(Some)
+            } else {
+                Ok(None)
+            }
+        })
     }
 
     /// The punches in these records: distinct (serial, PIN, wall time). Twins and records of
-    /// the same person in the same second are one punch.
+    /// the same person in the same second are one punch; a record that names nobody is none.
     pub fn distinct(records: &[LedgerRecord]) -> BTreeSet<(&str, &str, &str)> {
         records
             .iter()
+            .filter(|r| !r.pin.is_empty())
             .map(|r| (r.serial.as_str(), r.pin.as_str(), r.time.as_str()))
             .collect()
+    }
+}
+
+/// Reads a ledger file line by line.
+fn each_line<R>(
+    path: &Path,
+    read: impl Fn(&[u8]) -> serde_json::Result<Option<R>>,
+) -> io::Result<Vec<R>> {
+    let mut file = BufReader::new(File::open(path)?);
+    let (mut records, mut line, mut number) = (Vec::new(), Vec::new(), 0_u64);
+    loop {
+        line.clear();
+        file.read_until(b'\n', &mut line)?;
+        if line.last() != Some(&b'\n') {
+            return Ok(records);
+        }
+        number += 1;
+        let record = read(&line).map_err(|why| {
+            let text = format!("{}:{number}: {why}", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        })?;
+        records.extend(record);
     }
 }
 
@@ -244,6 +329,37 @@ mod tests {
             .map(|r| r.pin)
             .collect();
         assert_eq!(pins, ["0", "7"]);
+    }
+
+    #[tokio::test]
+    async fn records_of_both_families_live_in_one_ledger_and_a_door_is_no_punch() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("ledger");
+        let mut bytes = lines(0..1);
+        for (serial_no, pin) in [(7, "0042"), (8, "")] {
+            let entry = HikvisionEntry {
+                vendor: "hikvision",
+                serial: "HIK0000001",
+                pin,
+                time: "2026-11-21 09:00:03",
+                status: 1,
+                verify: 0,
+                line: "",
+                epoch: 0,
+                serial_no,
+                major: 5,
+                minor: 75,
+                stamp: "2026-11-21T09:00:03-06:00",
+            };
+            entry.write(&mut bytes).unwrap();
+        }
+        let ledger = Ledger::create(&path).unwrap();
+        ledger.append(bytes).await.unwrap();
+        let all = Ledger::read(&path).unwrap();
+        assert_eq!((all.len(), Ledger::distinct(&all).len()), (3, 2));
+        let rows = Ledger::read_hikvision(&path).unwrap();
+        assert_eq!(rows.iter().map(|r| r.serial_no).collect::<Vec<_>>(), [7, 8]);
+        assert_eq!((rows[0].pin.as_str(), rows[0].minor), ("0042", 75));
     }
 
     #[test]

@@ -10,19 +10,23 @@
 //! scenario ── schedule ── records      what exists, and when (pure; computed from a seed)
 //!                │
 //!              fleet ── push           a family of terminals: how it is delivered
+//!                │   └─ hikvision      another one, which is dialled or posts
 //!                │        └ http       one connection, written by hand
 //!           ledger, summary            what came of it
 //! ```
 //!
-//! Another family (another vendor, another dialect) is another module beside `push`; it shares
-//! everything else. The HTTP client is written by hand because the habits of old firmware are
+//! Another family (another vendor, another dialect) is another module beside these; it shares
+//! everything else. Hikvision devices also run one by one, without a fleet, with handles to
+//! break them: [`hikvision::Device`], [`hikvision::Post`]. The HTTP client is written by hand because the habits of old firmware are
 //! the point: no client library sends half a body or looks for ` 200 ` at a fixed place.
 //! Nothing here knows how any server works, and no server code is used here.
 
 mod clock;
 mod descriptors;
 mod fleet;
+pub mod hikvision;
 mod histogram;
+mod http;
 mod ledger;
 mod push;
 mod random;
@@ -34,7 +38,7 @@ mod target;
 
 pub use descriptors::advice as descriptor_advice;
 pub use fleet::{Fleet, Observation, UploadResult};
-pub use ledger::{Ledger, LedgerRecord};
+pub use ledger::{HikvisionRecord, Ledger, LedgerRecord};
 pub use scenario::{Burst, EXAMPLE, Faults, HabitShares, Scenario, ScenarioError};
 pub use summary::{Failures, FaultsDone, Summary};
 pub use target::Target;

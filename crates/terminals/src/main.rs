@@ -3,7 +3,8 @@
 //! Progress goes to standard error, the summary to standard output, so that `--json` can be
 //! piped. The exit status says what matters: 0 when every record made was acknowledged, 1 when
 //! some were left or the run could not be done, 78 when the scenario is wrong. Nothing about
-//! terminals is decided here.
+//! terminals is decided here. Devices that are dialled are told at the beginning, each with
+//! the command that enrols it.
 
 mod report;
 
@@ -14,13 +15,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use terminals::hikvision::HikvisionGroup;
 use terminals::{EXAMPLE, Faults, Fleet, HabitShares, Ledger, Scenario, ScenarioError, Target};
 use tokio::time::Instant;
 
 /// The exit status of a wrong configuration, as sysexits.h has it.
 const WRONG_CONFIGURATION: u8 = 78;
 
-/// Simulated ZKTeco push terminals over real TCP.
+/// Simulated ZKTeco push terminals and Hikvision devices over real TCP.
 #[derive(Parser)]
 #[command(name = "terminals", version, long_about = LONG, after_long_help = EXAMPLES)]
 struct Cli {
@@ -28,12 +30,16 @@ struct Cli {
     command: Word,
 }
 
-const LONG: &str = "Simulated ZKTeco push terminals over real TCP.
+const LONG: &str = "Simulated ZKTeco push terminals and Hikvision devices over real TCP.
 
 Each terminal shakes hands, polls, and uploads attendance records by the rules of old firmware: \
 it forgets a record only when the reply has status 200 and the letters OK, and sends everything \
 else again after the error delay. The ledger file holds one JSON line, synced to disk, for every \
-record so acknowledged: compare it with what the server stored.";
+record so acknowledged: compare it with what the server stored.
+
+Hikvision devices are made by [[hikvision]] tables of a scenario file. Those that are dialled \
+listen on the loopback address, and every row they make goes into the ledger at once; those that \
+post send an event again until it is answered 200.";
 
 const EXAMPLES: &str = "Examples:
   Ten terminals, six punches a minute each, for a minute:
@@ -165,7 +171,7 @@ fn main() -> ExitCode {
 
 fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let scenario = args.scenario()?;
-    if let Some(advice) = terminals::descriptor_advice(scenario.count) {
+    if let Some(advice) = terminals::descriptor_advice(sockets(&scenario)) {
         anyhow::bail!("{advice}");
     }
     let open = |path: &PathBuf| {
@@ -177,6 +183,7 @@ fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         .build()?;
     let summary = runtime.block_on(async {
         let fleet = Fleet::start(scenario.clone(), ledger)?;
+        introduce(&fleet);
         watch(&fleet, args.patience).await;
         Ok::<_, ScenarioError>(fleet.stop().await)
     })?;
@@ -198,6 +205,34 @@ fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Sockets that a fleet needs: one for each terminal that calls, a listener and a few
+/// connections for each that is dialled.
+fn sockets(scenario: &Scenario) -> u32 {
+    let of = |group: &HikvisionGroup| {
+        group
+            .posting
+            .saturating_add(group.dialled.saturating_mul(4))
+    };
+    let devices = scenario.hikvision.iter().map(of);
+    devices.fold(scenario.count, u32::saturating_add)
+}
+
+/// Says how to enrol the devices that are dialled, and which ones post.
+fn introduce(fleet: &Fleet) {
+    for device in fleet.dialled() {
+        let (user, password) = device.login();
+        let (serial, address) = (device.serial(), device.address());
+        eprintln!(
+            "{serial} listens; its password is {password}. Write it into a file and enrol it:\n  \
+             satellite devices add --tenant TENANT --vendor hikvision --serial {serial} \
+             --address {address} --user {user} --secret-file FILE"
+        );
+    }
+    for post in fleet.posting() {
+        eprintln!("{} posts to {}", post.serial(), post.url());
+    }
 }
 
 /// Shows progress until everything is delivered, patience ends, or Ctrl-C comes twice.

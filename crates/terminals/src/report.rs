@@ -87,6 +87,7 @@ pub(crate) fn table(summary: &Summary) -> String {
         ("  broken off", summary.failures.broken),
         ("  timed out", summary.failures.timeout),
         ("  reply unreadable", summary.failures.unreadable),
+        ("records thrown away unread", summary.forgotten),
         ("handshakes refused", summary.handshakes_refused),
         ("polls refused", summary.polls_refused),
         ("commands taken", summary.commands),

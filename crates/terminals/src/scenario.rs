@@ -5,12 +5,14 @@
 //! two different punches look the same or would never end. Equal scenarios with equal seeds
 //! and an explicit `start` make equal records. Nothing here sends anything.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 
 use event::{Serial, WallTime, Zone};
 use serde::{Deserialize, Serialize};
 
+use crate::hikvision::HikvisionGroup;
 use crate::random;
 use crate::target::Target;
 
@@ -28,7 +30,7 @@ pub struct Scenario {
     pub target: Target,
     /// Everything that looks random follows from this number.
     pub seed: u64,
-    /// Terminals, 1 to 10,000.
+    /// Push terminals, 1 to 10,000; 0 only beside Hikvision devices.
     pub count: u32,
     /// What serials start with: 1 to 20 of `A-Z a-z 0-9 - _`.
     pub serial_prefix: String,
@@ -69,6 +71,9 @@ pub struct Scenario {
     pub faults: Faults,
     /// Which HTTP and text habits the terminals have, as shares of the fleet.
     pub habits: HabitShares,
+    /// Hikvision devices, in groups of one kind. They share seed, zone, start, duration, rate,
+    /// limit and bursts with the push terminals.
+    pub hikvision: Vec<HikvisionGroup>,
 }
 
 /// A peak: so many punches at each terminal within so many seconds.
@@ -168,6 +173,7 @@ impl Default for Scenario {
             bursts: Vec::new(),
             faults: Faults::default(),
             habits: HabitShares::default(),
+            hikvision: Vec::new(),
         }
     }
 }
@@ -297,8 +303,9 @@ impl Scenario {
                 Err(ScenarioError(what.to_owned()))
             }
         };
+        let alone = self.hikvision.iter().all(|group| group.devices() == 0);
         need(
-            (1..=10_000).contains(&self.count),
+            (1..=10_000).contains(&self.count) || self.count == 0 && !alone,
             "count: must be 1 to 10000",
         )?;
         need(
@@ -350,7 +357,24 @@ impl Scenario {
             self.most_in_a_second() < u64::from(self.people),
             "people: fewer than the punches that fall into one second; raise it",
         )?;
+        self.check_hikvision()?;
         self.check_shares()
+    }
+
+    fn check_hikvision(&self) -> Result<(), ScenarioError> {
+        let mut serials = HashSet::new();
+        for group in &self.hikvision {
+            group.check()?;
+            for place in 0..group.devices() {
+                let serial = group.serial(place);
+                if !serials.insert(serial.clone()) {
+                    return Err(ScenarioError(format!(
+                        "hikvision.serial_prefix: two devices are {serial}; give each group its own"
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn check_shares(&self) -> Result<(), ScenarioError> {
@@ -469,6 +493,21 @@ mod tests {
             batch: Some(1),
             poll_s: Some(1),
             error_delay_ms: Some(1),
+            hikvision: vec![HikvisionGroup {
+                log: crate::hikvision::LogOptions {
+                    evict: Some(1),
+                    ..Default::default()
+                },
+                search: crate::hikvision::SearchOptions {
+                    position_cap: Some(1),
+                    ..Default::default()
+                },
+                stream: crate::hikvision::StreamOptions {
+                    close_after_s: Some(1),
+                    ..Default::default()
+                },
+                ..Default::default()
+            }],
             ..scenario
         };
         for line in toml::to_string(&full).unwrap().lines() {
@@ -505,6 +544,12 @@ mod tests {
             ("[faults]\ntwins = 1.5", "faults.twins"),
             ("[faults]\nack_lost = 0.6\nhalf_body = 0.4", "faults"),
             ("[habits]\nfields = [6]", "habits.fields"),
+            ("[[hikvision]]\nposting = 1", "hikvision.urls"),
+            ("[[hikvision]]\n[hikvision.strem]", "strem"),
+            (
+                "[[hikvision]]\ndialled = 2\n[[hikvision]]\ndialled = 1",
+                "hikvision.serial_prefix",
+            ),
         ] {
             let why = Scenario::from_toml(text).unwrap_err().to_string();
             assert!(why.contains(key), "{text}: {why}");

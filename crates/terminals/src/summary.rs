@@ -5,6 +5,7 @@
 //! take the same memory however long a run is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::hikvision::Totals;
 use crate::histogram::Histogram;
 use crate::scenario::Scenario;
 
@@ -61,6 +63,7 @@ pub(crate) struct Tally {
     pub(crate) clock_resets: Count,
     pub(crate) duplicate_serials: Count,
     pub(crate) ack_latency: Histogram,
+    pub(crate) hikvision: Arc<Totals>,
     refused: Mutex<BTreeMap<u16, u64>>,
     ledger_error: Mutex<Option<String>>,
 }
@@ -88,12 +91,16 @@ impl Tally {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let acked = self.acked.get();
+        let hikvision = &self.hikvision;
+        let generated = self.generated.get() + hikvision.made.load(Relaxed);
+        let acked = self.acked.get() + hikvision.served.load(Relaxed);
+        let forgotten = hikvision.forgotten.load(Relaxed);
         Summary {
             seconds: elapsed.as_secs_f64(),
-            generated: self.generated.get(),
+            generated,
             acked,
-            pending: self.generated.get().saturating_sub(acked),
+            pending: generated.saturating_sub(acked + forgotten),
+            forgotten,
             requests: self.requests.get(),
             uploads: self.uploads.get(),
             refused: refused.values().sum(),
@@ -149,10 +156,13 @@ pub struct Summary {
     /// Records whose time has come, backlog included.
     pub generated: u64,
     /// Records that a reply acknowledged for the first time (and whose ledger lines are
-    /// durable, where there is a ledger).
+    /// durable, where there is a ledger). Rows of a Hikvision device that is dialled count when
+    /// a search has handed them out: such a device never hears more.
     pub acked: u64,
-    /// Records made and not yet acknowledged.
+    /// Records made, not yet acknowledged, and still held.
     pub pending: u64,
+    /// Rows that Hikvision devices threw away unread (a full ring, a reset) or lost on purpose.
+    pub forgotten: u64,
     /// Requests sent, of every kind.
     pub requests: u64,
     /// Attendance uploads among them, first ones, re-sends, replays and answers to queries.

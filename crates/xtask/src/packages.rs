@@ -71,7 +71,10 @@ fn ensure(packages: &[Package]) -> Result<()> {
     if wanted.is_empty() {
         return Ok(());
     }
-    let line = format!("apt-get install --yes {}", wanted.join(" "));
+    let line = format!(
+        "apt-get install --yes --no-install-recommends {}",
+        wanted.join(" ")
+    );
     if !answers("apt-get", "--version") {
         bail!(
             "missing on this machine, by their Debian names: {}",

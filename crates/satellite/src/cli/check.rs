@@ -34,7 +34,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     }
     let mut exit = Exit::Fine;
     for place in databases::places(context, None) {
-        let (word, text) = look(context, &place).await;
+        let (word, text) = look(&place).await;
         if word != Word::StoreReady {
             exit = Exit::Failed;
         }
@@ -44,7 +44,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
 }
 
 /// How a database answers: ready, behind, or in trouble; and the words for it.
-async fn look(context: &Context, place: &Place) -> (Word, String) {
+async fn look(place: &Place) -> (Word, String) {
     if databases::is_missing(&place.target) {
         return (Word::StoreEmpty, String::new());
     }
@@ -57,7 +57,7 @@ async fn look(context: &Context, place: &Place) -> (Word, String) {
         Ok(SchemaState::Behind(_)) => (Word::StoreEmpty, String::new()),
         Err(failure) => (
             Word::StoreFails,
-            databases::told(context, place, &failure).to_string(),
+            format!("{}: {}", failure.trouble().as_str(), failure.text),
         ),
     }
 }

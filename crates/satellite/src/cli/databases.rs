@@ -61,18 +61,19 @@ pub(crate) async fn open(context: &Context, place: &Place) -> anyhow::Result<Any
     if is_missing(&place.target) {
         return Err(behind(0));
     }
-    let mut engine = place
-        .target
-        .connect()
-        .await
-        .map_err(|failure| told(context, place, &failure))?;
-    match schema::state(&mut engine)
-        .await
-        .map_err(|failure| told(context, place, &failure))?
-    {
+    let (engine, state) = connect(context, place).await?;
+    match state {
         SchemaState::Current => Ok(engine),
         SchemaState::Behind(version) => Err(behind(version)),
     }
+}
+
+/// A connection, and how far its tables are.
+async fn connect(context: &Context, place: &Place) -> anyhow::Result<(AnyEngine, SchemaState)> {
+    let fail = |failure: Failure| told(context, place, &failure);
+    let mut engine = place.target.connect().await.map_err(fail)?;
+    let state = schema::state(&mut engine).await.map_err(fail)?;
+    Ok((engine, state))
 }
 
 /// True for a SQLite file that is not there: opening it would make it.
@@ -89,15 +90,8 @@ pub(crate) async fn open_ready(
     place: &Place,
 ) -> anyhow::Result<(AnyEngine, bool)> {
     make_state_dir(context)?;
-    let mut engine = place
-        .target
-        .connect()
-        .await
-        .map_err(|failure| told(context, place, &failure))?;
-    match schema::state(&mut engine)
-        .await
-        .map_err(|failure| told(context, place, &failure))?
-    {
+    let (mut engine, state) = connect(context, place).await?;
+    match state {
         SchemaState::Current => Ok((engine, false)),
         SchemaState::Behind(_) => match schema::migrate(&mut engine).await {
             Ok(()) => Ok((engine, true)),

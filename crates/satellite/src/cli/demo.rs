@@ -196,15 +196,8 @@ async fn enrol(config: &Config, scenarios: &[Scenario]) -> anyhow::Result<()> {
         };
         for (number, serial) in scenario.serials().iter().enumerate() {
             let new = NewEnrolment {
-                vendor: Vendor::Zkteco,
-                serial: Serial::new(serial)?,
-                tenant: id.parse()?,
                 name: Some(Text::from(format!("{name} {}", number + 1))),
-                site: None,
-                time_zone: None,
-                canary: false,
-                accept_from: None,
-                replace: false,
+                ..NewEnrolment::of(Vendor::Zkteco, Serial::new(serial)?, id.parse()?)
             };
             registry::enrol(&mut engine, new, now(), "demo").await?;
         }

@@ -202,15 +202,13 @@ async fn add(args: &AddArgs, context: &Context) -> anyhow::Result<Exit> {
         .as_deref()
         .map(|text| accept_from(text, &shown_in, now()));
     let new = NewEnrolment {
-        vendor,
-        serial: args.serial.clone(),
-        tenant,
         name: filled(args.name.as_deref()),
         site: filled(args.site.as_deref()),
         time_zone: zone.as_ref().map(|zone| Text::new(zone.name())),
         canary: args.canary,
         accept_from: accept_from.transpose().map_err(anyhow::Error::msg)?,
         replace: args.replace,
+        ..NewEnrolment::of(vendor, args.serial.clone(), tenant)
     };
     let mut registry = Registry::open(context).await?;
     let enrolled = registry.enrol(new).await?;
@@ -311,17 +309,7 @@ async fn approve(serial: &Serial, tenant: Option<&str>, context: &Context) -> an
 
 /// An enrolment of which nothing but serial and tenant is known.
 fn plain(serial: &Serial, tenant: TenantId) -> NewEnrolment {
-    NewEnrolment {
-        vendor: Vendor::Zkteco,
-        serial: serial.clone(),
-        tenant,
-        name: None,
-        site: None,
-        time_zone: None,
-        canary: false,
-        accept_from: None,
-        replace: false,
-    }
+    NewEnrolment::of(Vendor::Zkteco, serial.clone(), tenant)
 }
 
 async fn block(serial: &Serial, context: &Context) -> anyhow::Result<Exit> {

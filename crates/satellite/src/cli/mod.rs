@@ -12,6 +12,7 @@ mod db;
 mod demo;
 mod devices;
 mod events;
+mod help;
 mod http;
 mod nearest;
 mod out;
@@ -26,7 +27,7 @@ mod words;
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
 use daemon::config::ConfigError;
 use daemon::exit::Exit;
 use event::{Millis, TenantId, Zone};
@@ -35,6 +36,8 @@ use satellite::lifecycle::exit_of;
 
 pub(crate) use out::complain;
 use words::{Lang, Word};
+
+const ABOUT: &str = "Attendance terminals into a database, exactly once";
 
 const LONG: &str = "Takes in every record of attendance terminals and stores each one in MySQL, MariaDB or SQLite \
 exactly once. A terminal is told OK only after the commit.
@@ -55,7 +58,7 @@ Exit status: 0 fine, 1 failed, 78 the configuration is wrong.";
 
 /// The command line.
 #[derive(Parser)]
-#[command(name = "satellite", version, about = "Attendance terminals into a database, exactly once", long_about = LONG, after_help = EXAMPLES)]
+#[command(name = "satellite", version, about = ABOUT, long_about = LONG, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     /// Configuration [default: /etc/satellite/satellite.toml; without it: SQLite under ./satellite-data]
     #[arg(long, global = true, value_name = "FILE")]
@@ -106,6 +109,15 @@ impl Context {
         let config = Config::load(file.as_deref())?;
         owner::become_owner(&config.state_dir)?;
         Ok(Self { config, lang })
+    }
+
+    /// The built-in configuration, in English.
+    #[cfg(test)]
+    fn for_tests() -> Self {
+        Self {
+            config: Config::in_folder(std::path::Path::new("somewhere")),
+            lang: Lang::En,
+        }
     }
 
     /// A text in the language of this call, with its places filled in order.
@@ -162,11 +174,42 @@ fn now() -> Millis {
     Millis(jiff::Timestamp::now().as_millisecond())
 }
 
-/// The program as it was called, for commands that a person is told to type.
+/// The program as it was called and with the configuration it was given, for commands that a
+/// person is told to type.
 fn program() -> String {
-    std::env::args()
-        .next()
-        .unwrap_or_else(|| "satellite".to_owned())
+    called(std::env::args())
+}
+
+fn called(mut words: impl Iterator<Item = String>) -> String {
+    let program = words.next().unwrap_or_else(|| "satellite".to_owned());
+    match option(words, "--config") {
+        Some(file) => format!("{program} --config {file}"),
+        None => program,
+    }
+}
+
+/// The value of an option on a command line that is not read yet.
+fn option(mut words: impl Iterator<Item = String>, name: &str) -> Option<String> {
+    while let Some(word) = words.next() {
+        match word.strip_prefix(name) {
+            Some("") => return words.next(),
+            Some(rest) if rest.starts_with('=') => return rest.get(1..).map(str::to_owned),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Reads the command line. Help comes in the language that it asks for.
+///
+/// # Errors
+/// It is not understood, or asks for help or the version: [`help_or_usage`] prints that.
+pub(crate) fn read() -> Result<Cli, clap::Error> {
+    let asked = option(std::env::args(), "--lang");
+    let lang = asked.and_then(|word| Lang::from_str(&word, false).ok());
+    let lang = lang.unwrap_or_else(Lang::from_environment);
+    let matches = help::speak(Cli::command(), lang).try_get_matches()?;
+    Cli::from_arg_matches(&matches)
 }
 
 /// Carries out what was asked for.
@@ -229,15 +272,6 @@ fn wrong_setup(about: impl Into<String>, message: impl Into<String>) -> anyhow::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
-
-    fn context() -> Context {
-        let folder = std::path::Path::new("somewhere");
-        Context {
-            config: Config::in_folder(folder),
-            lang: Lang::En,
-        }
-    }
 
     #[test]
     fn the_command_line_is_consistent_and_every_command_teaches_with_an_example() {
@@ -254,7 +288,7 @@ mod tests {
 
     #[test]
     fn an_unknown_tenant_is_answered_with_those_there_are() {
-        let mut context = context();
+        let mut context = Context::for_tests();
         let mut other = context.config.tenants[0].clone();
         other.id = TenantId::new("acme").unwrap();
         context.config.tenants.push(other);
@@ -267,6 +301,18 @@ mod tests {
         assert!(error.contains("main, acme"), "{error}");
         context.config.tenants.pop();
         assert_eq!(context.tenant_or_only(None).unwrap().as_str(), "main");
+    }
+
+    #[test]
+    fn a_command_to_type_reads_the_same_configuration_as_the_one_before() {
+        let called = |line: &str| called(line.split(' ').map(str::to_owned));
+        assert_eq!(called("satellite devices list"), "satellite");
+        for line in [
+            "s --config x.toml trace A1",
+            "s devices list --config=x.toml",
+        ] {
+            assert_eq!(called(line), "s --config x.toml");
+        }
     }
 
     #[test]

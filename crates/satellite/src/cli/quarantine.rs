@@ -9,7 +9,7 @@ mod replay;
 use clap::Subcommand;
 use daemon::exit::Exit;
 use daemon::logging::Escaped;
-use event::Serial;
+use event::{Serial, TenantId, Zone};
 use serde_json::{Value, json};
 use store::quarantine::{self, QuarantineFilter, QuarantineRow};
 
@@ -141,13 +141,7 @@ async fn list(args: &ListArgs, context: &Context) -> anyhow::Result<Exit> {
 }
 
 fn cells(label: &str, row: &QuarantineRow, context: &Context) -> Vec<String> {
-    let zone = context.zone(
-        None,
-        row.tenant
-            .as_deref()
-            .and_then(|id| event::TenantId::new(id).ok())
-            .as_ref(),
-    );
+    let zone = zone_of(row, context);
     vec![
         row.id.to_string(),
         label.to_owned(),
@@ -158,6 +152,12 @@ fn cells(label: &str, row: &QuarantineRow, context: &Context) -> Vec<String> {
         time::show(row.last_at, &zone),
         row.detail.clone(),
     ]
+}
+
+/// The zone of its tenant, in which its times are shown.
+fn zone_of(row: &QuarantineRow, context: &Context) -> Zone {
+    let tenant = row.tenant.as_deref().and_then(|id| TenantId::new(id).ok());
+    context.zone(None, tenant.as_ref())
 }
 
 fn row_json(label: &str, row: &QuarantineRow) -> Value {
@@ -217,13 +217,7 @@ async fn show(
         out::json(&value)?;
         return Ok(Exit::Fine);
     }
-    let zone = context.zone(
-        None,
-        row.tenant
-            .as_deref()
-            .and_then(|id| event::TenantId::new(id).ok())
-            .as_ref(),
-    );
+    let zone = zone_of(&row, context);
     let safe = |text: &str| Escaped(text).to_string();
     let names = context.lang.headings(&[
         Word::Number,

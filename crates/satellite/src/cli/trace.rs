@@ -72,6 +72,8 @@ struct Report {
 /// What the databases and the state folder know of a terminal.
 #[derive(Debug, Default)]
 struct Known {
+    /// The registry and its copy could not be read: whether it is enrolled is not known.
+    unread: bool,
     enrolment: Option<Enrolment>,
     pending: Option<Millis>,
     last_contact: Option<Millis>,
@@ -90,7 +92,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     let mut steps = from_databases(&known, context);
     let address = match &running {
         Ok(report) => {
-            prefer(&mut steps, &report.steps);
+            prefer(&mut steps, report);
             report.address.clone()
         }
         Err(_) => None,
@@ -139,19 +141,21 @@ async fn ask(context: &Context, serial: &Serial) -> Result<Report, String> {
 
 /// Asks everything else. What does not answer leaves its facts unknown.
 async fn known(context: &Context, serial: &Serial) -> Known {
-    let enrolments = databases::enrolments(context)
-        .await
-        .unwrap_or_else(|error| {
-            out::complain(&format!("{error:#}"));
-            Vec::new()
-        });
+    let read = databases::enrolments(context).await;
+    let trouble = read.as_ref().err().map(|error| format!("{error:#}"));
+    if let Some(trouble) = &trouble {
+        out::complain(trouble);
+    }
+    let enrolments = read.unwrap_or_default();
     let waiting = list::waiting(context, &enrolments).await;
     let pending = waiting
         .iter()
         .find(|waits| waits.serial == *serial)
         .map(|waits| waits.first_seen);
     let mut known = Known {
+        unread: trouble.is_some(),
         pending,
+        trouble,
         ..Known::default()
     };
     let Some(enrolment) = enrolments.into_iter().find(|one| one.serial == *serial) else {
@@ -212,6 +216,7 @@ fn from_databases(known: &Known, context: &Context) -> Vec<Step> {
     let enrolled = known.enrolment.as_ref();
     let approved = match enrolled.map(|one| one.state) {
         Some(EnrolmentState::Approved) => State::Ok,
+        None if known.unread => State::Unknown,
         Some(EnrolmentState::Blocked) | None => State::Failed,
     };
     let parsed = match (known.has_events, known.quarantined) {
@@ -225,12 +230,13 @@ fn from_databases(known: &Known, context: &Context) -> Vec<Step> {
         green(known.has_events)
     };
     let detail = match enrolled {
-        Some(one) => context.say(
+        Some(one) => Some(context.say(
             Word::EnrolledFor,
             &[&one.tenant, &context.lang.term(one.state.as_str())],
-        ),
-        None if known.pending.is_some() => context.lang.term("pending"),
-        None => context.say(Word::NotEnrolled, &[]),
+        )),
+        None if known.pending.is_some() => Some(context.lang.term("pending")),
+        None if known.unread => None,
+        None => Some(context.say(Word::NotEnrolled, &[])),
     };
     let quarantined =
         (known.quarantined > 0).then(|| context.say(Word::InReviewCount, &[&known.quarantined]));
@@ -245,33 +251,38 @@ fn from_databases(known: &Known, context: &Context) -> Vec<Step> {
     vec![
         step(0, green(seen), at(contact), None),
         step(1, green(seen), at(contact), None),
-        step(
-            2,
-            approved,
-            at(enrolled.map(|one| one.created_at)),
-            Some(detail),
-        ),
+        step(2, approved, at(enrolled.map(|one| one.created_at)), detail),
         step(3, parsed, at(known.last_event), quarantined),
         step(4, stored, at(known.last_event), known.trouble.clone()),
     ]
 }
 
-/// Takes what the running satellite knows; where it knows nothing, ours stays.
-fn prefer(ours: &mut [Step], theirs: &[Step]) {
-    for step in ours {
-        let same = theirs.iter().find(|other| other.step == step.step);
+/// Takes what the running satellite knows; where it knows nothing, ours stays. Where both know
+/// the same, ours stays as the detail: it is in the reader's language.
+fn prefer(ours: &mut [Step], theirs: &Report) {
+    for step in ours.iter_mut() {
+        let same = theirs.steps.iter().find(|other| other.step == step.step);
         if let Some(other) = same.filter(|other| other.state != State::Unknown) {
-            let detail = other
-                .detail
-                .clone()
-                .filter(|text| !text.is_empty())
-                .or_else(|| step.detail.take());
+            let said = other.detail.clone().filter(|text| !text.is_empty());
+            let kept = step.detail.take();
+            let detail = if other.state == step.state {
+                kept.or(said)
+            } else {
+                said.or(kept)
+            };
             *step = Step {
                 at: other.at.clone().map(as_instant),
                 detail,
                 ..other.clone()
             };
         }
+    }
+    // That a request came and named its serial needs no words; where it came from does.
+    if let [reached, identified, ..] = ours {
+        for step in [&mut *reached, identified] {
+            step.detail = step.detail.take().filter(|_| step.state != State::Ok);
+        }
+        reached.detail = reached.detail.take().or_else(|| theirs.address.clone());
     }
 }
 
@@ -298,6 +309,7 @@ fn advice(step: &Step, known: &Known, serial: &Serial, context: &Context) -> Str
             .unwrap_or_default()
     };
     match step.step.as_str() {
+        "reached" if known.unread => context.say(Word::AdviseStore, &[&program]),
         "reached" => format!(
             "{}\n{}",
             context.say(Word::AdviseReach, &[]),
@@ -365,17 +377,8 @@ fn page(steps: &[Step], known: &Known, serial: &Serial, context: &Context) -> St
 
 #[cfg(test)]
 mod tests {
-    use super::super::words::Lang;
     use super::*;
     use event::{DeviceId, TenantId, Vendor};
-    use satellite::Config;
-
-    fn context() -> Context {
-        Context {
-            config: Config::in_folder(std::path::Path::new("x")),
-            lang: Lang::En,
-        }
-    }
 
     fn enrolment(state: EnrolmentState) -> Enrolment {
         Enrolment {
@@ -390,11 +393,12 @@ mod tests {
             canary: false,
             accept_from: None,
             created_at: Millis(0),
+            access: store::registry::Access::default(),
         }
     }
 
     fn states(known: &Known) -> Vec<State> {
-        from_databases(known, &context())
+        from_databases(known, &Context::for_tests())
             .iter()
             .map(|step| step.state)
             .collect()
@@ -424,6 +428,15 @@ mod tests {
         assert_eq!(states(&known), [Ok; 5]);
         known.trouble = Some("down".to_owned());
         assert_eq!(states(&known), [Ok, Ok, Ok, Ok, Failed]);
+        let unread = Known {
+            unread: true,
+            trouble: known.trouble,
+            ..Known::default()
+        };
+        assert_eq!(
+            states(&unread),
+            [Unknown, Unknown, Unknown, Unknown, Failed]
+        );
     }
 
     #[test]
@@ -433,13 +446,15 @@ mod tests {
                 has_events: true,
                 ..Known::default()
             },
-            &context(),
+            &Context::for_tests(),
         );
         let text = r#"{"serial":"ABC1","address":"192.0.2.7","steps":[
+            {"step":"reached","state":"ok","at":"2026-11-21 15:00:00.000","detail":"a request came in","advice":null},
             {"step":"approved","state":"ok","at":"2026-11-21 15:00:00.000","detail":"","advice":null},
             {"step":"stored","state":"unknown","at":null,"detail":null,"advice":"x"}]}"#;
         let report: Report = serde_json::from_str(text).unwrap();
-        prefer(&mut ours, &report.steps);
+        prefer(&mut ours, &report);
+        assert_eq!(ours[0].detail.as_deref(), Some("192.0.2.7"));
         assert_eq!(ours[2].state, State::Ok);
         assert_eq!(ours[2].at.as_deref(), Some("2026-11-21T15:00:00.000Z"));
         assert_eq!(ours[4].state, State::Ok);
@@ -452,9 +467,10 @@ mod tests {
             pending: Some(Millis(1)),
             ..Known::default()
         };
-        let mut steps = from_databases(&known, &context());
-        steps[2].advice = Some(advice(&steps[2], &known, &serial, &context()));
-        let page = page(&steps, &known, &serial, &context());
+        let context = Context::for_tests();
+        let mut steps = from_databases(&known, &context);
+        steps[2].advice = Some(advice(&steps[2], &known, &serial, &context));
+        let page = page(&steps, &known, &serial, &context);
         assert!(
             page.contains("✓ reached") && page.contains("✗ approved"),
             "{page}"
@@ -467,7 +483,7 @@ mod tests {
             enrolment: Some(enrolment(EnrolmentState::Blocked)),
             ..Known::default()
         };
-        let step = from_databases(&blocked, &context())[2].clone();
-        assert!(advice(&step, &blocked, &serial, &context()).contains("blocked"));
+        let step = from_databases(&blocked, &context)[2].clone();
+        assert!(advice(&step, &blocked, &serial, &context).contains("blocked"));
     }
 }

@@ -42,6 +42,7 @@ struct RawListen {
     devices_tls: Option<RawTls>,
     admin: Option<SocketAddr>,
     public_url: Option<String>,
+    isup: Option<SocketAddr>,
 }
 
 /// The shape is checked although the door does not exist yet, so that a file written for a
@@ -165,6 +166,7 @@ fn listen(source: &Source, raw: RawListen) -> Result<Listen, ConfigError> {
         devices: raw.devices.unwrap_or(defaults.devices),
         admin: raw.admin.unwrap_or(defaults.admin),
         public_url: public_url.transpose()?,
+        isup: raw.isup,
     })
 }
 

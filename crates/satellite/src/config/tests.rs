@@ -23,6 +23,7 @@ fn a_file_with_one_tenant_is_enough_and_gets_the_documented_defaults() {
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.listen.devices.to_string(), "0.0.0.0:8081");
     assert_eq!(config.listen.admin.to_string(), "127.0.0.1:9810");
+    assert_eq!(config.listen.isup, None);
     assert_eq!(config.unknown, Unknown::Hold);
     let tenant = &config.tenants[0];
     assert!(tenant.set_clock);
@@ -50,6 +51,7 @@ state_dir = "/var/lib/satellite"
 devices = "0.0.0.0:18081"
 admin = "127.0.0.1:19810"
 public_url = "http://satelite.example.mx:8081/"
+isup = "0.0.0.0:7660"
 [limits]
 connections = 7
 connections_per_address = 3
@@ -88,6 +90,7 @@ relays = ["smtp://127.0.0.1:25"]
     assert_eq!(config.limits.idle_time, Duration::from_secs(6));
     let public = config.listen.public_url.as_deref();
     assert_eq!(public, Some("http://satelite.example.mx:8081"));
+    assert_eq!(config.listen.isup, "0.0.0.0:7660".parse().ok());
     let acme = TenantId::new("acme").unwrap();
     assert_eq!(config.unknown, Unknown::Accept(acme.clone()));
     assert_eq!(

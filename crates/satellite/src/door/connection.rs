@@ -27,8 +27,8 @@ use zkteco_push::{Refusal, Reply};
 
 use super::crowd::Slot;
 use super::pace::{Pace, Patience, Phase};
-use super::wire::Wire;
-use super::{HEAD_LIMIT, zkteco};
+use super::wire::{Framing, Wire};
+use super::{HEAD_LIMIT, hikvision, zkteco};
 use crate::clock;
 use crate::hub::Hub;
 
@@ -39,6 +39,7 @@ const HEADERS: usize = 64;
 pub(super) struct Visitor {
     pub(super) hub: Arc<Hub>,
     pub(super) pace: Arc<Pace>,
+    pub(super) framing: Arc<Framing>,
     /// Where the connection comes from.
     pub(super) address: IpAddr,
     /// Whether that is a trusted proxy, which speaks for others.
@@ -48,7 +49,9 @@ pub(super) struct Visitor {
 /// What is answered, and how.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer {
-    pub(super) reply: Reply,
+    /// Status code.
+    pub(super) status: u16,
+    pub(super) body: Bytes,
     /// Whether the terminal may set its clock from this answer.
     pub(super) dated: bool,
     /// Whether the connection must end with it.
@@ -56,12 +59,23 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// A refusal without a date.
-    pub(super) fn refuse(refusal: Refusal) -> Self {
+    /// A ZKTeco reply.
+    pub(super) fn zkteco(reply: Reply, dated: bool, last: bool) -> Self {
         Self {
-            reply: Reply::refuse(refusal),
+            status: reply.status,
+            body: Bytes::from(reply.body),
+            dated,
+            last,
+        }
+    }
+
+    /// A status without words, which is all that Hikvision devices look at.
+    pub(super) fn plain(status: StatusCode, last: bool) -> Self {
+        Self {
+            status: status.as_u16(),
+            body: Bytes::new(),
             dated: false,
-            last: false,
+            last,
         }
     }
 }
@@ -81,14 +95,16 @@ pub(super) async fn serve(hub: Arc<Hub>, stream: TcpStream, address: IpAddr, slo
         idle: limits.idle_time,
     };
     let pace = Arc::new(Pace::new(patience, Instant::now()));
+    let framing = Arc::<Framing>::default();
     let visitor = Arc::new(Visitor {
         hub: Arc::clone(&hub),
         pace: Arc::clone(&pace),
+        framing: Arc::clone(&framing),
         address,
         is_proxy: limits.trusted_proxies.contains(&address),
     });
     drop(limits);
-    let wire = TokioIo::new(Wire::new(stream, Arc::clone(&pace)));
+    let wire = TokioIo::new(Wire::new(stream, Arc::clone(&pace), framing));
     let service = service_fn(move |request| answer(Arc::clone(&visitor), request));
     let mut http = http1::Builder::new();
     http.title_case_headers(true)
@@ -181,17 +197,23 @@ async fn answer(
     let id = hub.next_request();
     let span = tracing::info_span!("request", id = %format_args!("{id:x}"));
     // In a box, because the connection keeps room for this future also while it is idle.
-    let work = Box::pin(zkteco::answer(visitor, request).instrument(span));
+    let work = Box::pin(route(visitor, request).instrument(span));
     let answer = caught(work).await.unwrap_or_else(|| {
         hub.metrics.panics.inc();
         tracing::error!(id = %format_args!("{id:x}"), "a request ended in a fault of this program");
-        Answer {
-            last: true,
-            ..Answer::refuse(Refusal::Internal)
-        }
+        Answer::zkteco(Reply::refuse(Refusal::Internal), false, true)
     });
     pace.enter(Phase::Flush, Instant::now());
     Ok(response(&hub, answer))
+}
+
+/// Hands a request to the vendor whose path it has; every other path is ZKTeco's to refuse.
+async fn route(visitor: Arc<Visitor>, request: Request<Incoming>) -> Answer {
+    let target = request.uri().to_string();
+    match hikvision_isapi::token_of(&target) {
+        Some(token) => hikvision::answer(visitor, request, token).await,
+        None => zkteco::answer(visitor, request).await,
+    }
 }
 
 /// The result of the work, or `None` when it panicked.
@@ -208,9 +230,9 @@ async fn caught<T>(mut work: Pin<Box<impl Future<Output = T>>>) -> Option<T> {
 }
 
 fn response(hub: &Hub, answer: Answer) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(answer.reply.body)));
+    let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() =
-        StatusCode::from_u16(answer.reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(
         CONTENT_TYPE,

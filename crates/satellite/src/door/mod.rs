@@ -1,14 +1,17 @@
 //! The door for terminals: accepts connections and keeps them within limits.
 //!
 //! `crowd` counts what all peers use, `pace` times each one, `wire` sits under HTTP,
-//! `connection` serves one peer, `zkteco` is the only module that knows what is asked. The
+//! `connection` serves one peer, `zkteco` and `hikvision` are the only modules that know what is
+//! asked. The
 //! accept loop never waits for anything a peer does.
 
 mod body;
 mod connection;
 mod crowd;
+mod hikvision;
+mod head;
 mod pace;
-mod request_line;
+mod sender;
 mod settle;
 mod wire;
 mod zkteco;
@@ -22,6 +25,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) use crowd::Crowd;
+pub(crate) use hikvision::REASONS as HIKVISION_REASONS;
 
 use crate::clock;
 use crate::hub::Hub;

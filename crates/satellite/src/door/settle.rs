@@ -17,7 +17,7 @@ use super::crowd::Room;
 use crate::clock;
 use crate::devices::{Known, LANGUAGE, stamp_cursor};
 use crate::hub::Hub;
-use crate::metrics::{Metrics, STORE_SET_ASIDE};
+use crate::tally::Tally;
 use crate::trace::Step;
 
 /// Bodies above this are read on a thread that may block.
@@ -58,14 +58,13 @@ impl Settle {
         let mut reading = self.read().await.ok_or(Refusal::Internal)?;
         let records = reading.records;
         self.note_reading(&reading);
-        let tenant = self.tenant();
-        let metrics = &self.hub.metrics;
-        Metrics::count_tenant(&metrics.received, tenant, count(reading.events.len()));
         let before = reading.events.len();
+        let tally = Tally::of(&self.hub, &self.known, Route::Push);
+        tally.received(before);
         reading
             .events
             .retain(|event| !self.known.is_before_enrolment(event.occurred_at));
-        let too_old = count(before - reading.events.len());
+        let too_old = before - reading.events.len();
         let newest = reading
             .events
             .iter()
@@ -73,15 +72,8 @@ impl Settle {
             .max();
         let receipt = self.submit(reading.events, reading.quarantined).await?;
         // Counted when acknowledged, so that a refused upload that comes again counts once.
-        if too_old > 0
-            && let Some(tenant) = tenant
-        {
-            metrics
-                .before_enrolment
-                .with_label_values(&[tenant.as_str()])
-                .inc_by(too_old);
-        }
-        metrics.dropped.inc_by(reading.dropped);
+        tally.too_old(too_old);
+        self.hub.metrics.dropped.inc_by(reading.dropped);
         let mut facts = self.known.facts();
         facts.settings(&reading.options);
         facts.last_event = facts.last_event.max(newest);
@@ -92,12 +84,6 @@ impl Settle {
         );
         self.step(Step::Stored, true, detail);
         Ok(records)
-    }
-
-    /// Canaries stay out of tenants' figures.
-    fn tenant(&self) -> Option<&event::TenantId> {
-        let enrolment = &self.known.enrolment;
-        (!enrolment.canary).then_some(&enrolment.tenant)
     }
 
     fn step(&self, step: Step, ok: bool, detail: impl Into<Cow<'static, str>>) {
@@ -167,13 +153,12 @@ impl Settle {
                 events,
                 quarantined,
                 cursors,
+                expects: None,
                 fence: None,
             };
             let receipt = self.writer.submit(submission).await.map_err(refusal)?;
-            self.count(&receipt, &reasons);
-            total.new += receipt.new;
-            total.duplicate += receipt.duplicate;
-            total.quarantined += receipt.quarantined;
+            Tally::of(&self.hub, &self.known, Route::Push).committed(&receipt, &reasons);
+            total += receipt;
         }
         let mut facts = self.known.facts();
         if let Some(stamp) = stamp {
@@ -183,24 +168,6 @@ impl Settle {
             facts.language_stored = language;
         }
         Ok(total)
-    }
-
-    fn count(&self, receipt: &Receipt, reasons: &[event::Reason]) {
-        let metrics = &self.hub.metrics;
-        let tenant = self.tenant();
-        Metrics::count_tenant(&metrics.committed, tenant, receipt.new);
-        Metrics::count_tenant(&metrics.duplicate, tenant, receipt.duplicate);
-        for reason in reasons {
-            metrics
-                .quarantined
-                .with_label_values(&[reason.as_str()])
-                .inc();
-        }
-        let by_store = receipt.quarantined.saturating_sub(count(reasons.len()));
-        metrics
-            .quarantined
-            .with_label_values(&[STORE_SET_ASIDE])
-            .inc_by(by_store);
     }
 }
 
@@ -242,13 +209,9 @@ fn refusal(refused: Refused) -> Refusal {
     match refused {
         Refused::Unavailable(_) | Refused::Closing => Refusal::StoreUnavailable,
         Refused::Overloaded => Refusal::Overloaded,
-        // Pushed records come under no lease.
-        Refused::Fenced => Refusal::Internal,
+        // Pushed records come under no lease and expect nothing.
+        Refused::Fenced | Refused::Moved => Refusal::Internal,
     }
-}
-
-fn count(n: usize) -> u64 {
-    u64::try_from(n).unwrap_or(u64::MAX)
 }
 
 /// Acknowledges an upload of a table that is not kept: nothing is stored, so that only the

@@ -1,40 +1,67 @@
-//! The stream under HTTP: notes when things happen, and mends first lines.
+//! The stream under HTTP: notes when things happen, mends first lines, watches lengths.
 //!
-//! Bytes that arrive while the connection is idle begin a request; its first line is held back
-//! until it is complete, never more than a head may be long. All other bytes pass untouched and
+//! Bytes that arrive while the connection is idle begin a request; its head is held back until
+//! it is complete, never more than a head may be long. All other bytes pass untouched and
 //! uncopied. A request that a peer sends before it has the reply to the one before is not
 //! looked at here; no terminal does that.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::HEAD_LIMIT;
+use super::head::{Announced, Verdict, examine};
 use super::pace::{Pace, Phase};
-use super::request_line::{Verdict, examine};
+
+/// What was seen of a request's length that HTTP does not tell its reader.
+#[derive(Debug, Default)]
+pub(super) struct Framing {
+    twice: AtomicBool,
+    surplus: AtomicBool,
+}
+
+impl Framing {
+    /// True when the head announces a length and chunks, so that a proxy in front may have read
+    /// another request than we do.
+    pub(super) fn is_announced_twice(&self) -> bool {
+        self.twice.load(Ordering::Relaxed)
+    }
+
+    /// True when more came with the body than its head announced, as far as it is here yet. To
+    /// acknowledge the announced part would make the sender forget all of it.
+    pub(super) fn has_surplus(&self) -> bool {
+        self.surplus.load(Ordering::Relaxed)
+    }
+}
 
 /// A stream with its clock.
 pub(super) struct Wire<S> {
     stream: S,
     pace: Arc<Pace>,
-    /// The start of a request whose first line is not complete.
+    framing: Arc<Framing>,
+    /// What is still to come of the body; unknown for chunks and after surplus bytes.
+    left: Option<u64>,
+    /// The start of a request whose head is not complete.
     held: Vec<u8>,
     /// Bytes that are ready for the reader, from `given` on.
     mended: Vec<u8>,
     given: usize,
-    /// The first line has passed.
+    /// The head has passed.
     passed: bool,
 }
 
 impl<S> Wire<S> {
-    pub(super) fn new(stream: S, pace: Arc<Pace>) -> Self {
+    pub(super) fn new(stream: S, pace: Arc<Pace>, framing: Arc<Framing>) -> Self {
         Self {
             stream,
             pace,
+            framing,
+            left: None,
             held: Vec::new(),
             mended: Vec::new(),
             given: 0,
@@ -59,39 +86,82 @@ impl<S> Wire<S> {
     /// (what it may have is then in `buf`).
     fn judge(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> bool {
         let fresh = buf.filled().get(before..).unwrap_or_default();
-        let verdict = if self.held.is_empty() {
-            examine(fresh)
+        let all = if self.held.is_empty() {
+            fresh
         } else {
             self.held.extend_from_slice(fresh);
-            examine(&self.held)
+            &self.held
         };
-        match verdict {
-            Verdict::Pass if self.held.is_empty() => {
+        match examine(all) {
+            Verdict::Whole(head) => {
+                let body = all.get(head.length..).unwrap_or_default();
+                self.left = begin(&self.framing, head.body);
+                self.left = follow(&self.framing, self.left, body);
+                if let Some(mended) = head.instead {
+                    self.held = Vec::new();
+                    self.mended = mended;
+                } else if self.held.is_empty() {
+                    self.passed = true;
+                    return true;
+                } else {
+                    self.mended = std::mem::take(&mut self.held);
+                }
+            }
+            // HTTP will say so.
+            Verdict::Other if self.held.is_empty() => {
                 self.passed = true;
                 return true;
             }
-            Verdict::Pass => self.mended = std::mem::take(&mut self.held),
-            Verdict::Instead(mended) => {
-                self.held = Vec::new();
-                self.mended = mended;
-            }
-            Verdict::More => {
+            Verdict::More if all.len() < HEAD_LIMIT => {
                 if self.held.is_empty() {
                     self.held = fresh.to_vec();
                 }
-                if self.held.len() < HEAD_LIMIT {
-                    buf.set_filled(before);
-                    return false;
-                }
-                // Too long for any head: HTTP will say so.
-                self.mended = std::mem::take(&mut self.held);
+                buf.set_filled(before);
+                return false;
             }
+            // Too long for any head, or none at all: HTTP will say so, too.
+            Verdict::More if self.held.is_empty() => self.mended = fresh.to_vec(),
+            Verdict::More | Verdict::Other => self.mended = std::mem::take(&mut self.held),
         }
         self.passed = true;
         buf.set_filled(before);
         self.give(buf);
         true
     }
+}
+
+/// Starts counting the body of a new request.
+fn begin(framing: &Framing, body: Announced) -> Option<u64> {
+    let twice = body == Announced::Twice;
+    framing.twice.store(twice, Ordering::Relaxed);
+    framing.surplus.store(false, Ordering::Relaxed);
+    match body {
+        Announced::Bytes(bytes) => Some(bytes),
+        Announced::Nothing => Some(0),
+        Announced::Unsaid | Announced::Twice => None,
+    }
+}
+
+/// Counts bytes that came after the head; answers what is still to come. Line ends and NULs
+/// after a body are a habit of terminals and mean nothing.
+fn follow(framing: &Framing, left: Option<u64>, bytes: &[u8]) -> Option<u64> {
+    let left = left?;
+    let came = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    if came <= left {
+        return Some(left - came);
+    }
+    let idle = |b: &u8| matches!(b, b'\r' | b'\n' | b'\t' | b' ' | 0);
+    let body = usize::try_from(left).unwrap_or(usize::MAX);
+    let after = bytes.get(body..).unwrap_or_default();
+    let Some(meant) = after.iter().position(|b| !idle(b)) else {
+        return Some(0);
+    };
+    let surplus = after.get(meant..).unwrap_or_default();
+    let is_request = |method: &[u8]| surplus.starts_with(method) || method.starts_with(surplus);
+    if !is_request(b"GET ") && !is_request(b"POST ") {
+        framing.surplus.store(true, Ordering::Relaxed);
+    }
+    None
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
@@ -109,7 +179,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
             let before = buf.filled().len();
             ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
             if buf.filled().len() == before {
-                // The peer is done; a line that stays incomplete is HTTP's to refuse.
+                // The peer is done; a head that stays incomplete is HTTP's to refuse.
                 this.mended = std::mem::take(&mut this.held);
                 this.give(buf);
                 return Poll::Ready(Ok(()));
@@ -118,7 +188,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
                 this.pace.enter(Phase::Head, Instant::now());
                 this.passed = false;
             }
-            if this.passed || this.judge(buf, before) {
+            if this.passed {
+                let fresh = buf.filled().get(before..).unwrap_or_default();
+                this.left = follow(&this.framing, this.left, fresh);
+                return Poll::Ready(Ok(()));
+            }
+            if this.judge(buf, before) {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -192,11 +267,12 @@ mod tests {
             idle: second,
         };
         let pace = Arc::new(Pace::new(patience, Instant::now()));
-        (Wire::new(ours, Arc::clone(&pace)), theirs, pace)
+        let framing = Arc::default();
+        (Wire::new(ours, Arc::clone(&pace), framing), theirs, pace)
     }
 
     #[tokio::test]
-    async fn a_line_in_pieces_is_mended_whole_and_given_in_small_reads() {
+    async fn a_head_in_pieces_is_mended_whole_and_given_in_small_reads() {
         let (mut wire, mut peer, pace) = wire();
         let reader = tokio::spawn(async move {
             let mut got = Vec::new();
@@ -224,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endless_first_line_is_not_held_beyond_the_limit() {
+    async fn an_endless_head_is_not_held_beyond_the_limit() {
         let (mut wire, mut peer, _) = wire();
         peer.write_all(&vec![b'a'; HEAD_LIMIT + 100]).await.unwrap();
         let mut got = vec![0; HEAD_LIMIT];
@@ -246,5 +322,32 @@ mod tests {
         peer.write_all(b"GET /c d HTTP/1.1\r\n\r\n").await.unwrap();
         let n = wire.read(&mut buf).await.unwrap();
         assert_eq!(&buf[..n], b"GET /c%20d HTTP/1.1\r\n\r\n");
+    }
+    #[tokio::test]
+    async fn what_a_length_leaves_out_is_noticed_and_line_ends_are_not() {
+        let cases: [(&str, &[&str], bool); 7] = [
+            ("Content-Length: 3", &["abc"], false),
+            ("Content-Length: 3", &["abc\r\n\0"], false),
+            ("Content-Length: 3", &["ab", "cGET /x HTTP/1.1"], false),
+            ("Content-Length: 3", &["abcdef"], true),
+            ("Content-Length: 3", &["ab", "c\r\nd"], true),
+            ("Host: s", &["abc"], true),
+            (
+                "Transfer-Encoding: chunked",
+                &["3\r\nabc\r\n0\r\n\r\n"],
+                false,
+            ),
+        ];
+        for (header, pieces, surplus) in cases {
+            let (mut wire, mut peer, _) = wire();
+            let head = format!("POST /a HTTP/1.1\r\n{header}\r\n\r\n");
+            let mut buf = [0; 200];
+            for piece in std::iter::once(&head.as_str()).chain(pieces) {
+                peer.write_all(piece.as_bytes()).await.unwrap();
+                assert_eq!(wire.read(&mut buf).await.unwrap(), piece.len());
+            }
+            assert_eq!(wire.framing.has_surplus(), surplus, "{header} {pieces:?}");
+            assert!(!wire.framing.is_announced_twice());
+        }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use event::{Millis, Serial, Text, Vendor};
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_ENCODING, HeaderMap};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use store::registry::EnrolmentState;
 use tracing::Instrument;
 use zkteco_push::{Ask, Head, Hello, OptionBlock, Refusal, Reply, Table, Upload, route};
@@ -19,6 +19,7 @@ use zkteco_push::{Ask, Head, Hello, OptionBlock, Refusal, Reply, Table, Upload, 
 use super::body::{self, Fault};
 use super::connection::{Answer, Visitor};
 use super::pace::Phase;
+use super::sender::Sender;
 use super::settle::{self, Settle};
 use crate::clock;
 use crate::config::Unknown;
@@ -57,7 +58,7 @@ impl From<Refusal> for No {
 /// Answers a request.
 pub(super) async fn answer(visitor: Arc<Visitor>, request: Request<Incoming>) -> Answer {
     let (parts, body) = request.into_parts();
-    let address = sender(&visitor, &parts.headers);
+    let sender = Sender::of(&visitor, &parts.headers);
     let head = Head {
         method: parts.method.as_str(),
         path: parts.uri.path(),
@@ -67,25 +68,24 @@ pub(super) async fn answer(visitor: Arc<Visitor>, request: Request<Incoming>) ->
     let mut case = Case {
         headers: parts.headers,
         body,
-        address,
+        address: sender.address,
         at: clock::now(),
         began: Instant::now(),
         visitor,
     };
     let hub = Arc::clone(&case.visitor.hub);
-    let slot = if case.visitor.is_proxy {
-        hub.crowd
-            .admit_forwarded(address, &hub.config.load().limits)
-            .map(Some)
-    } else {
-        Ok(None)
-    };
-    let (_slot, request) = match (slot, routed) {
-        (Err(reason), _) => {
-            hub.refusals.note(reason, None, address, "", case.at);
-            return case.refused(None, Refusal::Overloaded.into(), false).await;
+    if let Some(reason) = sender.is_too_many() {
+        hub.refusals
+            .note(reason, None, sender.address, "", case.at);
+        return case.refused(None, Refusal::Overloaded.into(), false).await;
+    }
+    let request = match routed {
+        Ok(_) if case.visitor.framing.is_announced_twice() => {
+            let no = unframed("a length and chunks are announced");
+            return case.refused(None, no, false).await;
         }
-        (Ok(_), Err(error)) => {
+        Ok(request) => request,
+        Err(error) => {
             let detail = Text::from(error.to_string());
             let no = No {
                 refusal: error.refusal(),
@@ -93,7 +93,6 @@ pub(super) async fn answer(visitor: Arc<Visitor>, request: Request<Incoming>) ->
             };
             return case.refused(None, no, false).await;
         }
-        (Ok(slot), Ok(request)) => (slot, request),
     };
     let serial = request.serial;
     let known = hub.devices.find(Vendor::Zkteco, &serial);
@@ -105,24 +104,18 @@ pub(super) async fn answer(visitor: Arc<Visitor>, request: Request<Incoming>) ->
     match done {
         Ok(reply) => {
             let whole = body::discard(&mut case.body, UNWANTED, &case.visitor.pace).await;
-            Answer {
-                reply,
-                dated,
-                last: !whole,
-            }
+            Answer::zkteco(reply, dated, !whole)
         }
         Err(no) => case.refused(Some(&serial), no, dated).await,
     }
 }
 
-/// Where a request comes from: for a trusted proxy, whom it names last.
-fn sender(visitor: &Visitor, headers: &HeaderMap) -> IpAddr {
-    if !visitor.is_proxy {
-        return visitor.address;
+/// A refusal of a request that is not as long as it says.
+fn unframed(detail: &'static str) -> No {
+    No {
+        refusal: Refusal::BadRequest,
+        detail: Text::const_new(detail),
     }
-    let named = headers.get_all("x-forwarded-for").iter().next_back();
-    let last = named.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
-    last.map_or(visitor.address, |address: IpAddr| address.to_canonical())
 }
 
 /// Whether an answer to this terminal carries our time.
@@ -142,11 +135,9 @@ impl Case {
             self.at,
         );
         let whole = body::discard(&mut self.body, UNWANTED, &self.visitor.pace).await;
-        Answer {
-            dated,
-            last: !whole,
-            ..Answer::refuse(no.refusal)
-        }
+        // Where a request ends that is not as long as it says is not known.
+        let astray = no.refusal == Refusal::BadRequest;
+        Answer::zkteco(Reply::refuse(no.refusal), dated, astray || !whole)
     }
 
     /// A serial that nobody enrolled. Its body is not looked at.
@@ -263,6 +254,12 @@ impl Case {
         {
             return Err(Refusal::UnsupportedEncoding.into());
         }
+        // Without a length the body counts as empty; "OK" would make the terminal forget it.
+        let has_length = self.headers.contains_key(CONTENT_LENGTH)
+            || self.headers.contains_key(TRANSFER_ENCODING);
+        if !has_length {
+            return Err(self.unframed(hub, known, "no length is announced"));
+        }
         let Upload {
             table,
             stamp,
@@ -284,6 +281,9 @@ impl Case {
             self.note_fault(hub, known, &table, fault);
             faulty(fault)
         })?;
+        if self.visitor.framing.has_surplus() {
+            return Err(self.unframed(hub, known, "more came than the announced length"));
+        }
         pace.enter(Phase::Answer, tokio::time::Instant::now());
         let Some(writer) = hub.stores.load().writer(&known.enrolment.tenant).cloned() else {
             return Err(Refusal::StoreUnavailable.into());
@@ -305,6 +305,13 @@ impl Case {
             Err(Refusal::Internal)
         })?;
         Ok(Reply::stored(&table, records))
+    }
+
+    /// Refuses an upload that is not as long as it says.
+    fn unframed(&self, hub: &Hub, known: &Known, detail: &'static str) -> No {
+        let serial = &known.enrolment.serial;
+        hub.trace.step(serial, Step::Parsed, false, self.at, detail);
+        unframed(detail)
     }
 
     fn note_fault(&self, hub: &Hub, known: &Known, table: &Table, fault: Fault) {

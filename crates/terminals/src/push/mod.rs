@@ -3,14 +3,13 @@
 //!
 //! A terminal's behaviour is in `terminal` (what next?) and `upload` (what an answer means for
 //! its records); the bytes are made in `request` and `attlog`, read in `options` and
-//! `commands`, and travel through `http`. The rules are those of the old firmware's client,
+//! `commands`, and travel through the shared `http`. The rules are those of the old firmware's client,
 //! because a server that satisfies it satisfies the newer ones. Nothing here may look at
 //! anything of the server but its replies.
 
 mod attlog;
 mod commands;
 mod habits;
-mod http;
 mod options;
 mod request;
 mod terminal;

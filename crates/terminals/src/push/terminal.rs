@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use super::commands::{self, Command, Order};
 use super::habits::Habits;
-use super::http::{Connection, Delivery, Exchange, Failure, Reply};
 use super::options::Options;
 use super::request::Spelling;
 use crate::fleet::Shared;
+use crate::http::{Connection, Delivery, Exchange, Failure, Reply};
 use crate::random::{draw, unit};
 use crate::records::Logbook;
 

@@ -13,10 +13,10 @@ use event::WallTime;
 use tokio::time::Instant;
 
 use super::attlog;
-use super::http::{Delivery, Exchange, Failure, Reply, find};
 use super::terminal::Terminal;
 use crate::clock;
 use crate::fleet::{Observation, UploadResult};
+use crate::http::{Delivery, Exchange, Failure, Reply, find};
 use crate::ledger::Entry;
 use crate::random::{hits, unit};
 use crate::records::Kind;

@@ -256,15 +256,11 @@ fn line(
         .map(|text| accept_from(text, &read_in, now))
         .transpose()?;
     Ok(NewEnrolment {
-        vendor: Vendor::Zkteco,
-        serial,
-        tenant,
         name: filled(name),
         site: filled(site),
         time_zone: own.map(|zone| Text::new(zone.name())),
-        canary: false,
         accept_from: from,
-        replace: false,
+        ..NewEnrolment::of(Vendor::Zkteco, serial, tenant)
     })
 }
 
@@ -290,19 +286,10 @@ fn strangers(lines: &[Line], known: &[Enrolment], context: &Context) -> Vec<Mist
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::words::Lang;
     use super::*;
-    use satellite::Config;
-
-    fn context() -> Context {
-        Context {
-            config: Config::in_folder(std::path::Path::new("x")),
-            lang: Lang::En,
-        }
-    }
 
     fn wrong(text: &str) -> Vec<(u64, String)> {
-        let (_, mistakes) = check(text, &context(), Millis(0));
+        let (_, mistakes) = check(text, &Context::for_tests(), Millis(0));
         mistakes
             .into_iter()
             .map(|mistake| (mistake.line, mistake.text))
@@ -312,7 +299,7 @@ mod tests {
     #[test]
     fn a_good_file_gives_one_enrolment_a_line() {
         let text = "serial,name,time_zone,accept_from\nA1,Main door,America/Tijuana,2026-11-21\n\nA2,,,all\n";
-        let (lines, mistakes) = check(text, &context(), Millis(0));
+        let (lines, mistakes) = check(text, &Context::for_tests(), Millis(0));
         assert_eq!(mistakes, []);
         let first = &lines[0].new;
         assert_eq!((lines[0].number, lines[1].number), (2, 4));
@@ -335,7 +322,7 @@ mod tests {
     fn lines_are_numbered_as_an_editor_does_whatever_their_ends() {
         for end in ["\n", "\r\n"] {
             let text = ["serial", "A1", "", "", "A2", "\"A3\"", "A4"].join(end);
-            let (lines, _) = check(&text, &context(), Millis(0));
+            let (lines, _) = check(&text, &Context::for_tests(), Millis(0));
             let numbers: Vec<u64> = lines.iter().map(|line| line.number).collect();
             assert_eq!(numbers, [2, 5, 6, 7], "{end:?}");
         }
@@ -343,7 +330,11 @@ mod tests {
 
     #[test]
     fn semicolons_and_a_quoted_name_are_read() {
-        let (lines, mistakes) = check("serial;name\nA1;\"a; b\"\n", &context(), Millis(0));
+        let (lines, mistakes) = check(
+            "serial;name\nA1;\"a; b\"\n",
+            &Context::for_tests(),
+            Millis(0),
+        );
         assert_eq!(mistakes, []);
         assert_eq!(lines[0].new.name.as_deref(), Some("a; b"));
     }

@@ -51,9 +51,9 @@ impl State {
 }
 
 /// One line of the list.
-struct Line<'a> {
-    enrolment: &'a Enrolment,
-    status: Option<&'a StatusRow>,
+pub(crate) struct Line<'a> {
+    pub(crate) enrolment: &'a Enrolment,
+    pub(crate) status: Option<&'a StatusRow>,
 }
 
 /// Lists.
@@ -154,7 +154,7 @@ fn keep_newest(states: &mut HashMap<Key, StatusRow>, row: StatusRow) {
     }
 }
 
-fn enrolled_json(line: &Line<'_>, context: &Context) -> Value {
+pub(crate) fn enrolled_json(line: &Line<'_>, context: &Context) -> Value {
     let (one, status) = (line.enrolment, line.status);
     let zone = context.zone(one.time_zone.as_deref(), Some(&one.tenant));
     json!({
@@ -180,7 +180,7 @@ fn enrolled_json(line: &Line<'_>, context: &Context) -> Value {
     })
 }
 
-fn pending_json(pending: &Pending) -> Value {
+pub(crate) fn pending_json(pending: &Pending) -> Value {
     json!({
         "serial": pending.serial.as_str(),
         "vendor": pending.vendor.as_str(),

@@ -71,14 +71,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
 fn show_pending(pending: &Pending, as_json: bool, context: &Context) -> anyhow::Result<Exit> {
     let zone = context.zone(None, None);
     if as_json {
-        out::json(&json!({
-            "serial": pending.serial.as_str(),
-            "vendor": pending.vendor.as_str(),
-            "state": "pending",
-            "first_seen_at": time::utc(pending.first_seen),
-            "address": pending.address.as_str(),
-            "model": pending.model.as_deref(),
-        }))?;
+        out::json(&list::pending_json(pending))?;
         return Ok(Exit::Fine);
     }
     let first = time::show(pending.first_seen, &zone);
@@ -122,37 +115,22 @@ async fn audit(context: &Context, serial: &Serial) -> Vec<AuditRow> {
     rows.split_off(rows.len().saturating_sub(show))
 }
 
+/// What the list says of it, and more.
 fn found_json(found: &Found<'_>, context: &Context) -> Value {
-    let (one, status) = (found.enrolment, found.status.as_ref());
     let (host, port, sure) = address(&context.config.listen);
     let audit = found.audit.iter().map(
         |row| json!({ "at": time::utc(row.happened_at), "actor": row.actor, "action": row.action }),
     );
-    json!({
-        "serial": one.serial.as_str(),
-        "vendor": one.vendor.as_str(),
-        "tenant": one.tenant.as_str(),
-        "state": one.state.as_str(),
-        "name": one.name.as_deref(),
-        "site": one.site.as_deref(),
-        "time_zone": found.zone.name(),
-        "set_clock": sets_clock(one, context),
-        "canary": one.canary,
-        "device_id": one.id.to_string(),
-        "accept_from": one.accept_from.map(time::utc),
-        "created_at": time::utc(one.created_at),
-        "connection": status.map(|status| status.state.as_str()),
-        "last_contact_at": status.and_then(|status| status.last_contact_at).map(time::utc),
-        "last_event_at": status.and_then(|status| status.last_event_at).map(time::utc),
-        "clock_skew_seconds": status.and_then(|status| status.clock_skew_seconds),
-        "log_used": status.and_then(|status| status.log_used),
-        "log_capacity": status.and_then(|status| status.log_capacity),
-        "gap_events": status.and_then(|status| status.gap_events),
-        "completeness": status.map(|status| status.completeness.as_str()),
-        "quarantined": found.quarantined,
-        "server": { "address": host, "port": port, "from_public_url": sure },
-        "audit": audit.collect::<Vec<_>>(),
-    })
+    let line = list::Line {
+        enrolment: found.enrolment,
+        status: found.status.as_ref(),
+    };
+    let mut all = list::enrolled_json(&line, context);
+    all["set_clock"] = json!(sets_clock(found.enrolment, context));
+    all["quarantined"] = json!(found.quarantined);
+    all["server"] = json!({ "address": host, "port": port, "from_public_url": sure });
+    all["audit"] = audit.collect();
+    all
 }
 
 fn sets_clock(enrolment: &Enrolment, context: &Context) -> bool {
@@ -303,6 +281,7 @@ mod tests {
             devices: devices.parse().unwrap(),
             admin: "127.0.0.1:9810".parse().unwrap(),
             public_url: public_url.map(str::to_owned),
+            isup: None,
         })
     }
 

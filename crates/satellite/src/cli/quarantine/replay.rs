@@ -196,6 +196,7 @@ impl<'a> Replayer<'a> {
                     events,
                     quarantined,
                     cursors,
+                    expects: None,
                     fence: None,
                 };
                 let receipt = self.writer.submit(submission).await;
@@ -319,6 +320,7 @@ mod tests {
             new,
             duplicate,
             quarantined,
+            ..Receipt::default()
         };
         assert_eq!(judged(receipt(1, 0, 0), 0), Outcome::Settled);
         assert_eq!(judged(receipt(0, 1, 0), 0), Outcome::Settled);

@@ -22,7 +22,7 @@ const SPLIT_PAUSE: Duration = Duration::from_millis(20);
 
 /// How the bytes of a request go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Delivery {
+pub(crate) enum Delivery {
     /// In one write.
     Whole,
     /// Head and body in two writes with a pause between them.
@@ -41,22 +41,22 @@ pub(super) enum Delivery {
 
 /// A reply; its body stays in the connection's buffer, see [`Connection::body`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Reply {
+pub(crate) struct Reply {
     /// The status as a number, 0 when there is none at its place.
-    pub(super) status: u16,
+    pub(crate) status: u16,
     /// ` 200 ` stands where old firmware looks for it.
-    pub(super) is_200: bool,
+    pub(crate) is_200: bool,
     /// The head holds the letters `Date:`.
-    pub(super) has_date: bool,
+    pub(crate) has_date: bool,
     /// The head holds the letters `text/plain`.
-    pub(super) has_text_plain: bool,
+    pub(crate) has_text_plain: bool,
     body_at: usize,
     body_end: usize,
 }
 
 /// Why there is no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// No connection came about.
     Connect,
     /// The connection ended or broke too early.
@@ -71,7 +71,7 @@ pub(super) enum Failure {
 
 /// What happened to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Exchange {
+pub(crate) enum Exchange {
     /// A reply was read.
     Replied(Reply),
     /// The delivery ended on purpose without reading one.
@@ -80,7 +80,7 @@ pub(super) enum Exchange {
 
 /// The connection of one terminal, kept open or opened for each request.
 #[derive(Debug, Default)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: Option<TcpStream>,
     input: Vec<u8>,
     reconnects: u64,
@@ -93,7 +93,7 @@ impl Connection {
     /// A kept connection that the server closed meanwhile is opened anew once, without
     /// counting as a failure: every client does that. A delivery that will be cut off gets a
     /// connection of its own, so that the fault surely reaches the server.
-    pub(super) async fn exchange(
+    pub(crate) async fn exchange(
         &mut self,
         target: &Target,
         request: &[u8],
@@ -115,25 +115,25 @@ impl Connection {
     }
 
     /// The body of the reply read last.
-    pub(super) fn body(&self, reply: &Reply) -> &[u8] {
+    pub(crate) fn body(&self, reply: &Reply) -> &[u8] {
         self.input
             .get(reply.body_at..reply.body_end)
             .unwrap_or_default()
     }
 
     /// Forgets the connection, as a terminal does after a failure.
-    pub(super) fn hang_up(&mut self) {
+    pub(crate) fn hang_up(&mut self) {
         self.stream = None;
     }
 
     /// Gives back memory that a long reply took.
-    pub(super) fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         self.input.clear();
         self.input.shrink_to(512);
     }
 
     /// How often a kept connection had to be opened anew since the last time asked.
-    pub(super) fn take_reconnects(&mut self) -> u64 {
+    pub(crate) fn take_reconnects(&mut self) -> u64 {
         std::mem::take(&mut self.reconnects)
     }
 
@@ -317,7 +317,7 @@ fn read_head(head: &[u8]) -> Result<(Reply, Framing), Failure> {
 }
 
 /// Where `what` first stands in `within`, by its exact letters.
-pub(super) fn find(within: &[u8], what: &[u8]) -> Option<usize> {
+pub(crate) fn find(within: &[u8], what: &[u8]) -> Option<usize> {
     within.windows(what.len()).position(|window| window == what)
 }
 

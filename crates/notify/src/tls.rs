@@ -1,0 +1,28 @@
+//! TLS for clients: rustls with ring, the public authorities, and one's own if a file names
+//! it.
+//!
+//! Certificates are always verified here. The one exception, encryption towards a relay that
+//! need not offer any, is `smtp.rs`'s own and never carries a password.
+
+use std::sync::Arc;
+
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+
+/// A connector that trusts the public authorities and those in `authorities` (PEM).
+pub(crate) fn connector(authorities: Option<&str>) -> Result<TlsConnector, String> {
+    let mut roots = RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    for certificate in CertificateDer::pem_slice_iter(authorities.unwrap_or_default().as_bytes()) {
+        let certificate = certificate.map_err(|error| format!("not a certificate: {error}"))?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}

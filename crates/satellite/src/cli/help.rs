@@ -1,0 +1,239 @@
+//! `--help` in Spanish: the texts that clap shows, exchanged before it reads the command line.
+//!
+//! The English texts stand where each option is declared and are the keys here, so that a
+//! declaration needs no knowledge of this. A text that is missing here stays English; a test
+//! says which. What clap itself says of a mistaken command line is English in every case.
+
+use clap::{Arg, Command};
+
+use super::words::Lang;
+
+/// The command with its help in that language.
+pub(crate) fn speak(mut command: Command, lang: Lang) -> Command {
+    if lang == Lang::En {
+        return command;
+    }
+    // Only after this it has all its options, also the inherited ones.
+    command.build();
+    translate(command)
+}
+
+fn translate(command: Command) -> Command {
+    let about = command.get_about().map(|text| spanish(&text.to_string()));
+    let long_about = command
+        .get_long_about()
+        .map(|text| spanish(&text.to_string()));
+    let after = command
+        .get_after_help()
+        .map(|text| examples(&text.to_string()));
+    let mut command = command
+        .help_template("{before-help}{about-with-newline}\nUso: {usage}\n\n{all-args}{after-help}")
+        .subcommand_help_heading("Órdenes")
+        .mut_args(option)
+        .mut_subcommands(translate);
+    if let Some(about) = about {
+        command = command.about(about);
+    }
+    if let Some(about) = long_about {
+        command = command.long_about(about);
+    }
+    if let Some(after) = after {
+        command = command.after_help(after);
+    }
+    command
+}
+
+fn option(arg: Arg) -> Arg {
+    let heading = if arg.is_positional() {
+        "Argumentos"
+    } else {
+        "Opciones"
+    };
+    let text = arg.get_help().map(|text| spanish(&text.to_string()));
+    let arg = arg.help_heading(heading);
+    match (arg.get_id().as_str(), text) {
+        ("help", _) => arg.help("Muestra esta ayuda").long_help(None),
+        ("version", _) => arg.help("Muestra la versión"),
+        (_, Some(text)) => arg.help(text),
+        (_, None) => arg,
+    }
+}
+
+fn spanish(text: &str) -> String {
+    let known = TEXTS.iter().find(|(english, _)| *english == text);
+    known.map_or(text, |(_, spanish)| spanish).to_owned()
+}
+
+/// Examples with their remarks exchanged; the commands in them stay as they are.
+fn examples(text: &str) -> String {
+    REMARKS
+        .iter()
+        .fold(text.to_owned(), |text, (english, spanish)| {
+            text.replace(english, spanish)
+        })
+}
+
+macro_rules! pairs {
+    ($($english:expr => $spanish:literal;)+) => { &[$(($english, $spanish)),+] };
+}
+
+/// What commands and options do.
+const TEXTS: &[(&str, &str)] = pairs! {
+    super::ABOUT => "Asistencia de los dispositivos a una base de datos, exactamente una vez";
+    super::LONG => "Recibe todos los registros de los dispositivos de asistencia y guarda cada uno exactamente una vez en MySQL, MariaDB o SQLite. El dispositivo recibe OK solamente después de guardar.\n\nLas órdenes sirven con y sin el Programa Satélite en marcha. Como root, primero toman la identidad del dueño de la carpeta de estado.";
+    "Configuration [default: /etc/satellite/satellite.toml; without it: SQLite under ./satellite-data]" => "Configuración [si no se indica: /etc/satellite/satellite.toml; sin ese archivo: SQLite en ./satellite-data]";
+    "Language of what people read [default: from LC_ALL, LC_MESSAGES, LANG]" => "Idioma de los textos [si no se indica: LC_ALL, LC_MESSAGES, LANG]";
+    "Print this message or the help of the given subcommand(s)" => "Muestra esta ayuda o la de una orden";
+    "As JSON" => "En JSON";
+    "Run the daemon" => "Pone en marcha el servicio";
+    "Check the configuration and say what it means" => "Revisa la configuración y dice qué significa";
+    "Also connect to each database" => "Se conecta también a cada base de datos";
+    "Show it working: simulated terminals, an embedded database, events as they arrive" => "Lo muestra en marcha: dispositivos simulados, base de datos incluida, eventos conforme llegan";
+    "How long" => "Cuánto tiempo";
+    "How many simulated terminals" => "Cuántos dispositivos simulados";
+    "The databases: tables, numbers, upkeep" => "Las bases de datos: tablas, números, mantenimiento";
+    "Make the tables, or bring them up to date, in every database" => "Crea o actualiza las tablas de todas las bases de datos";
+    "Schema, feed number and counts of every database" => "Versión, número y cuentas de cada base de datos";
+    "Let all further feed numbers start above every number readers have seen" => "Hace que los números siguientes empiecen arriba de todos los que ya vieron los lectores";
+    "Open a new epoch" => "Abre una época nueva";
+    "Only in this tenant's database [default: in every database]" => "Solo en la base de datos de este cliente [si no se indica: en todas]";
+    "Delete old events of canaries" => "Borra los eventos de prueba viejos";
+    "Canary events older than so many days go" => "Se borran los eventos de prueba de más de tantos días";
+    "The terminals: enrol, approve, block, list" => "Los dispositivos: alta, aprobación, bloqueo, lista";
+    "Enrol a terminal and approve it" => "Da de alta un dispositivo y lo aprueba";
+    "Whose terminal it is" => "De qué cliente es";
+    "Who made it: zkteco, hikvision" => "Marca: zkteco, hikvision";
+    "Its serial number, as it names itself" => "Número de serie, como lo dice el dispositivo";
+    "A name for people" => "Nombre para las personas";
+    "Where it stands" => "Sitio donde está";
+    "IANA zone of its clock [default: the tenant's]" => "Zona IANA de su reloj [si no se indica: la del cliente]";
+    "Records older than this are acknowledged and not stored; `all` takes everything [default: all for a new serial, from now on for one that was enrolled before]" => "Los registros anteriores se confirman y no se guardan; `all` acepta todo [si no se indica: todo para una serie nueva, desde ahora para una que ya estuvo dada de alta]";
+    "One of the watchdog's own terminals" => "Es un dispositivo de prueba de Sentinela";
+    "Begin a new history: other hardware under the same serial" => "Comienza un historial nuevo: otro equipo con la misma serie";
+    "Approve a terminal that waits, or one that was blocked" => "Aprueba un dispositivo pendiente o bloqueado";
+    "Its serial number" => "Número de serie";
+    "For whom [default: the only tenant, or the one it is enrolled for]" => "Para qué cliente [si no se indica: el único, o el que ya tiene]";
+    "Shut a terminal out; it keeps its records" => "Bloquea un dispositivo; conserva sus registros";
+    "List terminals: approved, blocked, pending" => "Lista los dispositivos: aprobados, bloqueados, pendientes";
+    "Only this tenant's; pending ones belong to nobody yet" => "Solo los de este cliente; los pendientes todavía no son de nadie";
+    "Only in this state" => "Solo los que están en este estado";
+    "Everything about one terminal, and what to type into it" => "Todo sobre un dispositivo, y qué escribir en él";
+    "Enrol every terminal of a CSV file" => "Da de alta los dispositivos de un archivo CSV";
+    "The file; `-` is standard input" => "El archivo; `-` es la entrada estándar";
+    "Check and say what would be done" => "Revisa y dice qué se haría";
+    "Show events" => "Muestra los eventos";
+    "From when on: 2h, 2026-11-21, \"2026-11-21 08:00\" [default: 24h; with --follow: from now]" => "Desde cuándo: 2h, 2026-11-21, \"2026-11-21 08:00\" [si no se indica: 24h; con --follow: desde ahora]";
+    "Go on with new events until Ctrl-C" => "Sigue con los eventos nuevos hasta Ctrl-C";
+    "Only this person" => "Solo esta persona";
+    "Only this terminal" => "Solo este dispositivo";
+    "Only this tenant" => "Solo este cliente";
+    "Only this kind: punch, access, alarm, operation, device, other" => "Solo este tipo: punch, access, alarm, operation, device, other";
+    "The watchdog's own terminals instead of all others" => "Los dispositivos de prueba de Sentinela en lugar de los demás";
+    "At most so many rows [default: 1000 for a table, else all]" => "Cuántos renglones a lo más [si no se indica: 1000 en tabla, si no todos]";
+    "How they are written" => "Cómo se escriben";
+    "The same as --format json" => "Lo mismo que --format json";
+    "Records that were stored and could not be read" => "Registros en revisión: se guardaron y no se pudieron interpretar";
+    "List records in review" => "Lista los registros en revisión";
+    "Only of this terminal" => "Solo los de este dispositivo";
+    "Only with this reason: unreadable, bad_time, bad_field, bad_text, unknown_table, same_second, conflict, store_refused" => "Solo con este motivo: unreadable, bad_time, bad_field, bad_text, unknown_table, same_second, conflict, store_refused";
+    "Only in this tenant's database" => "Solo en la base de datos de este cliente";
+    "Also those that were settled" => "También los resueltos";
+    "At most so many, the newest" => "Cuántos a lo más, los más nuevos";
+    "One record, with its bytes" => "Un registro, con sus bytes";
+    "Its number" => "Su número";
+    "In this tenant's database; needed when several databases have that number" => "En la base de datos de este cliente; hace falta cuando varias tienen ese número";
+    "Read records again and store what can be read now" => "Vuelve a leer los registros y guarda los que ya se pueden interpretar";
+    "Records of this terminal" => "Los registros de este dispositivo";
+    "This record" => "Este registro";
+    "Every record that is not settled" => "Todos los que no están resueltos";
+    "How far a terminal gets, and what to do about it" => "Hasta dónde llega un dispositivo, y qué hacer";
+    "The terminal's serial number" => "Número de serie del dispositivo";
+};
+
+/// What stands beside the examples.
+const REMARKS: &[(&str, &str)] = pairs! {
+    "Examples:" => "Ejemplos:";
+    "Example:" => "Ejemplo:";
+    "Example, after a restore:" => "Ejemplo, después de restaurar:";
+    "See it work, with simulated terminals:" => "Verlo en marcha, con dispositivos simulados:";
+    "The first terminal, without any configuration:" => "El primer dispositivo, sin configuración:";
+    "Exit status: 0 fine, 1 failed, 78 the configuration is wrong." => "Estado de salida: 0 bien, 1 falló, 78 la configuración tiene un error.";
+    "# no configuration: SQLite under ./satellite-data" => "# sin configuración: SQLite en ./satellite-data";
+    "SIGTERM finishes what is in flight, SIGHUP reads the configuration again." => "SIGTERM termina lo que está en curso, SIGHUP vuelve a leer la configuración.";
+    "# keys, values and secrets" => "# claves, valores y contraseñas";
+    "# the databases too" => "# también las bases de datos";
+    "Ends by itself, or on Ctrl-C; what it stored stays in the folder that it names." => "Termina sola, o con Ctrl-C; lo guardado queda en la carpeta que indica.";
+    "# makes or updates the tables of every database" => "# crea o actualiza las tablas de todas las bases";
+    "# versions and numbers" => "# versiones y números";
+    "# after restoring an older copy, before readers go on" => "# después de restaurar un respaldo, antes de seguir leyendo";
+    "# from a timer, once a day" => "# desde un temporizador, una vez al día";
+    "# pending ones too" => "# también los pendientes";
+    "# one that waits" => "# uno que está pendiente";
+    "# and what to type into the terminal" => "# y qué escribir en el dispositivo";
+    "A running satellite notices a change within 10 seconds." => "Un satellite en marcha nota los cambios en 10 segundos a más tardar.";
+    "A used terminal, whose former owner's records must not come in:" => "Un dispositivo usado, del que no deben entrar los registros de su dueño anterior:";
+    "The first line names the columns; only serial is needed:" => "El primer renglón nombra las columnas; solo serial es obligatoria:";
+    "Columns may be separated by semicolons, too." => "Las columnas también pueden separarse con punto y coma.";
+    "# the last two hours" => "# las últimas dos horas";
+    "# as they arrive, until Ctrl-C" => "# conforme llegan, hasta Ctrl-C";
+    "# after an update that reads more" => "# después de una actualización que lee más";
+    "Five steps, reached → identified → approved → parsed → stored, and advice on the first that is\nnot green. Exit status 0 when all are green, else 1." => "Cinco pasos, llegó → se identificó → está aprobado → se interpretó → se guardó, y qué hacer en el\nprimero que falla. Estado de salida 0 cuando todos están bien, si no 1.";
+};
+
+#[cfg(test)]
+mod tests {
+    use super::super::Cli;
+    use super::*;
+    use clap::CommandFactory as _;
+
+    /// Every text of help that somebody can see, and all examples in one.
+    fn texts(command: &Command, found: &mut Vec<String>, examples: &mut String) {
+        found.extend(command.get_about().map(ToString::to_string));
+        found.extend(command.get_long_about().map(ToString::to_string));
+        examples.extend(command.get_after_help().map(ToString::to_string));
+        for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+            let own = !matches!(arg.get_id().as_str(), "help" | "version");
+            found.extend(arg.get_help().filter(|_| own).map(ToString::to_string));
+        }
+        for sub in command.get_subcommands() {
+            texts(sub, found, examples);
+        }
+    }
+
+    #[test]
+    fn every_text_of_help_has_its_spanish_and_no_spanish_is_left_over() {
+        let mut command = Cli::command();
+        command.build();
+        let (mut found, mut examples) = (Vec::new(), String::new());
+        texts(&command, &mut found, &mut examples);
+        for text in &found {
+            let known = TEXTS.iter().any(|(english, _)| english == text);
+            assert!(known, "no Spanish for {text:?}");
+        }
+        for (english, _) in TEXTS {
+            assert!(found.iter().any(|text| text == english), "{english:?}");
+        }
+        for (english, _) in REMARKS {
+            assert!(examples.contains(english), "{english:?}");
+        }
+    }
+
+    #[test]
+    fn help_is_spanish_where_that_is_asked_for_and_reads_the_same_command_line() {
+        let command = || speak(Cli::command(), Lang::Es);
+        let help = command()
+            .try_get_matches_from(["satellite", "devices", "block", "--help"])
+            .unwrap_err()
+            .to_string();
+        for text in [
+            "Uso: satellite devices block",
+            "Opciones:",
+            "Número de serie",
+            "Ejemplo:",
+        ] {
+            assert!(help.contains(text), "{text:?} in\n{help}");
+        }
+        let read = command().try_get_matches_from(["satellite", "--lang", "es", "trace", "A1"]);
+        assert_eq!(read.unwrap().subcommand_name(), Some("trace"));
+    }
+}

@@ -1,0 +1,353 @@
+//! What a Hikvision device posts to its listening address, and what it hears.
+//!
+//! The token in the path says who it is; a wrong one, an unknown one and one of a blocked
+//! device get the same answer at the same time. The device's own name in the post must be the
+//! enrolled one. Success is said only after the COMMIT, or, for a device that cannot be asked
+//! again while its database is down, after the journal is on disk. A device that waits for a
+//! verdict (`remoteCheck`) never hears one from here.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use event::{Millis, Text};
+use hikvision_isapi::{Heard, Identity, Post, PostReader};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::{Method, Request, StatusCode};
+use store::Refused;
+use store::registry::TokenHash;
+use tracing::Instrument;
+
+use super::body;
+use super::connection::{Answer, Visitor};
+use super::crowd::Room;
+use super::pace::{Pace, Phase};
+use super::sender::Sender;
+use crate::clock;
+use crate::devices::Known;
+use crate::hikvision::{Brought, Condition, Intake};
+use crate::hub::Hub;
+use crate::stores::Store;
+use crate::trace::Step;
+
+/// Most bytes of text that a post may keep in memory; its pictures are never kept.
+const KEPT: u64 = 512 * 1024;
+/// Most bytes read of a body that is not wanted, so that its sender can hear why.
+const UNWANTED: u64 = 64 * 1024;
+
+/// Why a post is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum No {
+    /// No device of this token may post.
+    UnknownToken,
+    /// The post names another device than the enrolled one.
+    WrongDevice,
+    /// Neither POST nor PUT.
+    Method,
+    /// The body ended early, or was no proper body.
+    Broken,
+    /// The body is longer than the limit.
+    TooLarge,
+    /// Too much is in memory, or waits for the store.
+    Overloaded,
+    /// Neither the store nor the journal can take it now.
+    StoreUnavailable,
+    /// A fault of this program.
+    Internal,
+}
+
+/// What [`No::as_str`] says beyond the reasons that other doors have too.
+pub(crate) const REASONS: [&str; 3] = ["unknown_token", "wrong_device", "wrong_method"];
+
+impl No {
+    /// The reason in metrics and logs.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownToken => "unknown_token",
+            Self::WrongDevice => "wrong_device",
+            Self::Method => "wrong_method",
+            Self::Broken => "bad_request",
+            Self::TooLarge => "too_large",
+            Self::Overloaded => "overloaded",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::Internal => "internal",
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            // One answer for all of them, so that nothing can be learned by trying.
+            Self::UnknownToken | Self::WrongDevice | Self::Method => StatusCode::NOT_FOUND,
+            Self::Broken => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Overloaded | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// A post being answered.
+struct Case {
+    visitor: Arc<Visitor>,
+    method: Method,
+    headers: HeaderMap,
+    body: Incoming,
+    address: IpAddr,
+}
+
+/// Answers a post to `/hikvision/<token>`.
+pub(super) async fn answer(
+    visitor: Arc<Visitor>,
+    request: Request<Incoming>,
+    token: &str,
+) -> Answer {
+    let (parts, body) = request.into_parts();
+    let sender = Sender::of(&visitor, &parts.headers);
+    let hub = Arc::clone(&visitor.hub);
+    let mut case = Case {
+        visitor,
+        method: parts.method,
+        headers: parts.headers,
+        body,
+        address: sender.address,
+    };
+    let (at, began) = (clock::now(), Instant::now());
+    let done = match sender.is_too_many() {
+        Some(_) => Err((None, No::Overloaded)),
+        None => case.known(&hub, token, at, began).await,
+    };
+    let whole = body::discard(&mut case.body, UNWANTED, &case.visitor.pace).await;
+    let status = match done {
+        Ok(()) => StatusCode::OK,
+        Err((known, no)) => {
+            let serial = known.as_ref().map(|known| &known.enrolment.serial);
+            hub.refusals.note(no.as_str(), serial, case.address, "", at);
+            no.status()
+        }
+    };
+    Answer::plain(status, !whole)
+}
+
+impl Case {
+    /// Who posts, and may it?
+    async fn known(
+        &mut self,
+        hub: &Arc<Hub>,
+        token: &str,
+        at: Millis,
+        began: Instant,
+    ) -> Result<(), (Option<Arc<Known>>, No)> {
+        // The hash is looked up, never the token: how long that takes says nothing about it.
+        match hub.devices.by_token(&TokenHash::of(token)) {
+            Some(known) if known.may_post() => {
+                hub.trace.reached(&known.enrolment.serial, self.address, at);
+                let done = self.enrolled(hub, &known, at, began).await;
+                done.map_err(|no| (Some(known), no))
+            }
+            _ if !hub.devices.is_loaded() => Err((None, No::StoreUnavailable)),
+            _ => Err((None, No::UnknownToken)),
+        }
+    }
+
+    async fn enrolled(
+        &mut self,
+        hub: &Arc<Hub>,
+        known: &Arc<Known>,
+        at: Millis,
+        began: Instant,
+    ) -> Result<(), No> {
+        if self.method != Method::POST && self.method != Method::PUT {
+            return Err(No::Method);
+        }
+        let serial = &known.enrolment.serial;
+        let pace = Arc::clone(&self.visitor.pace);
+        let (post, room) = self.read(hub, &pace).await.inspect_err(|no| {
+            hub.trace.step(serial, Step::Parsed, false, at, no.as_str());
+        })?;
+        pace.enter(Phase::Answer, tokio::time::Instant::now());
+        let mac = identified(known, &post.names).map_err(|detail| {
+            crate::hikvision::raise(hub, known, Condition::WrongDevice, detail);
+            No::WrongDevice
+        })?;
+        known.hikvision().clear(Condition::WrongDevice);
+        hub.trace.step(serial, Step::Approved, true, at, "is enrolled");
+        known.facts().last_contact = Some(at);
+        let brought = sorted(post, at);
+        if brought.records.is_empty() && brought.aside.is_empty() {
+            return Ok(());
+        }
+        let Some(store) = hub.stores.load().of(&known.enrolment.tenant).cloned() else {
+            return Err(No::StoreUnavailable);
+        };
+        let settle = Settle {
+            hub: Arc::clone(hub),
+            known: Arc::clone(known),
+            store,
+            brought,
+            mac,
+            room,
+            at,
+            began,
+        };
+        let settled = hub.drain.spawn(settle.run().in_current_span()).await;
+        settled.unwrap_or_else(|_| {
+            hub.metrics.panics.inc();
+            Err(No::Internal)
+        })
+    }
+
+    /// Reads the post piece by piece; pictures are passed over as they come.
+    async fn read(&mut self, hub: &Hub, pace: &Pace) -> Result<(Post, Room), No> {
+        let most = u64::try_from(hub.config.load().limits.body).unwrap_or(u64::MAX);
+        let announced = self.body.size_hint();
+        if announced.lower() > most {
+            return Err(No::TooLarge);
+        }
+        let kept = announced.exact().unwrap_or(KEPT).min(KEPT);
+        let room = hub.crowd.room(kept).ok_or(No::Overloaded)?;
+        let content_type = self.headers.get(CONTENT_TYPE);
+        let mut reader = PostReader::new(content_type.and_then(|value| value.to_str().ok()));
+        let mut received = 0_u64;
+        while let Some(frame) = self.body.frame().await {
+            let Ok(data) = frame.map_err(|_| No::Broken)?.into_data() else {
+                continue;
+            };
+            pace.body_bytes(data.len());
+            received += crate::tally::wide(data.len());
+            if received > most {
+                return Err(No::TooLarge);
+            }
+            reader.push(&data).map_err(|_| No::TooLarge)?;
+        }
+        Ok((reader.finish(), room))
+    }
+}
+
+/// Whether the names in a post are those of the enrolled device; a post without any was
+/// vouched for by its token. Answers the hardware address when it is new to us.
+fn identified(known: &Known, names: &Identity) -> Result<Option<Text>, String> {
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let enrolled = known.enrolment.access.mac.clone();
+    let mac = enrolled.or_else(|| known.hikvision().view().mac.clone());
+    let says_mac = mac.as_ref().is_some_and(|mac| names.says(mac));
+    let says_serial = names.says(known.enrolment.serial.as_str());
+    // The first hardware address is taken on trust, unless a serial speaks against it.
+    let first = mac.is_none() && (names.serials.is_empty() || says_serial);
+    if says_mac || says_serial || first {
+        return Ok(names.macs.first().filter(|_| mac.is_none()).cloned());
+    }
+    let said = names.serials.first().or(names.macs.first());
+    let said = said.map_or("", Text::as_str).escape_debug();
+    Err(format!("the post names the device {said}"))
+}
+
+fn sorted(post: Post, at: Millis) -> Brought {
+    let mut brought = Brought::of(event::Route::Listen);
+    for heard in post.heard {
+        match heard {
+            Heard::Heartbeat | Heard::Notice(_) => {}
+            Heard::Record(record) => brought.records.push(*record),
+            Heard::Unreadable(unreadable) => {
+                brought.aside.push(unreadable.quarantined(event::Route::Listen, at));
+            }
+        }
+    }
+    brought
+}
+
+/// A post on its way into the store. Runs as a task of its own, so that a device that hangs up
+/// changes nothing about what is stored and counted.
+struct Settle {
+    hub: Arc<Hub>,
+    known: Arc<Known>,
+    store: Store,
+    brought: Brought,
+    mac: Option<Text>,
+    room: Room,
+    at: Millis,
+    began: Instant,
+}
+
+impl Settle {
+    async fn run(self) -> Result<(), No> {
+        let work = self.hub.settling.begin(Instant::now());
+        let done = self.settle().await;
+        work.finish(Instant::now());
+        let serial = &self.known.enrolment.serial;
+        match &done {
+            Ok(detail) => {
+                self.hub.metrics.acked(self.began.elapsed());
+                let trace = &self.hub.trace;
+                trace.step(serial, Step::Parsed, true, self.at, "the post was read");
+                trace.step(serial, Step::Stored, true, self.at, detail.clone());
+            }
+            Err(no) => self.hub.trace.step(serial, Step::Stored, false, self.at, no.as_str()),
+        }
+        drop(self.room);
+        done.map(drop)
+    }
+
+    async fn settle(&self) -> Result<String, No> {
+        let intake = Intake {
+            hub: Arc::clone(&self.hub),
+            known: Arc::clone(&self.known),
+            store: self.store.clone(),
+            fence: None,
+        };
+        let id = self.known.enrolment.id;
+        let refused = if self.known.is_dialled() {
+            let done = intake.hints(&self.brought).await;
+            match done {
+                Ok(receipt) => return Ok(told(&receipt)),
+                // The search will bring it; the device may also send it again.
+                Err(refused) => return Err(no(refused)),
+            }
+        } else if self.hub.journal.holds(id) {
+            None
+        } else {
+            match intake.posted(&self.brought, self.mac.clone()).await {
+                Ok(receipt) => {
+                    if let Some(mac) = &self.mac {
+                        self.known.hikvision().view().mac = Some(mac.clone());
+                    }
+                    return Ok(told(&receipt));
+                }
+                Err(refused @ Refused::Unavailable(_)) => Some(refused),
+                Err(refused) => return Err(no(refused)),
+            }
+        };
+        if let Some(refused) = refused {
+            tracing::debug!(%refused, "a post goes to the journal");
+        }
+        let submission = intake.for_journal(&self.brought).await;
+        let rows = submission.events.len();
+        match self.hub.journal.append(&self.store.label, &submission).await {
+            Ok(()) => Ok(format!("{rows} records wait in the journal for the database")),
+            Err(error) => {
+                let serial = &self.known.enrolment.serial;
+                tracing::error!(%error, %serial, "the journal takes nothing; the device keeps its records");
+                Err(No::StoreUnavailable)
+            }
+        }
+    }
+}
+
+fn told(receipt: &store::Receipt) -> String {
+    format!(
+        "{} new, {} known before, {} in quarantine",
+        receipt.new, receipt.duplicate, receipt.quarantined
+    )
+}
+
+fn no(refused: Refused) -> No {
+    match refused {
+        Refused::Overloaded => No::Overloaded,
+        Refused::Unavailable(_) | Refused::Closing | Refused::Moved => No::StoreUnavailable,
+        Refused::Fenced => No::Internal,
+    }
+}
+

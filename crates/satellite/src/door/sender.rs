@@ -1,0 +1,44 @@
+//! Where a request really comes from: the peer, or whom a trusted proxy speaks for.
+//!
+//! Nobody but a proxy that the configuration names is believed about another address, and what
+//! such a proxy forwards counts against the limits of that address.
+
+use std::net::IpAddr;
+
+use hyper::header::HeaderMap;
+
+use super::connection::Visitor;
+use super::crowd::Slot;
+
+/// The sender of one request.
+pub(super) struct Sender {
+    /// Its address.
+    pub(super) address: IpAddr,
+    /// Its place among those of its address, when a proxy forwarded the request.
+    place: Result<Option<Slot>, &'static str>,
+}
+
+impl Sender {
+    /// Looks at the headers of a request.
+    pub(super) fn of(visitor: &Visitor, headers: &HeaderMap) -> Self {
+        if !visitor.is_proxy {
+            return Self {
+                address: visitor.address,
+                place: Ok(None),
+            };
+        }
+        let named = headers.get_all("x-forwarded-for").iter().next_back();
+        let last =
+            named.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+        let address = last.map_or(visitor.address, |address: IpAddr| address.to_canonical());
+        let limits = &visitor.hub.config.load().limits;
+        let place = visitor.hub.crowd.admit_forwarded(address, limits).map(Some);
+        Self { address, place }
+    }
+
+    /// The limit that this sender has reached, if it has. While the value lives, its place is
+    /// taken.
+    pub(super) fn is_too_many(&self) -> Option<&'static str> {
+        self.place.as_ref().err().copied()
+    }
+}

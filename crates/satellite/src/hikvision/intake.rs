@@ -1,0 +1,430 @@
+//! From what a Hikvision device said to settled rows, whatever the path it came by.
+//!
+//! Stream, posts and search all end here. One submission of a device is on its way at a time:
+//! the serial chain is taken, a changed copy of it goes into the transaction of the rows, and
+//! it is kept only after the COMMIT. The transaction also checks that the chain in the database
+//! is the one that the copy was made from, so that a restored database or a second satellite
+//! can never be told that rows are there which are not.
+
+use std::sync::Arc;
+
+use event::{Event, Millis, Quarantined, Route, Text};
+use hikvision_isapi::{Chain, Context, Hint, Newest, PostStep, Record, normalize};
+use store::{Fence, Receipt, Refused, Submission};
+
+use super::state::{CHAIN, Condition, Kept, MAC};
+use crate::clock;
+use crate::devices::Known;
+use crate::hub::Hub;
+use crate::stores::Store;
+use crate::tally::Tally;
+
+/// Serials that a terminal keeps before it overwrites the oldest (150,000 on the terminals
+/// measured); a fall by more than half of it means that the serials began again.
+const RING: u64 = 150_000;
+/// Tries to change a chain that somebody else moved in between.
+const TRIES: u32 = 3;
+
+/// What a device said at once.
+#[derive(Debug)]
+pub(crate) struct Brought {
+    /// The way it came.
+    pub(crate) route: Route,
+    /// What could be read.
+    pub(crate) records: Vec<Record>,
+    /// What could not.
+    pub(crate) aside: Vec<Quarantined>,
+}
+
+impl Brought {
+    /// Nothing yet, by that way.
+    pub(crate) fn of(route: Route) -> Self {
+        Self {
+            route,
+            records: Vec::new(),
+            aside: Vec::new(),
+        }
+    }
+
+    /// Takes over what another page brought.
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.records.append(&mut other.records);
+        self.aside.append(&mut other.aside);
+    }
+}
+
+/// The way in for one device.
+#[derive(Clone)]
+pub(crate) struct Intake {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) known: Arc<Known>,
+    pub(crate) store: Store,
+    /// The lease under which the device is dialled; `None` for what it posts by itself.
+    pub(crate) fence: Option<Fence>,
+}
+
+/// What is going to be written.
+#[derive(Default)]
+struct Rows {
+    events: Vec<Event>,
+    aside: Vec<Quarantined>,
+}
+
+impl Rows {
+    fn of(brought: &Brought) -> Self {
+        Self {
+            events: Vec::with_capacity(brought.records.len()),
+            aside: brought.aside.clone(),
+        }
+    }
+}
+
+/// A change of the chain with what it writes.
+struct Change {
+    chain: Chain,
+    rows: Rows,
+    extra: Vec<(Text, Text)>,
+}
+
+impl Intake {
+    /// Records that the device sent by itself and that a search will prove: those above the
+    /// newest are stored at once, doubtful ones only wake the search.
+    pub(crate) async fn hints(&self, brought: &Brought) -> Result<Receipt, Refused> {
+        let provable = self.known.hikvision().view().can_ask;
+        self.change(brought.route, |chain| {
+            let mut rows = Rows::of(brought);
+            for record in &brought.records {
+                let serial = record.serial_no;
+                let hint = serial.map(|serial| chain.hint(serial, record.time.wall));
+                if provable && hint == Some(Hint::Doubtful) {
+                    self.known.hikvision().wake();
+                    continue;
+                }
+                self.take(record, chain.epoch(), brought.route, &mut rows);
+                chain.stored(serial.as_slice(), record.time.wall);
+            }
+            if chain.missing() > 0 {
+                self.known.hikvision().wake();
+            }
+            rows
+        })
+        .await
+    }
+
+    /// Records that a device posted which cannot be asked: the chain shows gaps, and nothing
+    /// can close them.
+    pub(crate) async fn posted(
+        &self,
+        brought: &Brought,
+        mac: Option<Text>,
+    ) -> Result<Receipt, Refused> {
+        let extra = mac.map(|mac| (Text::const_new(MAC), mac)).into_iter().collect();
+        self.change_with(brought.route, extra, |chain| self.read_posts(brought, chain)).await
+    }
+
+    /// The same, for the journal: what would have been submitted, were the store there.
+    pub(crate) async fn for_journal(&self, brought: &Brought) -> Submission {
+        let device = self.known.hikvision();
+        let mut slot = device.chain.lock().await;
+        let kept = slot.take();
+        let mut chain = kept.map_or_else(|| self.known.remembered_chain(), |kept| kept.chain);
+        let rows = self.read_posts(brought, &mut chain);
+        let text = Text::from(chain.text());
+        device.saw_chain(&chain);
+        self.known.facts().keep_cursor(CHAIN, &text);
+        let cursor = (Text::const_new(CHAIN), text.clone());
+        // By the time the store is asked again, the journal has been drained into it.
+        *slot = Some(Kept {
+            chain,
+            stored: Some(text),
+        });
+        Submission {
+            device: Arc::clone(&self.known.device),
+            events: self.wanted(rows.events).0,
+            quarantined: rows.aside,
+            cursors: vec![cursor],
+            expects: None,
+            fence: None,
+        }
+    }
+
+    /// The device answered a whole range with these serials: what it did not give is gone.
+    pub(super) async fn answered(
+        &self,
+        range: (u64, u64),
+        serials: &[u64],
+        brought: &Brought,
+    ) -> Result<(), Refused> {
+        let mut lost = 0;
+        self.change(brought.route, |chain| {
+            let rows = self.rows(brought, chain.epoch());
+            let before = chain.lost();
+            chain.answered(range, serials);
+            lost = chain.lost() - before;
+            rows
+        })
+        .await?;
+        if lost > 0 {
+            let (begin, end) = range;
+            let detail = format!("{lost} serials of {begin} to {end} are no longer on the device");
+            self.raise(Condition::RingOverrun, detail);
+        }
+        Ok(())
+    }
+
+    /// The device gave these serials of a range and has more. False when none was missing.
+    pub(super) async fn more(
+        &self,
+        range: (u64, u64),
+        serials: &[u64],
+        brought: &Brought,
+    ) -> Result<bool, Refused> {
+        let mut progress = false;
+        self.change(brought.route, |chain| {
+            let rows = self.rows(brought, chain.epoch());
+            progress = chain.more(range, serials);
+            rows
+        })
+        .await?;
+        Ok(progress)
+    }
+
+    /// Records found by time on a device that numbers none; `searched` moves with them.
+    pub(super) async fn timed(
+        &self,
+        brought: &Brought,
+        searched: (Text, Text),
+    ) -> Result<(), Refused> {
+        let change = |chain: &mut Chain| self.rows(brought, chain.epoch());
+        self.change_with(brought.route, vec![searched], change).await.map(drop)
+    }
+
+    /// The latest time among these records, for the cursor of a search by time.
+    pub(super) fn latest(&self, brought: &Brought) -> Option<Millis> {
+        let rows = self.rows(brought, 0);
+        rows.events.iter().filter_map(|event| event.occurred_at).max()
+    }
+
+    /// The device's newest page, and the highest serial on it. Answers the range that must be
+    /// searched before a restart of its count is believed.
+    pub(super) async fn newest(
+        &self,
+        highest: u64,
+        brought: &Brought,
+    ) -> Result<Option<(u64, u64)>, Refused> {
+        let mut told = Newest::Same;
+        self.change(brought.route, |chain| {
+            let mut next = chain.clone();
+            told = next.device_says_newest(highest);
+            if matches!(told, Newest::Doubt { .. }) {
+                // These may be records of another count: nothing is stored under this epoch.
+                return Rows::default();
+            }
+            *chain = next;
+            let serials: Vec<u64> = brought.records.iter().filter_map(|r| r.serial_no).collect();
+            let last = brought.records.iter().max_by_key(|record| record.serial_no);
+            let rows = self.rows(brought, chain.epoch());
+            chain.stored(&serials, last.and_then(|record| record.time.wall));
+            rows
+        })
+        .await?;
+        self.known.hikvision().view().newest_on_device = Some(highest);
+        Ok(match told {
+            Newest::Doubt { ask } => Some(ask),
+            Newest::Same | Newest::Ahead(_) | Newest::Reset => None,
+        })
+    }
+
+    /// The answer to the doubt: the serials found where the newest one should have been.
+    pub(super) async fn doubt(
+        &self,
+        newest: u64,
+        ask: (u64, u64),
+        found: &[u64],
+    ) -> Result<(), Refused> {
+        let mut told = Newest::Same;
+        self.change(Route::Poll, |chain| {
+            told = chain.doubt_answered(newest, ask, found);
+            Rows::default()
+        })
+        .await?;
+        if told == Newest::Reset {
+            let detail = format!("its newest serial is {newest} now; a new epoch was begun");
+            self.raise(Condition::SerialsRestarted, detail);
+        }
+        Ok(())
+    }
+
+    /// The chain as it is now, for deciding what to ask next.
+    pub(super) async fn chain(&self) -> Result<Chain, Refused> {
+        let device = self.known.hikvision();
+        let mut slot = device.chain.lock().await;
+        let kept = match slot.take() {
+            Some(kept) => kept,
+            None => self.load().await?,
+        };
+        let chain = kept.chain.clone();
+        device.saw_chain(&chain);
+        *slot = Some(kept);
+        Ok(chain)
+    }
+
+    fn read_posts(&self, brought: &Brought, chain: &mut Chain) -> Rows {
+        let mut rows = Rows::of(brought);
+        for record in &brought.records {
+            if let Some(serial) = record.serial_no
+                && chain.post_only(serial, record.time.wall, RING) == PostStep::Reset
+            {
+                let detail = format!("serial {serial} came with a later time than higher ones");
+                self.raise(Condition::SerialsRestarted, detail);
+            }
+            self.take(record, chain.epoch(), brought.route, &mut rows);
+        }
+        match chain.missing() {
+            0 => super::clear(&self.known, Condition::GapInPosts),
+            missing => {
+                let detail = format!("{missing} serials were not posted");
+                self.raise(Condition::GapInPosts, detail);
+            }
+        }
+        rows
+    }
+
+    fn rows(&self, brought: &Brought, epoch: u32) -> Rows {
+        let mut rows = Rows::of(brought);
+        for record in &brought.records {
+            self.take(record, epoch, brought.route, &mut rows);
+        }
+        rows
+    }
+
+    /// Turns a record into an event, or sets it aside. Either way it will be stored.
+    fn take(&self, record: &Record, epoch: u32, route: Route, rows: &mut Rows) {
+        let context = Context {
+            zone: &self.known.device.zone,
+            route,
+            received_at: clock::now(),
+            epoch,
+        };
+        match normalize(record, &context) {
+            Ok(event) => rows.events.push(event),
+            Err(quarantined) => rows.aside.push(quarantined),
+        }
+    }
+
+    async fn change<F>(&self, route: Route, change: F) -> Result<Receipt, Refused>
+    where
+        F: FnMut(&mut Chain) -> Rows,
+    {
+        self.change_with(route, Vec::new(), change).await
+    }
+
+    /// Applies `change` to a copy of the chain and commits what it gives, together with the
+    /// copy. Begins again with the database's chain when somebody else moved it.
+    async fn change_with<F>(
+        &self,
+        route: Route,
+        extra: Vec<(Text, Text)>,
+        mut change: F,
+    ) -> Result<Receipt, Refused>
+    where
+        F: FnMut(&mut Chain) -> Rows,
+    {
+        let device = self.known.hikvision();
+        let mut slot = device.chain.lock().await;
+        for _ in 0..TRIES {
+            // Taken, not borrowed: if this is cut short, the next one reads the database.
+            let old = match slot.take() {
+                Some(kept) => kept,
+                None => self.load().await?,
+            };
+            let mut chain = old.chain;
+            let rows = change(&mut chain);
+            let next = Change {
+                chain,
+                rows,
+                extra: extra.clone(),
+            };
+            match self.commit(old.stored, next, route).await {
+                Ok((receipt, kept)) => {
+                    device.saw_chain(&kept.chain);
+                    *slot = Some(kept);
+                    return Ok(receipt);
+                }
+                Err(Refused::Moved) => {}
+                Err(refused) => return Err(refused),
+            }
+        }
+        Err(Refused::Moved)
+    }
+
+    async fn commit(
+        &self,
+        stored: Option<Text>,
+        next: Change,
+        route: Route,
+    ) -> Result<(Receipt, Kept), Refused> {
+        let Change { chain, rows, extra } = next;
+        let Rows { events, aside } = rows;
+        let text = Text::from(chain.text());
+        let moved = stored.as_ref().map_or(chain != Chain::new(), |stored| *stored != text);
+        let mut cursors = extra;
+        if moved {
+            cursors.push((Text::const_new(CHAIN), text.clone()));
+        }
+        let received = events.len();
+        let (events, too_old) = self.wanted(events);
+        if events.is_empty() && aside.is_empty() && cursors.is_empty() {
+            return Ok((Receipt::default(), Kept { chain, stored }));
+        }
+        let newest = events.iter().filter_map(|event| event.occurred_at).max();
+        let reasons: Vec<_> = aside.iter().map(|aside| aside.reason).collect();
+        let submission = Submission {
+            device: Arc::clone(&self.known.device),
+            events,
+            quarantined: aside,
+            cursors,
+            expects: Some((Text::const_new(CHAIN), stored.clone())),
+            fence: self.fence,
+        };
+        let receipt = self.store.writer.submit(submission).await?;
+        let stored = if moved { Some(text) } else { stored };
+        let mut facts = self.known.facts();
+        facts.last_event = facts.last_event.max(newest);
+        if let Some(text) = &stored {
+            facts.keep_cursor(CHAIN, text);
+        }
+        drop(facts);
+        let tally = Tally::of(&self.hub, &self.known, route);
+        tally.received(received);
+        tally.too_old(too_old);
+        tally.committed(&receipt, &reasons);
+        Ok((receipt, Kept { chain, stored }))
+    }
+
+    /// What the enrolment wants of these events, and how many it does not.
+    fn wanted(&self, mut events: Vec<Event>) -> (Vec<Event>, usize) {
+        let before = events.len();
+        events.retain(|event| !self.known.is_before_enrolment(event.occurred_at));
+        let left = before - events.len();
+        (events, left)
+    }
+
+    async fn load(&self) -> Result<Kept, Refused> {
+        let stored = self.store.cursor(self.known.enrolment.id, CHAIN).await?;
+        let read = stored.as_deref().map(Chain::parse);
+        if read == Some(None) {
+            tracing::error!(
+                serial = %self.known.enrolment.serial,
+                "the serial chain in the database cannot be read; everything on the device is asked for again"
+            );
+        }
+        let chain = read.flatten().unwrap_or_else(Chain::new);
+        Ok(Kept { chain, stored })
+    }
+
+    /// Raises a condition of this device, with one log line when it is new.
+    pub(crate) fn raise(&self, condition: Condition, detail: impl Into<Text>) {
+        super::raise(&self.hub, &self.known, condition, detail);
+    }
+}

@@ -1,0 +1,486 @@
+//! The search of one device: asked every few seconds, whether or not its stream is up, until
+//! every serial it holds is stored or known to be gone.
+//!
+//! One round asks for the newest records, stores what is new, then fetches what is missing,
+//! page by page, until the next round is due. So a live punch waits for one page of a backlog
+//! at most. What the device answers is believed only as far as it goes: a short page is not
+//! the last, a serial counts as gone only when the device answered the whole range without
+//! it, and a device that does not keep to serials is searched by time instead and never called
+//! proven.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use event::{Millis, Route, Text};
+use hikvision_isapi::{
+    CAPABILITIES_PATH, Capabilities, DEVICE_INFO_PATH, DeviceInfo, Page, PageStatus, Question,
+    SearchError, SearchRange, TimeCursor, Walk, WalkStep, codes, read_capabilities, read_page,
+};
+use hyper::{Method, StatusCode};
+use store::Refused;
+
+use super::client::{Client, SharedLogin, Trouble};
+use super::footprints::Footprints;
+use super::hosts;
+use super::intake::{Brought, Intake};
+use super::state::{Condition, Link, SEARCHED};
+use crate::clock;
+use crate::trace::Step;
+
+/// First and longest pause after a failure.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+/// Failures in a row before the device counts as unreachable: one lost answer is no news.
+const FAILURES: u32 = 2;
+/// Pause while the store takes nothing.
+const STORE_PAUSE: Duration = Duration::from_secs(2);
+/// How often the device's setting for posts is compared with ours.
+const HOSTS_EVERY: Duration = Duration::from_secs(15 * 60);
+/// Tries of a search that ended before all that the device counted had come.
+const SHORT_TRIES: u32 = 2;
+
+/// Why a round was not finished.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// The device, or the way to it.
+    Device(Trouble),
+    /// It answers something that cannot be understood.
+    Answer(String),
+    /// The store.
+    Store(Refused),
+    /// Another device answers.
+    WrongDevice(String),
+}
+
+impl From<Trouble> for Halt {
+    fn from(trouble: Trouble) -> Self {
+        Self::Device(trouble)
+    }
+}
+
+impl From<Refused> for Halt {
+    fn from(refused: Refused) -> Self {
+        Self::Store(refused)
+    }
+}
+
+impl From<SearchError> for Halt {
+    fn from(error: SearchError) -> Self {
+        Self::Answer(error.to_string())
+    }
+}
+
+/// How the device is searched, found at each first contact.
+#[derive(Clone, Copy)]
+enum Mode {
+    Serials(Capabilities),
+    Times(Capabilities),
+    /// It has no event search: cameras and recorders.
+    None,
+}
+
+/// The search of one device.
+pub(super) struct Search<'a> {
+    intake: &'a Intake,
+    client: Client,
+    mode: Option<Mode>,
+    footprints: Footprints,
+    hosts_checked: Option<Instant>,
+    failures: u32,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(intake: &'a Intake, address: &str, login: SharedLogin) -> Self {
+        Self {
+            intake,
+            client: Client::new(address, login),
+            mode: None,
+            footprints: Footprints::new(),
+            hosts_checked: None,
+            failures: 0,
+        }
+    }
+
+    /// Searches for as long as the device is dialled.
+    pub(super) async fn run(mut self) {
+        let mut pause = PAUSES.0;
+        loop {
+            let began = Instant::now();
+            let wait = match self.round().await {
+                Ok(()) => {
+                    pause = PAUSES.0;
+                    self.went_well();
+                    self.interval().saturating_sub(began.elapsed())
+                }
+                Err(halt) => {
+                    let wait = self.went_wrong(halt, pause);
+                    pause = (pause * 2).min(PAUSES.1);
+                    wait
+                }
+            };
+            let device = self.intake.known.hikvision();
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                // A ring ends a pause between rounds, never one after a failure.
+                () = device.wake.notified(), if self.failures == 0 => {}
+            }
+        }
+    }
+
+    /// The pause between two rounds.
+    fn interval(&self) -> Duration {
+        let alive = self.intake.known.hikvision().view().stream == Link::Up;
+        self.footprints.pause(alive)
+    }
+
+    fn went_well(&mut self) {
+        self.failures = 0;
+        let known = &self.intake.known;
+        known.facts().last_contact = Some(clock::now());
+        let pause = self.interval().as_secs();
+        {
+            let mut view = known.hikvision().view();
+            view.search = Link::Up;
+            view.poll_seconds = pause;
+            view.footprint_percent = self.footprints.percent();
+        }
+        for condition in [Condition::Unreachable, Condition::LoginRefused, Condition::WrongDevice] {
+            super::clear(known, condition);
+        }
+        if self.footprints.is_heavy() {
+            let percent = self.footprints.percent();
+            let detail = format!("{percent} % of its new serials are our own logins; searched every {pause} s");
+            self.intake.raise(Condition::OwnFootprints, detail);
+        } else {
+            super::clear(known, Condition::OwnFootprints);
+        }
+    }
+
+    /// Names what went wrong and answers how long to wait.
+    fn went_wrong(&mut self, halt: Halt, pause: Duration) -> Duration {
+        let known = &self.intake.known;
+        let serial = &known.enrolment.serial;
+        known.hikvision().view().search = Link::Down;
+        match halt {
+            Halt::Store(refused) => {
+                tracing::debug!(%serial, %refused, "the search waits for the store");
+                self.step(Step::Stored, false, "the store takes nothing now");
+                return STORE_PAUSE;
+            }
+            Halt::Device(Trouble::LoginRefused(until)) => {
+                let detail = format!("user or password refused; the next try is at {} UTC", until.text());
+                self.step(Step::Approved, false, detail.clone());
+                self.intake.raise(Condition::LoginRefused, detail);
+                let wait = until.0.saturating_sub(clock::now().0).max(1_000);
+                return Duration::from_millis(wait.unsigned_abs());
+            }
+            Halt::Device(trouble) => {
+                self.failures += 1;
+                // Another device may stand there when it comes back.
+                self.mode = None;
+                if self.failures >= FAILURES {
+                    self.step(Step::Reached, false, trouble.to_string());
+                    self.intake.raise(Condition::Unreachable, trouble.to_string());
+                }
+            }
+            Halt::Answer(detail) => {
+                self.failures += 1;
+                tracing::warn!(%serial, detail = %daemon::logging::Escaped(&detail), "an answer of the device is of no use");
+                self.step(Step::Parsed, false, "its answer to a search cannot be read");
+            }
+            Halt::WrongDevice(detail) => {
+                self.failures += 1;
+                self.mode = None;
+                self.step(Step::Identified, false, "another device answers at its address");
+                self.intake.raise(Condition::WrongDevice, detail);
+                return PAUSES.1;
+            }
+        }
+        pause
+    }
+
+    fn step(&self, step: Step, ok: bool, detail: impl Into<std::borrow::Cow<'static, str>>) {
+        let serial = &self.intake.known.enrolment.serial;
+        self.intake.hub.trace.step(serial, step, ok, clock::now(), detail);
+    }
+
+    /// One round: the newest, then what is missing until the next round is due.
+    async fn round(&mut self) -> Result<(), Halt> {
+        let began = Instant::now();
+        let mode = match self.mode {
+            Some(mode) => mode,
+            None => {
+                let mode = self.introduce().await?;
+                self.mode = Some(mode);
+                mode
+            }
+        };
+        match mode {
+            Mode::Serials(can) => {
+                self.newest(&can).await?;
+                self.missing(&can, began).await?;
+            }
+            Mode::Times(can) => self.by_time(&can).await?,
+            Mode::None => {}
+        }
+        self.check_hosts().await
+    }
+
+    /// Who is it, and what can its search do?
+    async fn introduce(&mut self) -> Result<Mode, Halt> {
+        self.intake.known.hikvision().view().search = Link::Connecting;
+        let said = self.client.get(DEVICE_INFO_PATH).await?;
+        self.step(Step::Reached, true, "it answers at its address");
+        let info = DeviceInfo::read(&said.body)
+            .ok_or_else(|| Halt::Answer(format!("deviceInfo: status {}", said.status)))?;
+        self.identify(&info)?;
+        let said = self.client.get(CAPABILITIES_PATH).await?;
+        let can = match said.status {
+            StatusCode::OK => read_capabilities(&said.body).ok(),
+            _ => None,
+        };
+        let mode = match can {
+            Some(can) if can.by_serial => Mode::Serials(can),
+            Some(can) => Mode::Times(can),
+            None => Mode::None,
+        };
+        let proves = matches!(mode, Mode::Serials(_));
+        self.intake.known.hikvision().view().can_ask = proves;
+        if proves {
+            super::clear(&self.intake.known, Condition::SearchUnsupported);
+        } else {
+            self.unsupported(match mode {
+                Mode::Times(_) => "its search knows no serials; it is searched by time",
+                _ => "it has no event search; only its stream is read",
+            });
+        }
+        Ok(mode)
+    }
+
+    fn unsupported(&self, detail: &'static str) {
+        self.intake.raise(Condition::SearchUnsupported, detail);
+    }
+
+    /// The device must be the enrolled one.
+    fn identify(&self, info: &DeviceInfo) -> Result<(), Halt> {
+        let enrolment = &self.intake.known.enrolment;
+        let same_mac = enrolment.access.mac.as_deref().zip(info.mac.as_deref());
+        let is_it = info.is_named(enrolment.serial.as_str())
+            || same_mac.is_some_and(|(ours, its)| ours.eq_ignore_ascii_case(its));
+        if !is_it {
+            let named = info.serial.as_deref().unwrap_or("no serial");
+            return Err(Halt::WrongDevice(format!("the device there names itself {}", named.escape_debug())));
+        }
+        let mut facts = self.intake.known.facts();
+        facts.model.clone_from(&info.model);
+        facts.firmware.clone_from(&info.firmware);
+        drop(facts);
+        self.intake.known.hikvision().view().mac.clone_from(&info.mac);
+        self.step(Step::Identified, true, "it is the enrolled device");
+        self.step(Step::Approved, true, "it accepts our login");
+        Ok(())
+    }
+
+    /// Asks for the newest records and stores those that are new.
+    async fn newest(&mut self, can: &Capabilities) -> Result<(), Halt> {
+        let page = self.newest_page(can).await?;
+        let Some(&highest) = page.serials.iter().max() else {
+            return Ok(());
+        };
+        let known = self.intake.chain().await?.newest();
+        for record in page.records.iter().flatten() {
+            if let (Some(serial), Some(known)) = (record.serial_no, known)
+                && serial > known
+            {
+                let codes = record.major.zip(record.minor);
+                let ours = codes.is_some_and(|(major, minor)| codes::is_own_footprint(major, minor));
+                self.footprints.saw(ours);
+            }
+        }
+        let brought = sorted(page, Route::Poll);
+        let doubt = self.intake.newest(highest, &brought).await?;
+        self.stored();
+        if let Some(ask) = doubt {
+            let page = self.page(serials(ask), 0, can.page).await?;
+            self.intake.doubt(highest, ask, &page.serials).await?;
+        }
+        Ok(())
+    }
+
+    /// The page with the newest records. Without the order by time its place is computed from
+    /// the number of matches.
+    async fn newest_page(&mut self, can: &Capabilities) -> Result<Page, Halt> {
+        if can.newest_first {
+            return self.page(SearchRange::Newest, 0, can.page).await;
+        }
+        let range = self.intake.chain().await?.poll_range();
+        let first = self.page(serials(range), 0, can.page).await?;
+        let last = first.total.saturating_sub(u64::from(first.len()));
+        match u32::try_from(last) {
+            Ok(position) if !first.is_whole() && position > 0 && position <= can.position_limit => {
+                self.page(serials(range), position, can.page).await
+            }
+            _ => Ok(first),
+        }
+    }
+
+    /// Fetches what is missing until the next round is due.
+    async fn missing(&mut self, can: &Capabilities, began: Instant) -> Result<(), Halt> {
+        while let Some(range) = self.intake.chain().await?.next_range(can.page) {
+            let page = self.page(serials(range), 0, can.page).await?;
+            if page.strays(range.0, range.1) > 0 {
+                self.mode = Some(Mode::Times(*can));
+                self.intake.known.hikvision().view().can_ask = false;
+                self.unsupported("it does not keep to the serials it is asked for; it is searched by time");
+                return Ok(());
+            }
+            let (whole, serials) = (page.is_whole(), page.serials.clone());
+            let brought = sorted(page, Route::Backfill);
+            if whole {
+                self.intake.answered(range, &serials, &brought).await?;
+            } else if !self.intake.more(range, &serials, &brought).await? {
+                self.walk(range, can).await?;
+            }
+            self.stored();
+            if began.elapsed() >= self.interval() {
+                // At once again: the next round begins with the newest.
+                self.intake.known.hikvision().wake();
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads all pages of a range whose first page brought nothing new.
+    async fn walk(&mut self, range: (u64, u64), can: &Capabilities) -> Result<(), Halt> {
+        for attempt in 1.. {
+            let mut walk = Walk::new(serials(range), can.page, can.position_limit, search_id());
+            let mut brought = Brought::of(Route::Backfill);
+            let mut came = Vec::new();
+            let end = loop {
+                let question = walk.question().clone();
+                let page = self.ask(&question).await?;
+                let step = walk.take(&page);
+                came.extend(&page.serials);
+                brought.append(sorted(page, Route::Backfill));
+                if step != WalkStep::Next {
+                    break step;
+                }
+            };
+            match end {
+                WalkStep::Short if attempt < SHORT_TRIES => {}
+                WalkStep::Whole | WalkStep::Short => {
+                    self.intake.answered(range, &came, &brought).await?;
+                    return Ok(());
+                }
+                _ => return Err(Halt::Answer("its pages promise more than they give".to_owned())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Searches the time since the last search, with an overlap; identity folds what comes
+    /// twice.
+    async fn by_time(&mut self, can: &Capabilities) -> Result<(), Halt> {
+        let enrolment = &self.intake.known.enrolment;
+        let stored = self.intake.store.cursor(enrolment.id, SEARCHED).await?;
+        let from = enrolment.accept_from.unwrap_or(Millis(1_420_070_400_000));
+        let read = stored.as_deref().and_then(TimeCursor::parse);
+        let mut cursor = read.unwrap_or_else(|| TimeCursor::new(from));
+        let now = clock::now();
+        let offset = self.intake.known.device.zone.offset_seconds_at(now);
+        loop {
+            let window = cursor.window(now);
+            let (from, to) = window.texts(offset);
+            let range = SearchRange::Times { from, to };
+            let mut walk = Walk::new(range, can.page, can.position_limit, search_id());
+            let mut brought = Brought::of(Route::Poll);
+            let end = loop {
+                let question = walk.question().clone();
+                let page = self.ask(&question).await?;
+                let step = walk.take(&page);
+                brought.append(sorted(page, Route::Poll));
+                if step != WalkStep::Next {
+                    break step;
+                }
+            };
+            if end == WalkStep::TooMany && cursor.too_many(&window) {
+                continue;
+            }
+            if end == WalkStep::Stuck {
+                return Err(Halt::Answer("its pages promise more than they give".to_owned()));
+            }
+            let latest = self.intake.latest(&brought);
+            cursor.finished(&window, latest);
+            let moved = (Text::const_new(SEARCHED), Text::from(cursor.text()));
+            self.intake.timed(&brought, moved).await?;
+            self.stored();
+            if window.is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn page(&mut self, range: SearchRange, position: u32, page: u32) -> Result<Page, Halt> {
+        let question = Question {
+            range,
+            position,
+            page,
+            search_id: search_id(),
+        };
+        self.ask(&question).await
+    }
+
+    async fn ask(&mut self, question: &Question) -> Result<Page, Halt> {
+        let body = Bytes::from(question.body());
+        let asked = self.client.ask(&Method::POST, Question::PATH, Some(("application/json", body)));
+        let said = asked.await?;
+        let page = read_page(&said.body)?;
+        self.step(Step::Parsed, true, "its answers to searches are read");
+        debug_assert!(page.status != PageStatus::More || page.total >= u64::from(page.len()) || page.total == 0);
+        Ok(page)
+    }
+
+    fn stored(&self) {
+        self.step(Step::Stored, true, "what it holds is being stored");
+    }
+
+    /// Looks now and then whether the device would still post to us, when it should.
+    async fn check_hosts(&mut self) -> Result<(), Halt> {
+        let due = self.hosts_checked.is_none_or(|at| at.elapsed() >= HOSTS_EVERY);
+        let Some(token) = self.intake.known.enrolment.access.token_hash.filter(|_| due) else {
+            return Ok(());
+        };
+        self.hosts_checked = Some(Instant::now());
+        match hosts::points_here(&mut self.client, &token).await? {
+            Some(false) => {
+                let detail = "no listening host of the device has our path; run: satellite devices configure SERIAL";
+                self.intake.raise(Condition::ListeningHostChanged, detail);
+            }
+            Some(true) => super::clear(&self.intake.known, Condition::ListeningHostChanged),
+            // It does not say.
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+fn serials((begin, end): (u64, u64)) -> SearchRange {
+    SearchRange::Serials { begin, end }
+}
+
+/// A name for a search that no other search has.
+fn search_id() -> String {
+    super::client::nonce()
+}
+
+fn sorted(page: Page, route: Route) -> Brought {
+    let now = clock::now();
+    let mut brought = Brought::of(route);
+    for record in page.records {
+        match record {
+            Ok(record) => brought.records.push(record),
+            Err(unreadable) => brought.aside.push(unreadable.quarantined(route, now)),
+        }
+    }
+    brought
+}

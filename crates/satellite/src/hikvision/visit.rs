@@ -1,0 +1,92 @@
+//! Everything that is done with one dialled device while its lease holds: its password is
+//! read, then it is searched and its stream is read, side by side.
+//!
+//! A password that was refused is not tried again until the device's lock time is over, unless
+//! its file changed: that is an operator who mends it. Dropping this future closes both
+//! connections.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::config::{secret_file, secret_places};
+use store::Fence;
+
+use super::client::{self, Secret};
+use super::intake::Intake;
+use super::search::Search;
+use super::state::Condition;
+use super::stream;
+use crate::config::SECRETS_FOLDER;
+use crate::devices::Known;
+use crate::hub::Hub;
+use crate::stores::Store;
+
+/// How often the file with the password is looked at.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Visits the device until it is dropped.
+pub(super) async fn run(hub: Arc<Hub>, known: Arc<Known>, store: Store, fence: Fence) {
+    let intake = Intake {
+        hub,
+        known,
+        store,
+        fence: Some(fence),
+    };
+    let access = intake.known.enrolment.access.clone();
+    let Some(address) = access.address else {
+        return;
+    };
+    let user = access.user.unwrap_or_default();
+    let file = access.secret_file.unwrap_or_default();
+    loop {
+        let Some(secret) = password(&intake, &file) else {
+            tokio::time::sleep(LOOK).await;
+            continue;
+        };
+        let login = match client::login(&user, &secret) {
+            Ok(login) => login,
+            Err(error) => {
+                intake.raise(Condition::LoginRefused, error.to_string());
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
+        };
+        let search = Search::new(&intake, &address, Arc::clone(&login));
+        tokio::select! {
+            () = search.run() => {}
+            () = stream::run(&intake, &address, &login) => {}
+            () = changed(&file, &secret) => {
+                tracing::info!(serial = %intake.known.enrolment.serial, "the password of a device was changed");
+            }
+        }
+    }
+}
+
+fn read(file: &str) -> Result<Secret, String> {
+    let places = secret_places(Path::new(SECRETS_FOLDER));
+    secret_file(file, &places).map_err(|error| error.to_string())
+}
+
+fn password(intake: &Intake, file: &str) -> Option<Secret> {
+    match read(file) {
+        Ok(secret) => {
+            super::clear(&intake.known, Condition::SecretMissing);
+            Some(secret)
+        }
+        Err(error) => {
+            intake.raise(Condition::SecretMissing, error);
+            None
+        }
+    }
+}
+
+/// Returns when the file holds another password than this one.
+async fn changed(file: &str, secret: &Secret) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if read(file).is_ok_and(|now| now != *secret) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What a receipt says about events that the store itself set aside, and that cursors can be
+//! read back: what devices need whose events carry a serial number.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test may stop the test")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use event::{
+    Bytes, ClockFlag, Device, DeviceId, Event, IdentForm, Kind, Millis, Reason, Route, Serial,
+    SharedDevice, TenantId, Text, Timeliness, Vendor, Zone,
+};
+use sqlx::SqlStr;
+use store::{Gate, Mirror, Observer, Receipt, SetAside, Submission, Trouble, Writer, cursors};
+
+mod common;
+use common::{Store, stores};
+
+struct Silent;
+
+impl Observer for Silent {
+    fn committed(&self, _: Duration, _: usize) {}
+    fn troubled(&self, _: Trouble, _: &str) {}
+    fn recovered(&self) {}
+    fn new_epoch(&self, _: i64) {}
+}
+
+async fn writer(store: &Store) -> Writer {
+    let mirror = Mirror::in_memory().await.unwrap();
+    let gate = Gate::new(10);
+    Writer::spawn(
+        "store",
+        store.target.clone(),
+        mirror,
+        gate,
+        Arc::new(Silent),
+    )
+}
+
+fn device(n: u8) -> SharedDevice {
+    Arc::new(Device {
+        id: DeviceId([n; 16]),
+        tenant: Some(TenantId::new("acme").unwrap()),
+        vendor: Vendor::Hikvision,
+        serial: Serial::new(&format!("DS{n}")).unwrap(),
+        name: None,
+        site: None,
+        zone: Zone::utc(),
+        canary: false,
+    })
+}
+
+/// The event of that serial number, as a search or a stream brings it.
+fn event(number: u32, kind: Kind, person: Option<&str>, second: u32, route: Route) -> Event {
+    let form = IdentForm::new("hik")
+        .field(&[0; 4])
+        .field(&number.to_be_bytes());
+    let time = format!("2026-11-21T10:15:{second:02}-06:00");
+    Event {
+        ident: form.field(b"5").field(b"75").finish(),
+        kind,
+        person: person.map(Text::new),
+        card: None,
+        raw: Bytes::from(format!("{number} {person:?} {time} {route}")),
+        local_time: Some(Text::from(time)),
+        occurred_at: None,
+        received_at: Millis(1_795_000_000_123),
+        status_code: None,
+        verify_code: None,
+        vendor_code: Some(Text::const_new("5/75")),
+        direction: None,
+        door: None,
+        route,
+        timeliness: Timeliness::Live,
+        clock: ClockFlag::Ok,
+        attributes: None,
+    }
+}
+
+fn brought(device: &SharedDevice, events: Vec<Event>) -> Submission {
+    Submission {
+        device: device.clone(),
+        events,
+        quarantined: vec![],
+        cursors: vec![],
+        expects: None,
+        fence: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_serial_number_with_another_person_or_time_is_a_conflict_for_every_kind() {
+    for store in stores().await {
+        let writer = writer(&store).await;
+        for (n, &kind) in Kind::ALL.iter().enumerate() {
+            let device = device(u8::try_from(n).unwrap() + 1);
+            let told = format!("{}: {kind}", store.name);
+            let first = event(7, kind, Some("0042"), 30, Route::Stream);
+            // The same event by another way is no conflict.
+            let polled = Event {
+                route: Route::Poll,
+                ..first.clone()
+            };
+            let other_person = event(7, kind, Some("0043"), 30, Route::Poll);
+            let nobody = event(7, kind, None, 30, Route::Poll);
+            let other_time = event(7, kind, Some("0042"), 31, Route::Stream);
+            let got = writer
+                .submit(brought(&device, vec![first.clone(), polled, other_person]))
+                .await
+                .unwrap();
+            let conflicts = |conflict| SetAside {
+                conflict,
+                ..SetAside::default()
+            };
+            let expected = Receipt {
+                new: 1,
+                duplicate: 1,
+                quarantined: 1,
+                by_store: conflicts(1),
+            };
+            assert_eq!(got, expected, "{told}: within one transaction");
+            let got = writer
+                .submit(brought(&device, vec![nobody, first, other_time]))
+                .await
+                .unwrap();
+            let expected = Receipt {
+                new: 0,
+                duplicate: 1,
+                quarantined: 2,
+                by_store: conflicts(2),
+            };
+            assert_eq!(got, expected, "{told}: against the stored row");
+        }
+        let sql = "SELECT COUNT(*) FROM quarantine WHERE reason = 'conflict'";
+        let mut engine = store.engine().await;
+        let rows = engine.fetch(SqlStr::from_static(sql), &[]).await.unwrap();
+        let kinds = i64::try_from(Kind::ALL.len()).unwrap();
+        assert_eq!(rows[0].int(0).unwrap(), 3 * kinds);
+        let sql = "SELECT COUNT(*) FROM event WHERE person = '0042'";
+        let rows = engine.fetch(SqlStr::from_static(sql), &[]).await.unwrap();
+        assert_eq!(rows[0].int(0).unwrap(), kinds);
+    }
+}
+
+#[test]
+fn a_sum_of_receipts_keeps_every_reason_apart() {
+    let one = |same_second, conflict, store_refused| Receipt {
+        new: 1,
+        duplicate: 2,
+        quarantined: 3,
+        by_store: SetAside {
+            same_second,
+            conflict,
+            store_refused,
+        },
+    };
+    let mut sum = one(1, 0, 0);
+    sum += one(0, 2, 0);
+    sum += one(0, 0, 4);
+    assert_eq!((sum.new, sum.duplicate, sum.quarantined), (3, 6, 9));
+    assert_eq!(
+        sum.by_store.each(),
+        [
+            (Reason::SameSecond, 1),
+            (Reason::Conflict, 2),
+            (Reason::StoreRefused, 4)
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cursors_are_read_back_as_they_were_last_committed_of_all_terminals_or_some() {
+    for store in stores().await {
+        let writer = writer(&store).await;
+        let cursor = |name: &'static str, value: &str| (Text::const_new(name), Text::new(value));
+        for (n, moved) in [
+            (1, vec![cursor("serial", "10"), cursor("epoch", "0")]),
+            (2, vec![cursor("stamp:ATTLOG", "9999")]),
+            (1, vec![cursor("serial", "11")]),
+        ] {
+            let submission = Submission {
+                cursors: moved,
+                ..brought(&device(n), vec![])
+            };
+            writer.submit(submission).await.unwrap();
+        }
+        let mut engine = store.engine().await;
+        let (one, two) = (DeviceId([1; 16]), DeviceId([2; 16]));
+        let expected: Vec<_> = [
+            (one, "epoch", "0"),
+            (one, "serial", "11"),
+            (two, "stamp:ATTLOG", "9999"),
+        ]
+        .map(|(id, name, value)| (id, Text::new(name), Text::new(value)))
+        .into();
+        assert_eq!(
+            cursors(&mut engine, None).await.unwrap(),
+            expected,
+            "{}",
+            store.name
+        );
+        // More terminals than one statement asks for.
+        let mut many: Vec<_> = (0..1200_u16)
+            .map(|n| {
+                let mut id = [9; 16];
+                id[..2].copy_from_slice(&n.to_be_bytes());
+                DeviceId(id)
+            })
+            .collect();
+        many.extend([two, one, two]);
+        let some = cursors(&mut engine, Some(&many)).await.unwrap();
+        assert_eq!(some, expected, "{}", store.name);
+        let none = cursors(&mut engine, Some(&[])).await.unwrap();
+        assert_eq!(none, [], "{}", store.name);
+        assert_eq!(
+            cursors(&mut engine, Some(&[two])).await.unwrap(),
+            expected[2..]
+        );
+    }
+}

@@ -1,0 +1,208 @@
+//! Posts of devices to a listening address: the token of their path, and what their body says.
+//!
+//! What a post calls itself is not believed: the first bytes decide, because devices post
+//! multipart, XML and JSON under every content type and under none. Its stated length is the
+//! business of whoever reads the connection. Memory is bounded for each post: 1 MiB of text,
+//! pictures never. Whether the token or the names are right is decided by the caller.
+
+use event::Text;
+
+use crate::alert::{Heard, Identity, read_part_of};
+use crate::head;
+use crate::multipart::{Found, Multipart};
+
+/// Longest body of a post, in bytes: pictures of a camera are far below.
+pub const POST_LIMIT: u64 = 16 * 1024 * 1024;
+/// Most text of one post, in bytes.
+const TEXT_TOTAL_LIMIT: usize = 1024 * 1024;
+/// Most documents of one post.
+const DOCUMENT_LIMIT: usize = 1024;
+/// The word before the token in a path.
+const WORD: &str = "hikvision";
+/// Longest token.
+const TOKEN_LIMIT: usize = 128;
+
+/// The token of a path `/hikvision/TOKEN`, whatever a device made of the path: doubled slashes,
+/// another case of the fixed word, a slash or a query appended, the absolute form with or
+/// without a slash before it. Tokens are of `A-Z a-z 0-9 - _`. `None` for every other path.
+pub fn token_of(path: &str) -> Option<&str> {
+    let path = path.split(['?', '#']).next()?;
+    let path = match path.split_once("://") {
+        Some((_, rest)) => rest.split_once('/')?.1,
+        None => path,
+    };
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    let word = segments.next()?;
+    let token = segments.next()?;
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let right =
+        word.eq_ignore_ascii_case(WORD) && token.len() <= TOKEN_LIMIT && token.bytes().all(allowed);
+    (right && segments.next().is_none()).then_some(token)
+}
+
+/// Why a post is not read on. The answer is a refusal, and nothing of the post is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PostError {
+    /// More than 16 MiB.
+    #[error("a post of more than 16 MiB")]
+    TooLong,
+    /// More text than any event has.
+    #[error("a post with more than 1 MiB of text")]
+    TooMuchText,
+    /// More documents than any device batches.
+    #[error("a post of more than 1024 documents")]
+    TooManyDocuments,
+}
+
+/// What a post said.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Post {
+    /// In the order of the body.
+    pub heard: Vec<Heard>,
+    /// Number of pictures, none of which was kept.
+    pub pictures: u64,
+    /// Their bytes.
+    pub picture_bytes: u64,
+    /// Parts that were too long to read.
+    pub skipped: u64,
+    /// What the device called itself.
+    pub names: Identity,
+}
+
+/// The reader of one post.
+#[derive(Debug)]
+pub struct PostReader {
+    content_type: Option<Text>,
+    parts: Option<Multipart>,
+    bytes: u64,
+    text: usize,
+    post: Post,
+}
+
+impl PostReader {
+    /// For a post of that content type, which is a hint only.
+    pub fn new(content_type: Option<&str>) -> Self {
+        Self {
+            content_type: content_type.map(Text::new),
+            parts: None,
+            bytes: 0,
+            text: 0,
+            post: Post::default(),
+        }
+    }
+
+    /// Takes bytes of the body as they come. After an error the reader is of no more use.
+    pub fn push(&mut self, chunk: &[u8]) -> Result<(), PostError> {
+        let more = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        self.bytes = self.bytes.saturating_add(more);
+        if self.bytes > POST_LIMIT {
+            return Err(PostError::TooLong);
+        }
+        for piece in chunk.chunks(crate::multipart::PIECE) {
+            self.piece(piece)?;
+        }
+        Ok(())
+    }
+
+    /// The body is complete.
+    pub fn finish(mut self) -> Post {
+        if let Some(mut parts) = self.parts.take() {
+            parts.finish();
+            // At most one part more than the limits that were kept all along.
+            self.collect(&mut parts);
+        }
+        self.post
+    }
+
+    /// Bytes held for the post so far.
+    pub fn held(&self) -> usize {
+        self.text + self.parts.as_ref().map_or(0, Multipart::held)
+    }
+
+    fn piece(&mut self, mut piece: &[u8]) -> Result<(), PostError> {
+        let mut parts = match self.parts.take() {
+            Some(parts) => parts,
+            None => {
+                piece = piece.trim_ascii_start();
+                let Some(&first) = piece.first() else {
+                    return Ok(());
+                };
+                self.sniff(first)
+            }
+        };
+        parts.push(piece);
+        self.collect(&mut parts);
+        self.parts = Some(parts);
+        if self.text > TEXT_TOTAL_LIMIT {
+            return Err(PostError::TooMuchText);
+        }
+        if self.post.heard.len() > DOCUMENT_LIMIT {
+            return Err(PostError::TooManyDocuments);
+        }
+        Ok(())
+    }
+
+    fn sniff(&self, first: u8) -> Multipart {
+        let declared = self.content_type.as_deref();
+        let multipart = declared.is_some_and(head::is_multipart);
+        match first {
+            b'{' | b'[' | b'<' => Multipart::bare(),
+            _ if first == b'-' || multipart => {
+                Multipart::new(declared.and_then(head::boundary), false)
+            }
+            _ => Multipart::bare(),
+        }
+    }
+
+    fn collect(&mut self, parts: &mut Multipart) {
+        while let Some(found) = parts.next() {
+            match found {
+                Found::Part(part) => {
+                    self.text += part.body.len();
+                    let heard = read_part_of(part.kind, &part.body, &mut self.post.names);
+                    self.post.heard.extend(heard);
+                }
+                Found::Picture(bytes) => {
+                    self.post.pictures += 1;
+                    self.post.picture_bytes = self.post.picture_bytes.saturating_add(bytes);
+                }
+                Found::Skipped(_) => self.post.skipped += 1,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_found_in_every_path_that_devices_make_of_it() {
+        for path in [
+            "/hikvision/tok-1_A",
+            "//hikvision//tok-1_A",
+            "/hikvision/tok-1_A/",
+            "/HikVision/tok-1_A?x=/y",
+            "hikvision/tok-1_A",
+            "http://203.0.113.5:8081/hikvision/tok-1_A",
+            "/http://events.example.net:8081/hikvision/tok-1_A",
+        ] {
+            assert_eq!(token_of(path), Some("tok-1_A"), "{path}");
+        }
+        let long = format!("/hikvision/{}", "x".repeat(129));
+        for path in [
+            "/",
+            "",
+            "/hikvision",
+            "/hikvision/",
+            "/hikvision/a/b",
+            "/hikvision/a.b",
+            "/x/tok",
+            "/hikvision/%41",
+            &long,
+            "http://hikvision/tok",
+        ] {
+            assert_eq!(token_of(path), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! One question on the wire: its request, its patience, and its words for errors.
+//!
+//! Nothing here knows what an answer leads to; that is `session.rs`.
+
+use bytes::Bytes;
+use event::WallTime;
+
+use crate::commands;
+use crate::options;
+use crate::time;
+
+/// A question, or the bulk read that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Connect,
+    /// With the scrambled key.
+    Auth([u8; 4]),
+    Enable,
+    /// The option at this place of [`options::USUAL`].
+    Option(usize),
+    Version,
+    Clock,
+    SetClock(WallTime),
+    Refresh,
+    Sizes,
+    Bulk,
+    Free,
+    StartVerify,
+    Register(u32),
+    Exit,
+}
+
+impl Step {
+    /// Command and data; the bulk read makes its own.
+    pub(crate) fn request(self) -> (u16, Bytes) {
+        let word = |word: u32| Bytes::copy_from_slice(&word.to_le_bytes());
+        match self {
+            Self::Connect => (commands::CONNECT, Bytes::new()),
+            Self::Auth(bytes) => (commands::AUTH, Bytes::copy_from_slice(&bytes)),
+            Self::Enable => (commands::ENABLE, Bytes::new()),
+            Self::Option(at) => {
+                let mut name = options::USUAL
+                    .get(at)
+                    .map_or("", |name| name)
+                    .as_bytes()
+                    .to_vec();
+                name.push(0);
+                (commands::OPTION_READ, name.into())
+            }
+            Self::Version => (commands::VERSION, Bytes::new()),
+            Self::Clock => (commands::GET_TIME, Bytes::new()),
+            Self::SetClock(wall) => (
+                commands::SET_TIME,
+                word(time::pack(&wall).unwrap_or_default()),
+            ),
+            Self::Refresh => (commands::REFRESH, Bytes::new()),
+            Self::Sizes => (commands::FREE_SIZES, Bytes::new()),
+            Self::Bulk | Self::Free => (commands::FREE_DATA, Bytes::new()),
+            Self::StartVerify => (commands::START_VERIFY, Bytes::new()),
+            Self::Register(mask) => (commands::EVENT, word(mask)),
+            Self::Exit => (commands::EXIT, Bytes::new()),
+        }
+    }
+
+    /// How long to wait for its answer over TCP, in milliseconds.
+    pub(crate) fn patience(self) -> i64 {
+        match self {
+            Self::Connect | Self::Auth(_) => 5_000,
+            Self::Exit => 2_000,
+            _ => 10_000,
+        }
+    }
+
+    /// Whether an acknowledgement without data is not yet its answer.
+    pub(crate) fn wants_data(self) -> bool {
+        matches!(
+            self,
+            Self::Option(_) | Self::Version | Self::Clock | Self::Sizes
+        )
+    }
+
+    /// For error texts: "… when asked to".
+    pub(crate) fn asked(self) -> &'static str {
+        match self {
+            Self::Connect => "open a session",
+            Self::Auth(_) => "accept the communication key",
+            Self::Enable => "let people use it",
+            Self::Option(_) => "tell an option",
+            Self::Version => "tell its firmware",
+            Self::Clock => "tell its clock",
+            Self::SetClock(_) => "set its clock",
+            Self::Refresh => "take over its clock",
+            Self::Sizes => "tell its sizes",
+            Self::Bulk => "read a table",
+            Self::Free => "free its buffer",
+            Self::StartVerify => "wait for people",
+            Self::Register(_) => "send real-time events",
+            Self::Exit => "end the session",
+        }
+    }
+}

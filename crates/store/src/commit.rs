@@ -133,7 +133,9 @@ impl Stored {
     /// Why `event` may not be folded into this one; `None` when it is the same.
     fn differs(&self, event: &Event) -> Option<Reason> {
         let same = |mine: &Option<String>, its: &Option<Text>| mine.as_deref() == its.as_deref();
-        if !same(&self.person, &event.person) || !same(&self.local_time, &event.local_time) {
+        let moment = moment(self.local_time.as_deref());
+        let same_time = moment == self::moment(event.local_time.as_deref());
+        if !same(&self.person, &event.person) || !same_time {
             return Some(Reason::Conflict);
         }
         let codes =
@@ -141,6 +143,12 @@ impl Stored {
         let own_route = self.route == event.route.as_str();
         (event.kind == Kind::Punch && own_route && !codes).then_some(Reason::SameSecond)
     }
+}
+
+/// The wall time to the second, however it is written: a device says one moment with an offset
+/// on its stream and without one in its search.
+fn moment(local_time: Option<&str>) -> Option<String> {
+    local_time.map(|text| text.get(..19).unwrap_or(text).replace('T', " "))
 }
 
 type Key = (DeviceId, Ident);

@@ -160,15 +160,12 @@ async fn keep_inside(
 ) -> Result<Vec<(DeviceId, i64)>, Failure> {
     let mut kept = Vec::with_capacity(wanted.len());
     for &(device, fence) in wanted {
-        let renewed = match fence {
-            Some(fence) => {
-                let lease = Lease { fence, expires_at };
-                prolong(engine, device, holder, lease).await?.then_some(fence)
+        if let Some(fence) = fence {
+            let lease = Lease { fence, expires_at };
+            // One that is lost is not fought for: another life of this holder may have it.
+            if prolong(engine, device, holder, lease).await? {
+                kept.push((device, fence));
             }
-            None => None,
-        };
-        if let Some(fence) = renewed {
-            kept.push((device, fence));
             continue;
         }
         // What an earlier life of this holder left behind is nobody's any more.

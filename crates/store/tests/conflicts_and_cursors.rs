@@ -11,7 +11,9 @@ use event::{
     SharedDevice, TenantId, Text, Timeliness, Vendor, Zone,
 };
 use sqlx::SqlStr;
-use store::{Gate, Mirror, Observer, Receipt, SetAside, Submission, Trouble, Writer, cursors};
+use store::{
+    Gate, Mirror, Observer, Receipt, Refused, SetAside, Submission, Trouble, Writer, cursors,
+};
 
 mod common;
 use common::{Store, stores};
@@ -216,5 +218,68 @@ async fn cursors_are_read_back_as_they_were_last_committed_of_all_terminals_or_s
             cursors(&mut engine, Some(&[two])).await.unwrap(),
             expected[2..]
         );
+    }
+}
+
+/// A submission that moves the chain from one place to another, with one event of that number.
+fn moving(device: &SharedDevice, number: u32, from: Option<&str>, to: &str) -> Submission {
+    let name = Text::const_new("hik:chain");
+    Submission {
+        cursors: vec![(name.clone(), Text::new(to))],
+        expects: Some((name, from.map(Text::new))),
+        ..brought(
+            device,
+            vec![event(number, Kind::Punch, Some("1"), 30, Route::Poll)],
+        )
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_from_another_cursor_is_refused_whole() {
+    for store in stores().await {
+        let told = &store.name;
+        let (writer, device) = (writer(&store).await, device(1));
+        // Nothing stands there yet: who expects something is wrong.
+        let refused = writer.submit(moving(&device, 1, Some("0"), "1")).await;
+        assert_eq!(refused, Err(Refused::Moved), "{told}");
+        writer.submit(moving(&device, 1, None, "1")).await.unwrap();
+        // A second process that read the chain before this one moved it.
+        let refused = writer.submit(moving(&device, 2, None, "2")).await;
+        assert_eq!(refused, Err(Refused::Moved), "{told}");
+        let mut engine = store.engine().await;
+        let sql = "SELECT COUNT(*) FROM event";
+        let rows = engine.fetch(SqlStr::from_static(sql), &[]).await.unwrap();
+        assert_eq!(rows[0].int(0).unwrap(), 1, "{told}");
+        // The same once more, as after a COMMIT whose answer was lost: it stands where it
+        // wanted to be.
+        let again = writer.submit(moving(&device, 1, None, "1")).await.unwrap();
+        assert_eq!((again.new, again.duplicate), (0, 1), "{told}");
+        writer
+            .submit(moving(&device, 2, Some("1"), "2"))
+            .await
+            .unwrap();
+        let found = cursors(&mut engine, Some(&[device.id])).await.unwrap();
+        assert_eq!(found[0].2, "2", "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_moment_written_with_and_without_an_offset_is_no_conflict() {
+    for store in stores().await {
+        let (writer, device) = (writer(&store).await, device(1));
+        let streamed = event(7, Kind::Punch, Some("1"), 30, Route::Stream);
+        let searched = Event {
+            local_time: Some(Text::const_new("2026-11-21 10:15:30")),
+            route: Route::Poll,
+            ..streamed.clone()
+        };
+        let both = brought(&device, vec![streamed, searched]);
+        let got = writer.submit(both).await.unwrap();
+        let expected = Receipt {
+            new: 1,
+            duplicate: 1,
+            ..Receipt::default()
+        };
+        assert_eq!(got, expected, "{}", store.name);
     }
 }

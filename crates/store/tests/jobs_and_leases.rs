@@ -122,6 +122,42 @@ async fn of_many_who_ask_at_once_one_gets_the_lease() {
     }
 }
 
+#[tokio::test]
+async fn a_holder_that_starts_again_takes_its_leases_over_under_a_new_fence() {
+    for store in stores().await {
+        let mut engine = store.engine().await;
+        let other = DeviceId([2; 16]);
+        let wanted = [(DEVICE, None), (other, None)];
+        let first = lease::keep(&mut engine, "a", &wanted, NOW, MINUTE)
+            .await
+            .unwrap();
+        let fence = |kept: &[(DeviceId, i64)], id| {
+            let mut kept = kept.iter();
+            kept.find(|(known, _)| *known == id).map(|(_, fence)| *fence)
+        };
+        assert_eq!(first.len(), 2, "{}", store.name);
+        // Renewed, the fence stays.
+        let held: Vec<_> = first.iter().map(|(id, fence)| (*id, Some(*fence))).collect();
+        let renewed = lease::keep(&mut engine, "a", &held, at(30), MINUTE).await;
+        assert_eq!(renewed.unwrap(), first, "{}", store.name);
+        // Somebody else gets nothing of a living holder.
+        let robbed = lease::keep(&mut engine, "b", &wanted, at(40), MINUTE).await;
+        assert_eq!(robbed.unwrap(), [], "{}", store.name);
+        // The same holder in a new life: what it stored before under the old fence is fenced.
+        let again = lease::keep(&mut engine, "a", &wanted, at(41), MINUTE)
+            .await
+            .unwrap();
+        assert!(fence(&again, DEVICE) > fence(&first, DEVICE), "{}", store.name);
+        // The old life cannot renew any more, and takes nothing from the new one.
+        lease::release_all(&mut engine, "a", &first).await.unwrap();
+        let still = lease::acquire(&mut engine, other, "b", at(42), MINUTE).await;
+        assert_eq!(still.unwrap(), None, "{}", store.name);
+        lease::release_all(&mut engine, "a", &again).await.unwrap();
+        let free = lease::acquire(&mut engine, other, "b", at(43), MINUTE).await;
+        assert!(free.unwrap().is_some(), "{}", store.name);
+    }
+}
+
 fn job(kind: &str, expires_at: Millis) -> NewJob<'_> {
     NewJob {
         device: DEVICE,

@@ -6,7 +6,7 @@
 //! must never appear in a difference or in `Debug`.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr};
 
 use event::Text;
 

@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("event", &[]),
     ("store", &["event"]),
     ("daemon", &[]),
+    ("notify", &["daemon"]),
     ("mariadb", &[]),
     ("terminals", &["event", PROTOCOLS]),
     (

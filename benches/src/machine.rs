@@ -133,6 +133,14 @@ fn memory_of(status: &str) -> Option<Memory> {
     })
 }
 
+/// Bytes that a process has sent to disks so far.
+pub(crate) fn written(process: u32) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/io"))
+        .with_context(|| format!("process {process} is gone"))?;
+    let bytes = value_of(&text, "write_bytes").context("the kernel does not count writes")?;
+    Ok(bytes.parse()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@
 
 mod ceiling;
 mod connections;
+mod hikvision;
 mod ingest;
 mod load;
 mod machine;
@@ -51,6 +52,18 @@ enum Bench {
     Connections(connections::Options),
     /// Many tenants with a database each, and one of them hung.
     Tenants(tenants::Options),
+    /// Hikvision: live punches while a terminal replays its history.
+    HikvisionLive(hikvision::live::Options),
+    /// Hikvision: gaps until they are stored, memory that ran over, counts that began again.
+    HikvisionGaps(hikvision::gaps::Options),
+    /// Hikvision: a thousand devices that are dialled: memory, CPU, logins.
+    HikvisionDialled(hikvision::dialled::Options),
+    /// Hikvision: a thousand devices that post pictures: memory, disk, nothing missing.
+    HikvisionPosts(hikvision::posts::Options),
+    /// Hikvision: a full terminal beside a live fleet, with a kill in the middle.
+    HikvisionBackfill(hikvision::backfill::Options),
+    /// Hikvision: what a month of our own logins does to a terminal's memory.
+    HikvisionMonth(hikvision::month::Options),
 }
 
 fn main() -> ExitCode {
@@ -87,6 +100,12 @@ async fn measure(bench: Bench) -> Result<Report> {
         Bench::Ingest(options) => ingest::run(&options).await,
         Bench::Connections(options) => connections::run(&options).await,
         Bench::Tenants(options) => tenants::run(&options).await,
+        Bench::HikvisionLive(options) => hikvision::live::run(&options).await,
+        Bench::HikvisionGaps(options) => hikvision::gaps::run(&options).await,
+        Bench::HikvisionDialled(options) => hikvision::dialled::run(&options).await,
+        Bench::HikvisionPosts(options) => hikvision::posts::run(&options).await,
+        Bench::HikvisionBackfill(options) => hikvision::backfill::run(&options).await,
+        Bench::HikvisionMonth(options) => hikvision::month::run(&options).await,
     }
 }
 

@@ -4,10 +4,11 @@
 //! of one build. Its state and its log are in a temporary folder that ends with the value.
 //! Nothing here looks inside; what is measured comes from `/proc` and from the terminals.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -18,7 +19,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 /// How long a start may take; two hundred migrations are part of it.
 const START_LIMIT: Duration = Duration::from_secs(300);
 /// A running satellite notices a change of enrolment within this time.
-const NOTICED_WITHIN: Duration = Duration::from_secs(10);
+pub(crate) const NOTICED_WITHIN: Duration = Duration::from_secs(10);
 /// How long an orderly end may take.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -27,6 +28,7 @@ pub(crate) struct Satellite {
     child: Child,
     folder: TempDir,
     devices: u16,
+    admin: u16,
 }
 
 impl Satellite {
@@ -44,23 +46,39 @@ impl Satellite {
             state.display()
         );
         std::fs::write(folder.path().join("satellite.toml"), config)?;
-        let log = File::create(folder.path().join("log"))?;
-        let child = Command::new(program()?)
-            .args(["run", "--config"])
-            .arg(folder.path().join("satellite.toml"))
-            .env("RUST_LOG", "warn")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .context("satellite did not start")?;
+        let child = spawn(folder.path())?;
         let mut satellite = Self {
             child,
             folder,
             devices,
+            admin,
         };
-        satellite.wait_until_ready(admin).await?;
+        satellite.wait_until_ready().await?;
         Ok(satellite)
+    }
+
+    /// Ends it as a crash does (SIGKILL), starts it again at once with what is on disk, and
+    /// waits until it is ready.
+    pub(crate) async fn kill_and_start(&mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("satellite ended with {status}: {}", self.log_end());
+        }
+        self.child.kill()?;
+        self.child.wait()?;
+        self.child = spawn(self.folder.path())?;
+        self.wait_until_ready().await
+    }
+
+    /// What `/metrics` says.
+    pub(crate) async fn metrics(&self) -> Result<String> {
+        let (status, body) = ask(self.admin, "/metrics").await?;
+        ensure!(status == 200, "/metrics answers {status}");
+        Ok(body)
+    }
+
+    /// The folder of its configuration, state and log.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The process, for `/proc`.
@@ -130,13 +148,13 @@ impl Satellite {
         bail!("satellite did not end within {} s", STOP_LIMIT.as_secs())
     }
 
-    async fn wait_until_ready(&mut self, admin: u16) -> Result<()> {
+    async fn wait_until_ready(&mut self) -> Result<()> {
         let begin = Instant::now();
         while begin.elapsed() < START_LIMIT {
             if let Some(status) = self.child.try_wait()? {
                 bail!("satellite ended with {status}: {}", self.log_end());
             }
-            if is_ready(admin).await {
+            if is_ready(self.admin).await {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -177,27 +195,57 @@ fn program() -> Result<PathBuf> {
     Ok(program)
 }
 
+/// Starts the program on the configuration in that folder; its log goes on where it was.
+fn spawn(folder: &Path) -> Result<Child> {
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))?;
+    Command::new(program()?)
+        .args(["run", "--config"])
+        .arg(folder.join("satellite.toml"))
+        .env("RUST_LOG", "warn")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .context("satellite did not start")
+}
+
+/// A port below the range from which systems take ports for outgoing connections: while
+/// satellite is down, nobody who dials it can be given its own port.
 fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-    Ok(listener.local_addr()?.port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Benches that run side by side begin at different places.
+    let first = u16::try_from(std::process::id() % 1_000)? * 10;
+    for _ in 0..10_000 {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed) % 10_000;
+        let port = 10_000 + (first + step) % 10_000;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port between 10000 and 20000")
 }
 
 /// Whether the admin door answers `/readyz` with 200.
 async fn is_ready(admin: u16) -> bool {
+    matches!(ask(admin, "/readyz").await, Ok((200, _)))
+}
+
+/// Asks the admin door; answers status and body.
+async fn ask(admin: u16, path: &str) -> Result<(u16, String)> {
     let asked = async {
         let mut stream = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, admin)).await?;
-        stream
-            .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            .await?;
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
         let mut reply = Vec::new();
         stream.read_to_end(&mut reply).await?;
-        std::io::Result::Ok(
-            reply
-                .split(|&byte| byte == b' ')
-                .nth(1)
-                .is_some_and(|status| status == b"200"),
-        )
+        anyhow::Ok(String::from_utf8_lossy(&reply).into_owned())
     };
-    let answered = tokio::time::timeout(Duration::from_secs(5), asked).await;
-    matches!(answered, Ok(Ok(true)))
+    let reply = tokio::time::timeout(Duration::from_secs(5), asked).await??;
+    let status = reply.split(' ').nth(1).context("no status came back")?;
+    let body = reply.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    Ok((status.parse()?, body.to_owned()))
 }

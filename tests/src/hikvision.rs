@@ -80,10 +80,11 @@ fn fed_row(line: &str) -> Result<FedRow> {
     })
 }
 
-fn owed(record: &HikvisionRecord) -> DeviceRow {
+fn owed(record: &HikvisionRecord, unnumbered: &[&str]) -> DeviceRow {
+    let is_numbered = !unnumbered.contains(&record.serial.as_str());
     DeviceRow {
         serial: record.serial.clone(),
-        serial_no: record.serial_no,
+        serial_no: if is_numbered { record.serial_no } else { 0 },
         code: format!("{}/{}", record.major, record.minor),
         person: record.pin.clone(),
         time: record.time.replace(' ', "T"),
@@ -127,15 +128,20 @@ impl Difference {
     }
 }
 
-/// Holds the ledger against the feed.
+/// Holds the ledger against the feed. Rows of `unnumbered` devices, which tell no serials, are
+/// recognised by what they say.
 ///
 /// # Errors
 /// Either cannot be read.
-pub async fn compare(checker: &mut Checker, ledger: &Path) -> Result<Difference> {
+pub async fn compare(
+    checker: &mut Checker,
+    ledger: &Path,
+    unnumbered: &[&str],
+) -> Result<Difference> {
     let records = Ledger::read_hikvision(ledger).context("the ledger cannot be read")?;
     let mut owed_rows: BTreeMap<DeviceRow, usize> = BTreeMap::new();
     for record in &records {
-        owed_rows.insert(owed(record), 0);
+        owed_rows.insert(owed(record, unnumbered), 0);
     }
     let mut difference = Difference {
         owed: owed_rows.len(),
@@ -163,12 +169,12 @@ pub async fn compare(checker: &mut Checker, ledger: &Path) -> Result<Difference>
 pub async fn until_equal(
     satellite: &SatelliteProcess,
     checker: &mut Checker,
-    ledger: &Path,
+    (ledger, unnumbered): (&Path, &[&str]),
     limit: Duration,
 ) -> Result<Difference> {
     let begin = Instant::now();
     loop {
-        let difference = compare(checker, ledger).await?;
+        let difference = compare(checker, ledger, unnumbered).await?;
         let Err(error) = difference.none() else {
             return Ok(difference);
         };

@@ -72,7 +72,10 @@ impl Satellite {
         let mut sockets = Sockets::passed();
         let doors = sockets.take("devices", config.listen.devices)?;
         let admin = sockets.take("admin", config.listen.admin)?;
-        let isup = config.listen.isup.map(|address| sockets.take("isup", address));
+        let isup = config
+            .listen
+            .isup
+            .map(|address| sockets.take("isup", address));
         let isup = isup.transpose()?;
         sockets.warn_about_the_rest();
 
@@ -90,7 +93,10 @@ impl Satellite {
         };
         let journal = Journal::open(&config.state_dir, JournalLimits::default());
         let journal = journal.await.with_context(|| {
-            format!("the journal in {} cannot be opened", config.state_dir.display())
+            format!(
+                "the journal in {} cannot be opened",
+                config.state_dir.display()
+            )
         })?;
         if let Some(damaged) = journal.moved_aside() {
             tracing::error!(file = %damaged.display(), "the journal was damaged and was set aside; a new one was begun");

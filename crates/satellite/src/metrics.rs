@@ -301,7 +301,11 @@ impl Metrics {
             self.conditions.with_label_values(&[condition.as_str()]);
             self.conditions_now.with_label_values(&[condition.as_str()]);
         }
-        for reason in DOOR_REASONS.iter().chain(&HIKVISION_REASONS).chain(&ISUP_REASONS) {
+        for reason in DOOR_REASONS
+            .iter()
+            .chain(&HIKVISION_REASONS)
+            .chain(&ISUP_REASONS)
+        {
             self.refused.with_label_values(&[reason]);
         }
         for result in ["ok", "failed"] {

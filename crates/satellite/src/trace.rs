@@ -77,9 +77,7 @@ impl Step {
             Self::Reached => {
                 "No request of this serial has come since satellite started. Check the server address and port in the terminal's cloud or ADMS menu, its network, and the firewall in between."
             }
-            Self::Identified => {
-                "The request carries no usable serial number; update the firmware."
-            }
+            Self::Identified => "The request carries no usable serial number; update the firmware.",
             _ => {
                 "It is connected and has sent no records yet. Make a punch; if nothing comes, check that the terminal is in T&A PUSH mode and that its upload of attendance records is on."
             }
@@ -321,7 +319,10 @@ mod tests {
         let serial = Serial::new("HIK0000001").unwrap();
         let advice = |trace: &Trace, way| {
             let steps = trace.report(&serial, way).steps.into_iter();
-            steps.filter_map(|step| step.advice).collect::<Vec<_>>().join("")
+            steps
+                .filter_map(|step| step.advice)
+                .collect::<Vec<_>>()
+                .join("")
         };
         let silent = Trace::default();
         assert!(advice(&silent, Way::Dialled).contains("devices show HIK0000001"));

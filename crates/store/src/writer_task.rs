@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use event::Millis;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::commit::{Attempts, Broken, KnownDevices, commit, went_back};
@@ -32,9 +33,11 @@ const TRIES: u32 = 6;
 const PERMIT_WITHIN: Duration = Duration::from_secs(3);
 /// How often an idle writer looks whether the mark of its feed has to be remembered.
 const IDLE_LOOK: Duration = Duration::from_millis(250);
-/// How often the mark of the feed is remembered: when nobody waits, and when there is never a
-/// moment without somebody.
-const MARK_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
+/// How often the mark of the feed is remembered, if that is quick.
+const MARK_EVERY: Duration = Duration::from_secs(1);
+/// Remembering it takes no more than this part of the time: the marks of hundreds of stores go
+/// to one small file, and each waits for the disk that their databases may be on too.
+const MARK_PART: u32 = 1_000;
 /// First and longest pause between tries to reach a store that is down.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
@@ -79,6 +82,9 @@ pub(crate) struct Task {
     mark_loaded: bool,
     mark_saved: Instant,
     mark_dirty: bool,
+    mark_pause: Duration,
+    /// A mark on its way to disk; how long it took, if it came there.
+    saving: Option<JoinHandle<Option<Duration>>>,
     pause: Duration,
 }
 
@@ -105,6 +111,8 @@ impl Task {
             mark_loaded: false,
             mark_saved: Instant::now(),
             mark_dirty: false,
+            mark_pause: MARK_EVERY,
+            saving: None,
             pause: PAUSES.0,
         }
     }
@@ -130,15 +138,19 @@ impl Task {
                 Some(item) = bulk.recv() => self.work(item, &mut live, &mut bulk).await,
                 Some(order) = orders.recv() => self.obey(order).await,
                 () = self.closing.cancelled() => break,
-                () = tokio::time::sleep(IDLE_LOOK), if self.mark_dirty => {
-                    self.save_mark_after(MARK_EVERY.0).await;
+                () = tokio::time::sleep(IDLE_LOOK), if self.mark_dirty || self.saving.is_some() => {
+                    self.save_mark_if_due().await;
                 }
                 else => break,
             }
         }
         self.refuse_all(&mut live, &mut bulk);
         self.sessions.close_idle().await;
-        self.save_mark().await;
+        self.saved().await;
+        if self.mark_dirty {
+            self.save_mark();
+            self.saved().await;
+        }
         // `orders` ends here, which is what `Writer::close` waits for.
     }
 
@@ -183,7 +195,7 @@ impl Task {
         if self.held.is_none() {
             *lock(&self.shared.working_since) = None;
         }
-        self.save_mark_after(MARK_EVERY.1).await;
+        self.save_mark_if_due().await;
     }
 
     /// Takes an item off the queue; one that nobody waits for any more is dropped: its
@@ -413,22 +425,42 @@ impl Task {
         Ok(())
     }
 
-    async fn save_mark_after(&mut self, time: Duration) {
-        if self.mark_dirty && self.mark_saved.elapsed() >= time {
-            self.save_mark().await;
+    /// Has the mark saved beside our work, one at a time.
+    async fn save_mark_if_due(&mut self) {
+        if self.saving.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.saved().await;
+        }
+        if self.saving.is_none() && self.mark_dirty && self.mark_saved.elapsed() >= self.mark_pause
+        {
+            self.save_mark();
         }
     }
 
-    async fn save_mark(&mut self) {
-        self.mark_saved = Instant::now();
-        let Some(mark) = self.mark.as_ref().filter(|_| self.mark_dirty) else {
+    fn save_mark(&mut self) {
+        let Some(mark) = self.mark.clone() else {
             return;
         };
-        match self.mirror.set_feed_mark(&self.label, mark).await {
-            Ok(()) => self.mark_dirty = false,
-            Err(failure) => {
-                tracing::warn!(store = %self.label, %failure, "the feed's mark was not saved")
+        (self.mark_dirty, self.mark_saved) = (false, Instant::now());
+        let (mirror, label, began) = (self.mirror.clone(), self.label.clone(), self.mark_saved);
+        self.saving = Some(tokio::spawn(async move {
+            match mirror.set_feed_mark(&label, &mark).await {
+                Ok(()) => Some(began.elapsed()),
+                Err(failure) => {
+                    tracing::warn!(store = %label, %failure, "the feed's mark was not saved");
+                    None
+                }
             }
+        }));
+    }
+
+    /// Waits for the mark that is on its way.
+    async fn saved(&mut self) {
+        let Some(saving) = self.saving.take() else {
+            return;
+        };
+        match saving.await {
+            Ok(Some(took)) => self.mark_pause = MARK_EVERY.max(took * MARK_PART),
+            Ok(None) | Err(_) => self.mark_dirty = true,
         }
     }
 

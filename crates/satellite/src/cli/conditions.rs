@@ -15,7 +15,12 @@ struct Told {
 }
 
 /// What a condition means and what to do, for this device. A name of a newer daemon has none.
-pub(crate) fn told(lang: Lang, name: &str, serial: &str, program: &str) -> Option<(String, String)> {
+pub(crate) fn told(
+    lang: Lang,
+    name: &str,
+    serial: &str,
+    program: &str,
+) -> Option<(String, String)> {
     let told = TABLE.iter().find(|told| told.name == name)?;
     let (means, advice) = match lang {
         Lang::Es => told.es,
@@ -168,15 +173,28 @@ mod tests {
         for manual in ["OPERATIONS.md", "es/operacion.md"] {
             let text = std::fs::read_to_string(folder.join(manual)).unwrap();
             for told in TABLE {
-                assert!(text.contains(&format!("| `{}` |", told.name)), "{} in {manual}", told.name);
+                assert!(
+                    text.contains(&format!("| `{}` |", told.name)),
+                    "{} in {manual}",
+                    told.name
+                );
             }
         }
     }
 
     #[test]
     fn advice_names_the_device_and_the_program_as_it_was_called() {
-        let (_, advice) = told(Lang::Es, "listening_host_changed", "HIK0000001", "s --config x").unwrap();
-        assert!(advice.ends_with("s --config x devices configure HIK0000001"), "{advice}");
+        let (_, advice) = told(
+            Lang::Es,
+            "listening_host_changed",
+            "HIK0000001",
+            "s --config x",
+        )
+        .unwrap();
+        assert!(
+            advice.ends_with("s --config x devices configure HIK0000001"),
+            "{advice}"
+        );
         assert_eq!(told(Lang::En, "of_a_newer_daemon", "A", "s"), None);
     }
 }

@@ -4,8 +4,12 @@
 //! within ten seconds. A terminal that goes to another tenant begins a new history; no command
 //! here does that unless it was asked for by name.
 
+mod add;
+mod configure;
+pub(crate) mod hikvision;
 mod import;
 pub(crate) mod list;
+mod listening;
 pub(crate) mod show;
 
 use clap::Subcommand;
@@ -22,6 +26,8 @@ pub(crate) const EXAMPLES: &str = "Examples:
   satellite devices list                               # pending ones too
   satellite devices approve ABC1 --tenant acme         # one that waits
   satellite devices add --tenant acme --vendor zkteco --serial ABC1 --name \"Main door\"
+  satellite devices add --tenant acme --vendor hikvision --serial K12345678 --listen
+  satellite devices configure K12345678
   satellite devices block ABC1
   satellite devices show ABC1                          # and what to type into the terminal
   satellite devices import terminals.csv --dry-run
@@ -31,8 +37,8 @@ A running satellite notices a change within 10 seconds.";
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Enrol a terminal and approve it
-    #[command(after_help = ADD_EXAMPLES)]
-    Add(Box<AddArgs>),
+    #[command(after_help = add::EXAMPLES)]
+    Add(Box<add::Args>),
     /// Approve a terminal that waits, or one that was blocked
     #[command(after_help = "Example:\n  satellite devices approve ABC1 --tenant acme")]
     Approve {
@@ -56,66 +62,19 @@ pub(crate) enum Command {
     /// Everything about one terminal, and what to type into it
     #[command(after_help = "Example:\n  satellite devices show ABC1")]
     Show(show::Args),
+    /// Write into a Hikvision device where it shall post, and read it back
+    #[command(after_help = "Example:\n  satellite devices configure K12345678")]
+    Configure(configure::Args),
     /// Enrol every terminal of a CSV file
     #[command(after_help = import::EXAMPLES)]
     Import(import::Args),
 }
 
-const ADD_EXAMPLES: &str = "Examples:
-  satellite devices add --tenant acme --vendor zkteco --serial ABC1
-  satellite devices add --tenant acme --vendor zkteco --serial ABC1 --time-zone America/Tijuana
-  A used terminal, whose former owner's records must not come in:
-    satellite devices add --tenant acme --vendor zkteco --serial ABC1 --accept-from 2026-11-21";
-
-/// What `devices add` is told.
-#[derive(clap::Args)]
-pub(crate) struct AddArgs {
-    /// Whose terminal it is
-    #[arg(long, value_name = "T")]
-    tenant: String,
-    /// Who made it: zkteco, hikvision
-    #[arg(long)]
-    vendor: String,
-    /// Its serial number, as it names itself
-    #[arg(long, value_name = "SN")]
-    serial: Serial,
-    /// A name for people
-    #[arg(long)]
-    name: Option<String>,
-    /// Where it stands
-    #[arg(long)]
-    site: Option<String>,
-    /// IANA zone of its clock [default: the tenant's]
-    #[arg(long, value_name = "Z")]
-    time_zone: Option<String>,
-    /// Records older than this are acknowledged and not stored; `all` takes everything
-    /// [default: all for a new serial, from now on for one that was enrolled before]
-    #[arg(long, value_name = "TIME")]
-    accept_from: Option<String>,
-    /// One of the watchdog's own terminals
-    #[arg(long)]
-    canary: bool,
-    /// Begin a new history: other hardware under the same serial
-    #[arg(long)]
-    replace: bool,
-    /// Hikvision only: let it post to us
-    #[arg(long, hide = true)]
-    listen: bool,
-    /// Hikvision only: where it is dialled
-    #[arg(long, hide = true, value_name = "HOST:PORT")]
-    address: Option<String>,
-    /// Hikvision only: the account
-    #[arg(long, hide = true)]
-    user: Option<String>,
-    /// Hikvision only: the account's password
-    #[arg(long, hide = true, value_name = "F")]
-    secret_file: Option<String>,
-}
-
 /// Carries out a `devices` command.
 pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
     match command {
-        Command::Add(args) => add(&args, context).await,
+        Command::Add(args) => add::run(&args, context).await,
+        Command::Configure(args) => configure::run(&args, context).await,
         Command::Approve { serial, tenant } => approve(&serial, tenant.as_deref(), context).await,
         Command::Block { serial } => block(&serial, context).await,
         Command::List(args) => list::run(&args, context).await,
@@ -155,7 +114,15 @@ impl<'a> Registry<'a> {
     }
 
     async fn find(&mut self, serial: &Serial) -> anyhow::Result<Option<registry::Enrolment>> {
-        let found = registry::find(&mut self.engine, None, serial).await;
+        self.find_of(None, serial).await
+    }
+
+    async fn find_of(
+        &mut self,
+        vendor: Option<Vendor>,
+        serial: &Serial,
+    ) -> anyhow::Result<Option<registry::Enrolment>> {
+        let found = registry::find(&mut self.engine, vendor, serial).await;
         found.map_err(|failure| databases::told(self.context, &self.place, &failure))
     }
 
@@ -187,47 +154,6 @@ impl<'a> Registry<'a> {
         };
         let pending = mirror.pending().await.unwrap_or_default();
         pending.iter().any(|pending| pending.serial == *serial)
-    }
-}
-
-async fn add(args: &AddArgs, context: &Context) -> anyhow::Result<Exit> {
-    let vendor = vendor(&args.vendor, args, context)?;
-    let tenant = context.tenant(&args.tenant)?;
-    let zone = checked_zone(args.time_zone.as_deref())?;
-    let shown_in = zone
-        .clone()
-        .unwrap_or_else(|| context.zone(None, Some(&tenant)));
-    let accept_from = args
-        .accept_from
-        .as_deref()
-        .map(|text| accept_from(text, &shown_in, now()));
-    let new = NewEnrolment {
-        name: filled(args.name.as_deref()),
-        site: filled(args.site.as_deref()),
-        time_zone: zone.as_ref().map(|zone| Text::new(zone.name())),
-        canary: args.canary,
-        accept_from: accept_from.transpose().map_err(anyhow::Error::msg)?,
-        replace: args.replace,
-        ..NewEnrolment::of(vendor, args.serial.clone(), tenant)
-    };
-    let mut registry = Registry::open(context).await?;
-    let enrolled = registry.enrol(new).await?;
-    out::line(&sentence(context, &enrolled))?;
-    if let Some(from) = enrolled.enrolment().accept_from {
-        out::line(&context.say(Word::AcceptsFrom, &[&time::show(from, &shown_in)]))?;
-    }
-    noticed(context, &args.serial)
-}
-
-/// Which vendor is meant; those of later releases are named, not guessed.
-fn vendor(word: &str, args: &AddArgs, context: &Context) -> anyhow::Result<Vendor> {
-    let dialled =
-        args.listen || args.address.is_some() || args.user.is_some() || args.secret_file.is_some();
-    match Vendor::from_word(&word.to_ascii_lowercase()) {
-        Some(Vendor::Zkteco) if !dialled => Ok(Vendor::Zkteco),
-        Some(Vendor::Zkteco) => anyhow::bail!(context.say(Word::OnlyHikvision, &[])),
-        Some(Vendor::Hikvision) => anyhow::bail!(context.say(Word::HikvisionLater, &[])),
-        _ => anyhow::bail!(context.say(Word::UnknownVendor, &[&daemon::logging::Escaped(word)])),
     }
 }
 
@@ -287,7 +213,14 @@ async fn approve(serial: &Serial, tenant: Option<&str>, context: &Context) -> an
             let program = super::program();
             anyhow::bail!(context.say(
                 Word::BelongsTo,
-                &[serial, &known.tenant, &program, &asked, serial]
+                &[
+                    serial,
+                    &known.tenant,
+                    &program,
+                    &asked,
+                    &known.vendor,
+                    serial
+                ]
             ));
         }
         None => {

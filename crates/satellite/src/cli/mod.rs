@@ -7,6 +7,7 @@
 
 mod actor;
 mod check;
+mod conditions;
 mod databases;
 mod db;
 mod demo;

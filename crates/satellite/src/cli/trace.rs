@@ -5,15 +5,18 @@
 //! from the databases and the state folder. A step is green only when something shows it;
 //! unknown is never green.
 
+mod hikvision;
+
 use daemon::exit::Exit;
 use daemon::logging::Escaped;
-use event::{Millis, Serial};
+use event::{Millis, Serial, Vendor};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::feed::{self, FeedFilter};
 use store::registry::{Enrolment, EnrolmentState};
 
 use super::databases::{self, Place};
+use super::devices::hikvision::{Condition, live};
 use super::devices::{list, show};
 use super::words::Word;
 use super::{Context, http, out, time};
@@ -82,13 +85,21 @@ struct Known {
     quarantined: usize,
     /// What is wrong with the database of its events.
     trouble: Option<String>,
+    /// What a running satellite says of a Hikvision device.
+    conditions: Vec<Condition>,
 }
 
 /// Traces.
 pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
     let serial = &args.serial;
     let running = ask(context, serial).await;
-    let known = known(context, serial).await;
+    let mut known = known(context, serial).await;
+    let is_hikvision = |one: &Enrolment| one.vendor == Vendor::Hikvision;
+    if running.is_ok() && known.enrolment.as_ref().is_some_and(is_hikvision) {
+        let mut all = live(context).await.unwrap_or_default();
+        let own = all.remove(serial.as_str());
+        known.conditions = own.map(|live| live.conditions).unwrap_or_default();
+    }
     let mut steps = from_databases(&known, context);
     let address = match &running {
         Ok(report) => {
@@ -308,6 +319,14 @@ fn advice(step: &Step, known: &Known, serial: &Serial, context: &Context) -> Str
             .map(|tenant| tenant.id.to_string())
             .unwrap_or_default()
     };
+    if let Some(one) = known
+        .enrolment
+        .as_ref()
+        .filter(|_| !known.unread && !blocked)
+        && let Some(own) = hikvision::advice(&step.step, failed, one, &known.conditions, context)
+    {
+        return own;
+    }
     match step.step.as_str() {
         "reached" if known.unread => context.say(Word::AdviseStore, &[&program]),
         "reached" => format!(
@@ -378,7 +397,7 @@ fn page(steps: &[Step], known: &Known, serial: &Serial, context: &Context) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use event::{DeviceId, TenantId, Vendor};
+    use event::{DeviceId, TenantId};
 
     fn enrolment(state: EnrolmentState) -> Enrolment {
         Enrolment {
@@ -485,5 +504,46 @@ mod tests {
         };
         let step = from_databases(&blocked, &context)[2].clone();
         assert!(advice(&step, &blocked, &serial, &context).contains("blocked"));
+    }
+
+    #[test]
+    fn a_hikvision_device_gets_advice_for_its_own_way_and_never_a_zkteco_menu() {
+        let context = Context::for_tests();
+        let told = |access: store::registry::Access, step: &str, held: Vec<Condition>| {
+            let step = Step {
+                step: step.to_owned(),
+                ..Step::default()
+            };
+            let mut one = enrolment(EnrolmentState::Approved);
+            one.vendor = Vendor::Hikvision;
+            one.access = access;
+            let known = Known {
+                enrolment: Some(one),
+                conditions: held,
+                ..Known::default()
+            };
+            advice(&step, &known, &Serial::new("ABC1").unwrap(), &context)
+        };
+        let dialled = || store::registry::Access {
+            address: Some(event::Text::new("10.8.0.20:80")),
+            ..Default::default()
+        };
+        let listens = store::registry::Access {
+            token_hash: Some(store::registry::TokenHash::of("x")),
+            ..Default::default()
+        };
+        assert!(told(dialled(), "reached", vec![]).contains("10.8.0.20:80"));
+        let posts = told(listens, "reached", vec![]);
+        assert!(
+            posts.contains("HTTP Listening") && posts.contains("--listen"),
+            "{posts}"
+        );
+        assert!(!posts.contains("ADMS"), "{posts}");
+        let none = told(store::registry::Access::default(), "reached", vec![]);
+        assert!(none.contains("how its events come"), "{none}");
+        let locked = r#"[{"name":"login_refused","since":"2026-11-21 10:00:00.000","detail":"x"}]"#;
+        let locked: Vec<Condition> = serde_json::from_str(locked).unwrap();
+        let told = told(dialled(), "approved", locked);
+        assert!(told.contains("lock time"), "{told}");
     }
 }

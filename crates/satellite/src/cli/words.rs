@@ -78,7 +78,7 @@ impl Lang {
 }
 
 /// Words of the databases in Spanish.
-const TERMS: [(&str, &str); 8] = [
+const TERMS: [(&str, &str); 20] = [
     ("approved", "aprobado"),
     ("blocked", "bloqueado"),
     ("pending", "pendiente"),
@@ -87,6 +87,24 @@ const TERMS: [(&str, &str); 8] = [
     ("proven", "comprobada"),
     ("seen", "visible"),
     ("unproven", "sin comprobar"),
+    ("push", "envío propio"),
+    ("dialled", "se consulta"),
+    ("listens", "escucha HTTP"),
+    ("idle", "sin uso"),
+    ("connecting", "conectando"),
+    ("up", "activa"),
+    ("down", "caída"),
+    ("nothing", "nada"),
+    ("the path with the token", "la ruta con su clave"),
+    (
+        "nothing: the device does not keep it",
+        "nada: el dispositivo no la conserva",
+    ),
+    ("the path cut short", "la ruta cortada"),
+    (
+        "the path in other letter case",
+        "la ruta con otras mayúsculas",
+    ),
 ];
 
 macro_rules! texts {
@@ -116,10 +134,12 @@ texts! {
     Ack: "enterado", "ack";
     Address: "dirección", "address";
     Approved: "aprobados", "approved";
+    Before: "anteriores al alta", "gone before us";
     Blocked: "bloqueados", "blocked";
     Bytes: "bytes", "bytes";
     Clock: "reloj", "clock";
     Completeness: "integridad", "completeness";
+    CountEpoch: "reinicios de su cuenta", "restarts of its count";
     Connection: "conexión", "connection";
     Detail: "detalle", "detail";
     Device: "dispositivo", "device";
@@ -127,21 +147,30 @@ texts! {
     Epoch: "época", "epoch";
     FirstSeen: "visto desde", "first seen";
     FirstTime: "primera vez", "first time";
+    Footprints: "huellas nuestras", "our own traces";
     From: "desde", "from";
     InReview: "en revisión", "quarantined";
     Kind: "tipo", "kind";
     LastContact: "último contacto", "last contact";
     LastEvent: "último evento", "last event";
+    LastStored: "último registro guardado", "last serial stored";
     LastTime: "última vez", "last time";
     LocalTime: "hora local", "local time";
     LogUsed: "registros en memoria", "records in its log";
+    Lost: "perdidos", "lost";
+    Meaning: "es decir", "that is";
+    Missing: "huecos", "missing";
     Model: "modelo", "model";
     Name: "nombre", "name";
+    NewestThere: "último en el dispositivo", "newest on the device";
     NextNumber: "número siguiente", "next number";
     Number: "número", "id";
     Person: "persona", "person";
+    PollEvery: "se pregunta cada", "asked every";
+    Reached: "cómo llega", "reached by";
     Reason: "motivo", "reason";
     Route: "vía", "route";
+    Search: "búsqueda", "search";
     Seen: "veces", "times";
     Serial: "serie", "serial";
     Settled: "resuelto", "settled";
@@ -150,10 +179,12 @@ texts! {
     State: "estado", "state";
     Status: "estatus", "status";
     Store: "base", "store";
+    Stream: "eventos en vivo", "live stream";
     TakesFrom: "acepta desde", "accepts from";
     Tenant: "cliente", "tenant";
     Time: "hora", "time";
     TimeZone: "zona horaria", "time zone";
+    User: "usuario", "user";
     Vendor: "marca", "vendor";
     Verify: "verificación", "verify";
     Version: "versión", "schema";
@@ -197,12 +228,11 @@ texts! {
     ThenTrace: "Para ver hasta dónde llega: {} trace {}", "To see how far it gets: {} trace {}";
     ApprovedNow: "{}: aprobado, cliente {}", "{}: approved, tenant {}";
     BlockedNow: "{}: bloqueado; el dispositivo conserva sus registros", "{}: blocked; the terminal keeps its records";
-    BelongsTo: "{} es del cliente {}; para pasarlo: {} devices add --tenant {} --vendor zkteco --serial {}", "{} belongs to tenant {}; to move it: {} devices add --tenant {} --vendor zkteco --serial {}";
+    BelongsTo: "{} es del cliente {}; para pasarlo: {} devices add --tenant {} --vendor {} --serial {}", "{} belongs to tenant {}; to move it: {} devices add --tenant {} --vendor {} --serial {}";
     NeverSeen: "{} nunca se ha conectado; revise que la serie esté bien escrita", "{} has never connected; check that the serial is spelled right";
     PendingIsOut: "{} no está aprobado: sus registros ya se rechazan, no hay nada que bloquear", "{} is not approved: its records are refused already, there is nothing to block";
     UnknownSerial: "no hay dispositivo con la serie {}; vea: satellite devices list", "there is no terminal with the serial {}; see: satellite devices list";
-    HikvisionLater: "Hikvision llega en una versión posterior; hoy: --vendor zkteco", "Hikvision comes in a later release; today: --vendor zkteco";
-    OnlyHikvision: "--listen, --address, --user y --secret-file son de Hikvision, que llega en una versión posterior", "--listen, --address, --user and --secret-file are Hikvision's, which comes in a later release";
+    OnlyHikvision: "--listen, --address, --user, --secret-file y --mac son solo para dispositivos Hikvision; un ZKTeco envía por sí mismo", "--listen, --address, --user, --secret-file and --mac are for Hikvision devices only; a ZKTeco terminal pushes by itself";
     UnknownVendor: "no hay marca '{}'; hay: zkteco, hikvision", "there is no vendor '{}'; there are: zkteco, hikvision";
     NoDevices: "No hay dispositivos. Para dar de alta: {} devices add --tenant CLIENTE --vendor zkteco --serial SERIE", "No devices. To enrol one: {} devices add --tenant TENANT --vendor zkteco --serial SERIAL";
     ApproveThem: "Para aprobar: {} devices approve SERIE --tenant CLIENTE", "To approve: {} devices approve SERIAL --tenant TENANT";
@@ -222,6 +252,50 @@ texts! {
     Yes: "sí", "on";
     No: "no", "off";
     IfName: "sí, cuando la dirección es un nombre", "on when the address is a name";
+    // Hikvision.
+    HowReached: "indique cómo llegan sus eventos: --address HOST:PUERTO con --user y --secret-file si se puede llegar al dispositivo, o --listen para que él envíe", "say how its events come: --address HOST:PORT with --user and --secret-file where it can be reached, or --listen to let it post";
+    NeedsAddress: "--user y --secret-file van junto con --address", "--user and --secret-file go with --address";
+    NeedsUser: "--address necesita --user y --secret-file (el archivo con la contraseña; nunca la contraseña misma)", "--address needs --user and --secret-file (the file with the password, never the password itself)";
+    BadAddress: "la dirección '{}' no sirve; se escribe HOST:PUERTO, por ejemplo 10.8.0.20:80", "the address '{}' cannot be used; write HOST:PORT, for example 10.8.0.20:80";
+    ShortSerial: "la serie {} es demasiado corta para reconocer al dispositivo; use la completa (al menos {} caracteres) o agregue --mac", "the serial {} is too short to recognise the device by; use the whole one (at least {} characters) or add --mac";
+    SecretTrouble: "la contraseña del dispositivo no se puede leer: {}", "the device's password cannot be read: {}";
+    BadUser: "el usuario no sirve: {}", "the user cannot be used: {}";
+    DialledAt: "Se consulta en {} con el usuario {}; el archivo de la contraseña se puede leer.", "It is dialled at {} as user {}; the file with the password can be read.";
+    Rotated: "La URL anterior ya no sirve: cambie la del dispositivo por esta.", "The URL it had before is void now: put this one into the device.";
+    UrlHost: "DIRECCION", "ADDRESS";
+    ListenUrl: "URL del dispositivo (se muestra solo esta vez):\n  {}", "The device's URL (shown this once):\n  {}";
+    ListenMenu: "En la página web del dispositivo (Configuración → Red → Avanzada → Escucha HTTP):", "In the device's web page (Configuration → Network → Advanced → HTTP Listening):";
+    HttpHost: "  IP o nombre de dominio", "  Event alarm IP / domain name";
+    HttpPath: "  URL", "  URL";
+    HttpProtocol: "  Protocolo", "  Protocol";
+    ListenName: "Algunos modelos aceptan aquí solo una dirección IP.", "Some models take only an IP address here.";
+    ListenOnce: "La URL es la clave del dispositivo: no la comparta. Para una nueva, repita la orden con --listen.", "The URL is the device's key: do not share it. For a new one, give the command with --listen again.";
+    ConfigureZkteco: "{} no es Hikvision: un ZKTeco se configura en su menú; vea devices show", "{} is not a Hikvision device: a ZKTeco terminal is set in its own menu; see devices show";
+    ConfigureNoAddress: "{} no tiene dirección, así que no se le puede escribir; escriba los datos a mano: {} devices add --tenant {} --vendor hikvision --serial {} --listen (o agregue --address, --user y --secret-file)", "{} has no address, so that it cannot be written to; type the settings by hand: {} devices add --tenant {} --vendor hikvision --serial {} --listen (or add --address, --user and --secret-file)";
+    ConfigureNoHost: "escriba listen.public_url en la configuración: el dispositivo necesita saber a qué dirección enviar", "set listen.public_url in the configuration: the device has to know where to post";
+    ConfigureUnreachable: "no se pudo hablar con el dispositivo en {}: {}; revise que esté encendido, dirección, puerto, VPN y cortafuegos", "the device at {} could not be talked to: {}; check power, address, port, VPN and firewall";
+    ConfigureLogin: "el dispositivo rechazó el usuario o la contraseña; corrija el archivo y espere hasta {} antes de repetir, cada intento alarga el bloqueo", "the device refused user or password; correct the file and wait until {} before the next try, each one makes the lock longer";
+    ConfigureWrong: "en {} responde otro dispositivo ({}), no {}; no se le escribió nada: revise la dirección o la serie", "at {} another device ({}) answers, not {}; nothing was written: check address or serial";
+    ConfigureBadHost: "listen.public_url no sirve para un dispositivo: {}", "listen.public_url cannot be set in a device: {}";
+    ConfigureRefused: "el dispositivo no aceptó la configuración: {}; revise que la cuenta pueda configurar parámetros de red, o escriba los datos a mano: {} devices add --tenant {} --vendor hikvision --serial {} --listen", "the device refused the setting: {}; check that the account may configure the network, or type the settings by hand: {} devices add --tenant {} --vendor hikvision --serial {} --listen";
+    HasOtherwise: "  {}: se pidió {}, quedó {}", "  {}: wanted {}, found {}";
+    ConfigureDone: "{}: el dispositivo tiene la escucha HTTP configurada y lo confirmó al leerla; la URL anterior ya no sirve", "{}: the device has its HTTP listening set and confirmed it when read back; the URL before is void";
+    ConfigureNot: "El dispositivo no conservó lo que se escribió. Aquí no se cambió nada. Escriba los datos a mano: {} devices add --tenant {} --vendor hikvision --serial {} --listen", "The device did not keep what was written. Nothing was changed here. Type the settings by hand: {} devices add --tenant {} --vendor hikvision --serial {} --listen";
+    ConfigureNoPath: "CUIDADO: este modelo no conserva la ruta de la URL, así que sus envíos llegan sin clave y se rechazan. Sus eventos entran por la búsqueda; la escucha HTTP no sirve con este firmware.", "WARNING: this model does not keep the path of the URL, so that its posts come without their key and are refused. Its events come in through the search; HTTP listening is of no use with this firmware.";
+    MeansProven: "cada número hasta el último está guardado o contado como perdido", "every number up to the newest is stored, or counted as gone";
+    MeansSeen: "los huecos se ven, y están abiertos o no se pueden pedir", "gaps are seen, and are open or cannot be fetched";
+    MeansUnproven: "el dispositivo no da con qué comprobarlo", "the device gives no means to tell";
+    Replaying: "entrega primero registros viejos", "replaying old records first";
+    IsLive: "en vivo", "live";
+    OnlyStored: "satellite no responde en {} ({}): se muestra lo guardado; lo que pasa ahora no se sabe.", "satellite does not answer at {} ({}): what is stored is shown; what happens now is not known.";
+    NotNoticed: "El satellite en marcha todavía no conoce este dispositivo; lo nota en 10 segundos.", "The running satellite does not know this device yet; it notices within 10 seconds.";
+    NoConditions: "Operación normal: sin avisos.", "No conditions: all is well.";
+    ConditionLine: "! {} desde {}: {}", "! {} since {}: {}";
+    AdviseDial: "El dispositivo todavía no ha contestado en {}. Revise que esté encendido, dirección y puerto, la VPN o la redirección de puertos, el cortafuegos, el usuario y el archivo de la contraseña. Para ver qué pasa: {} devices show {}", "The device has not answered at {} yet. Check power, address and port, the VPN or port forwarding, the firewall, the user and the password's file. To see what happens: {} devices show {}";
+    AdvisePost: "Nunca ha llegado un envío con la URL de este dispositivo. Revise en Configuración → Red → Avanzada → Escucha HTTP que estén dirección, puerto, URL completa y protocolo HTTP; puerta de enlace y DNS; el cortafuegos. Si no conoce la URL, haga una nueva: {} devices add --tenant {} --vendor hikvision --serial {} --listen", "No post with this device's URL has ever come. Check in Configuration → Network → Advanced → HTTP Listening that address, port, the whole URL and protocol HTTP are set; gateway and DNS; the firewall. If the URL is not known, make a new one: {} devices add --tenant {} --vendor hikvision --serial {} --listen";
+    AdviseNoWay: "No se ha dicho cómo llegan sus eventos: {} devices add --tenant {} --vendor hikvision --serial {} con --listen, o con --address, --user y --secret-file", "Nobody has said how its events come: {} devices add --tenant {} --vendor hikvision --serial {} with --listen, or with --address, --user and --secret-file";
+    AdviseOther: "Quien contesta o envía no es el dispositivo dado de alta. Revise dirección y serie; cada dispositivo lleva su propia URL.", "Who answers or posts is not the enrolled device. Check address and serial; each device has its own URL.";
+    AdviseNoEvents: "Hay contacto y todavía no hay eventos. Haga una checada. Si no llega: con escucha HTTP, reinicie el dispositivo y vuelva a guardar la configuración; con consulta, vea {} devices show {}", "There is contact and no event yet. Make a punch. If it does not come: with HTTP listening, restart the device and save the setting again; where it is dialled, see {} devices show {}";
     ImportRefused: "renglones con error: {}; no se dio de alta ninguno", "lines with mistakes: {}; none was enrolled";
     ImportWould: "sin errores; se darían de alta o actualizarían {} dispositivos", "no mistakes; {} terminals would be enrolled or updated";
     ImportDone: "dispositivos dados de alta o actualizados: {}", "terminals enrolled or updated: {}";

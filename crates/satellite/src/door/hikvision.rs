@@ -300,10 +300,10 @@ impl Settle {
         };
         let id = self.known.enrolment.id;
         let refused = if self.known.is_dialled() {
-            let done = intake.hints(&self.brought).await;
-            match done {
-                Ok(receipt) => return Ok(told(&receipt)),
-                // The search will bring it; the device may also send it again.
+            // What cannot be told yet is found by the search, or comes again after it.
+            match intake.hints(&self.brought).await {
+                Ok(hinted) if hinted.doubtful == 0 => return Ok(told(&hinted.receipt)),
+                Ok(_) => return Err(No::StoreUnavailable),
                 Err(refused) => return Err(no(refused)),
             }
         } else if self.hub.journal.holds(id) {

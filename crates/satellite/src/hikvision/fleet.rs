@@ -62,6 +62,8 @@ pub(crate) async fn run(hub: Arc<Hub>) {
         }
         while tasks.try_join_next().is_some() {}
     }
+    // They hear the end as well, and give their leases back.
+    while tasks.join_next().await.is_some() {}
 }
 
 /// A lease that is held.

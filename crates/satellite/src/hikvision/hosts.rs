@@ -31,7 +31,10 @@ pub(crate) enum NotConfigured {
 }
 
 /// Whether one of the device's hosts has the token of that hash; `None` when it does not say.
-pub(super) async fn points_here(client: &mut Client, token: &TokenHash) -> Result<Option<bool>, Trouble> {
+pub(super) async fn points_here(
+    client: &mut Client,
+    token: &TokenHash,
+) -> Result<Option<bool>, Trouble> {
     let said = client.get(HOSTS_PATH).await?;
     if said.status != StatusCode::OK {
         return Ok(None);
@@ -40,7 +43,9 @@ pub(super) async fn points_here(client: &mut Client, token: &TokenHash) -> Resul
         return Ok(None);
     };
     let ours = |said: &str| TokenHash::of(said) == *token;
-    Ok(Some(slots.iter().any(|slot| slot.token().is_some_and(ours))))
+    Ok(Some(
+        slots.iter().any(|slot| slot.token().is_some_and(ours)),
+    ))
 }
 
 /// Writes where the device posts, reads it back, and answers what differs.
@@ -57,7 +62,9 @@ pub(crate) async fn configure(
         .ok_or_else(|| NotConfigured::Refused("all its listening hosts are in use".to_owned()))?;
     let setting = HostSetting::new(slot, host, port, path, protocol)?;
     let xml = |text: String| Some(("application/xml", Bytes::from(text)));
-    let one = client.ask(&Method::PUT, &slot_path(slot), xml(setting.document())).await?;
+    let one = client
+        .ask(&Method::PUT, &slot_path(slot), xml(setting.document()))
+        .await?;
     if one.status != StatusCode::OK {
         // Some models take the whole list only.
         let list = setting.list_document(&slots);

@@ -63,6 +63,15 @@ pub(crate) struct Intake {
     pub(crate) fence: Option<Fence>,
 }
 
+/// What became of records that a search will prove.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hinted {
+    /// Those that were stored.
+    pub(crate) receipt: Receipt,
+    /// Those that were not, because only the search can tell what they are.
+    pub(crate) doubtful: usize,
+}
+
 /// What is going to be written.
 #[derive(Default)]
 struct Rows {
@@ -87,28 +96,35 @@ struct Change {
 }
 
 impl Intake {
-    /// Records that the device sent by itself and that a search will prove: those above the
-    /// newest are stored at once, doubtful ones only wake the search.
-    pub(crate) async fn hints(&self, brought: &Brought) -> Result<Receipt, Refused> {
+    /// Records that the device sent by itself and that a search will prove. What is new or was
+    /// missing is stored at once; what is there already is not written again. Doubtful ones,
+    /// which may belong to another count of serials, only wake the search.
+    pub(crate) async fn hints(&self, brought: &Brought) -> Result<Hinted, Refused> {
         let provable = self.known.hikvision().view().can_ask;
-        self.change(brought.route, |chain| {
-            let mut rows = Rows::of(brought);
-            for record in &brought.records {
-                let serial = record.serial_no;
-                let hint = serial.map(|serial| chain.hint(serial, record.time.wall));
-                if provable && hint == Some(Hint::Doubtful) {
-                    self.known.hikvision().wake();
-                    continue;
+        let mut doubtful = 0;
+        let receipt = self
+            .change(brought.route, |chain| {
+                doubtful = 0;
+                let mut rows = Rows::of(brought);
+                for record in &brought.records {
+                    let serial = record.serial_no;
+                    let hint = serial.map(|serial| chain.hint(serial, record.time.wall));
+                    match hint.filter(|_| provable) {
+                        Some(Hint::Doubtful) => doubtful += 1,
+                        Some(Hint::Known) => {}
+                        Some(Hint::New | Hint::Filling) | None => {
+                            self.take(record, chain.epoch(), brought.route, &mut rows);
+                            chain.stored(serial.as_slice(), record.time.wall);
+                        }
+                    }
                 }
-                self.take(record, chain.epoch(), brought.route, &mut rows);
-                chain.stored(serial.as_slice(), record.time.wall);
-            }
-            if chain.missing() > 0 {
-                self.known.hikvision().wake();
-            }
-            rows
-        })
-        .await
+                if chain.missing() > 0 || doubtful > 0 {
+                    self.known.hikvision().wake();
+                }
+                rows
+            })
+            .await?;
+        Ok(Hinted { receipt, doubtful })
     }
 
     /// Records that a device posted which cannot be asked: the chain shows gaps, and nothing

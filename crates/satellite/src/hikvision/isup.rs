@@ -58,7 +58,8 @@ async fn hear(hub: &Hub, stream: impl AsyncRead + Unpin, address: IpAddr) {
         Ok(Some(hello)) => (REASONS[0], told(&hello)),
         Ok(None) | Err(_) => (REASONS[1], "no hello of ISUP or EHome".to_owned()),
     };
-    hub.refusals.note(reason, None, address, &detail, clock::now());
+    hub.refusals
+        .note(reason, None, address, &detail, clock::now());
 }
 
 /// Reads until the bytes are a hello, or cannot become one any more.

@@ -107,10 +107,7 @@ impl From<NotConfigured> for NotSet {
 ///
 /// # Errors
 /// The device was not written to, or did not say afterwards what it has.
-pub async fn configure(
-    account: &Account<'_>,
-    to: &PostTo<'_>,
-) -> Result<Vec<Difference>, NotSet> {
+pub async fn configure(account: &Account<'_>, to: &PostTo<'_>) -> Result<Vec<Difference>, NotSet> {
     let login = client::login(account.user, account.secret)?;
     let mut client = Client::new(account.address, login);
     identify(&mut client, account).await?;
@@ -122,10 +119,15 @@ async fn identify(client: &mut Client, account: &Account<'_>) -> Result<(), NotS
     if said.status != StatusCode::OK {
         let words = ResponseStatus::read(&said.body).map(|status| status.sub);
         let words = words.unwrap_or_default();
-        return Err(NotSet::Refused(format!("{} {}", said.status, words.escape_debug())));
+        return Err(NotSet::Refused(format!(
+            "{} {}",
+            said.status,
+            words.escape_debug()
+        )));
     }
-    let info = DeviceInfo::read(&said.body)
-        .ok_or_else(|| NotSet::Refused("what answers there is not a Hikvision device".to_owned()))?;
+    let info = DeviceInfo::read(&said.body).ok_or_else(|| {
+        NotSet::Refused("what answers there is not a Hikvision device".to_owned())
+    })?;
     let same_mac = || {
         let its = info.mac.as_deref().and_then(normal_mac);
         its.is_some() && its == account.mac.and_then(normal_mac)
@@ -134,7 +136,9 @@ async fn identify(client: &mut Client, account: &Account<'_>) -> Result<(), NotS
         return Ok(());
     }
     let named = info.serial.as_deref().unwrap_or("no serial");
-    Err(NotSet::WrongDevice(Text::from(named.escape_debug().to_string())))
+    Err(NotSet::WrongDevice(Text::from(
+        named.escape_debug().to_string(),
+    )))
 }
 
 #[cfg(test)]
@@ -143,7 +147,10 @@ mod tests {
     use terminals::hikvision::{Device, DeviceOptions};
 
     async fn set(device: &Device, serial: &str, password: &str) -> Result<Vec<Difference>, NotSet> {
-        let (address, secret) = (device.address().to_string(), Secret::new(password.to_owned()));
+        let (address, secret) = (
+            device.address().to_string(),
+            Secret::new(password.to_owned()),
+        );
         let account = Account {
             address: &address,
             user: device.login().0,
@@ -168,8 +175,18 @@ mod tests {
         assert!(matches!(other, NotSet::WrongDevice(_)), "{other}");
         let refused = set(&device, device.serial(), "wrong").await.unwrap_err();
         assert!(matches!(refused, NotSet::LoginRefused { .. }), "{refused}");
-        assert!(device.hosts().iter().all(|host| !host.url.contains("hikvision")));
+        assert!(
+            device
+                .hosts()
+                .iter()
+                .all(|host| !host.url.contains("hikvision"))
+        );
         assert_eq!(set(&device, device.serial(), &password).await.unwrap(), []);
-        assert!(device.hosts().iter().any(|host| host.url.contains("hikvision")));
+        assert!(
+            device
+                .hosts()
+                .iter()
+                .any(|host| host.url.contains("hikvision"))
+        );
     }
 }

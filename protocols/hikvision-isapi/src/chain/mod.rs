@@ -29,8 +29,6 @@ const MAX_RANGES: usize = 8;
 const MAX_SHIFT: u8 = 15;
 /// A serial this far above the newest is not believed before the search shows it.
 const BELIEVED_JUMP: u64 = 200_000;
-/// A serial this far below the newest with a later time smells of a reset.
-const FAR_BELOW: u64 = 1_000;
 /// Polls in a row that may lag behind what the stream said before a reset is suspected.
 const LAGGING_POLLS: u8 = 3;
 
@@ -69,8 +67,8 @@ pub enum Hint {
     Known,
     /// One of the missing: store it, and it need not be asked for.
     Filling,
-    /// Not to be believed by itself (no serial, too far above, or far below with a later
-    /// time as after a reset): let the search run now and store what that shows.
+    /// Not to be believed by itself (no serial, too far above, or not above the newest and yet
+    /// of a later time, as after a reset): let the search run now and store what that shows.
     Doubtful,
 }
 
@@ -176,7 +174,7 @@ impl Chain {
             let believed = self.newest == 0 || serial - self.newest <= BELIEVED_JUMP;
             return if believed { Hint::New } else { Hint::Doubtful };
         }
-        if self.newest - serial > FAR_BELOW && self.is_later(wall) {
+        if self.is_later(wall) {
             return Hint::Doubtful;
         }
         if self.missing.contains(serial) {

@@ -189,7 +189,9 @@ fn is_host_and_port(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else {
         return false;
     };
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
     let named = match bare {
         Some(ip) => ip.parse::<std::net::Ipv6Addr>().is_ok(),
         None => {
@@ -265,8 +267,17 @@ mod tests {
             assert!(is_host_and_port(right), "{right}");
         }
         for wrong in [
-            "10.8.0.20", "http://10.8.0.20:80", "a:b@10.8.0.20:80", "10.8.0.20:0", "10.8.0.20:99999",
-            ":80", "fd00::7:80", "[fd00::7]", "ho st:80", "10.8.0.20:80/x", "",
+            "10.8.0.20",
+            "http://10.8.0.20:80",
+            "a:b@10.8.0.20:80",
+            "10.8.0.20:0",
+            "10.8.0.20:99999",
+            ":80",
+            "fd00::7:80",
+            "[fd00::7]",
+            "ho st:80",
+            "10.8.0.20:80/x",
+            "",
         ] {
             assert!(!is_host_and_port(wrong), "{wrong}");
         }

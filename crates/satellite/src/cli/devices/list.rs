@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use clap::ValueEnum;
 use daemon::exit::Exit;
-use event::{Millis, TenantId};
+use event::{Millis, TenantId, Vendor};
 use serde_json::{Value, json};
 use store::mirror::Pending;
 use store::registry::Enrolment;
@@ -17,6 +17,7 @@ use store::status::{self, StatusRow};
 use super::super::databases;
 use super::super::words::Word;
 use super::super::{Context, out, table, time};
+use super::hikvision;
 
 /// What `devices list` is told.
 #[derive(clap::Args)]
@@ -169,6 +170,8 @@ pub(crate) fn enrolled_json(line: &Line<'_>, context: &Context) -> Value {
         "device_id": one.id.to_string(),
         "accept_from": one.accept_from.map(time::utc),
         "created_at": time::utc(one.created_at),
+        "reached": hikvision::reached(one),
+        "address": one.access.address.as_deref(),
         "connection": status.map(|status| status.state.as_str()),
         "last_contact_at": status.and_then(|status| status.last_contact_at).map(time::utc),
         "last_event_at": status.and_then(|status| status.last_event_at).map(time::utc),
@@ -200,16 +203,20 @@ fn print(lines: &[Line<'_>], pending: &[&Pending], context: &Context) -> anyhow:
     if !lines.is_empty() {
         let headings = context.lang.headings(&[
             Word::Serial,
+            Word::Vendor,
             Word::Tenant,
             Word::State,
             Word::Name,
             Word::Site,
+            Word::Reached,
             Word::LastContact,
             Word::LastEvent,
             Word::Completeness,
+            Word::Missing,
         ]);
         let rows: Vec<Vec<String>> = lines.iter().map(|line| row(line, context)).collect();
         out::print(&table::table(&headings, &rows))?;
+        out::print(&meanings(lines, context))?;
     }
     if !pending.is_empty() {
         let headings = context.lang.headings(&[
@@ -229,20 +236,49 @@ fn print(lines: &[Line<'_>], pending: &[&Pending], context: &Context) -> anyhow:
     Ok(())
 }
 
+/// One line for each word of completeness that is in the table of a list with several vendors'
+/// means of proof; a list of push terminals alone, which have none, needs no legend.
+fn meanings(lines: &[Line<'_>], context: &Context) -> String {
+    if lines
+        .iter()
+        .all(|line| line.enrolment.vendor != Vendor::Hikvision)
+    {
+        return String::new();
+    }
+    let words = ["proven", "seen", "unproven"].into_iter().filter(|word| {
+        let statuses = lines.iter().filter_map(|line| line.status);
+        statuses
+            .into_iter()
+            .any(|status| status.completeness == *word)
+    });
+    words
+        .map(|word| {
+            let meaning = hikvision::meaning(word, context);
+            format!("{}: {meaning}\n", context.lang.term(word))
+        })
+        .collect()
+}
+
 fn row(line: &Line<'_>, context: &Context) -> Vec<String> {
     let (one, status) = (line.enrolment, line.status);
     let zone = context.zone(one.time_zone.as_deref(), Some(&one.tenant));
     let at = |get: fn(&StatusRow) -> Option<Millis>| time::show_if(status.and_then(get), &zone);
     vec![
         one.serial.to_string(),
+        one.vendor.to_string(),
         one.tenant.to_string(),
         context.lang.term(one.state.as_str()),
         one.name.as_deref().unwrap_or_default().to_owned(),
         one.site.as_deref().unwrap_or_default().to_owned(),
+        hikvision::ways(one, context),
         at(|status| status.last_contact_at),
         at(|status| status.last_event_at),
         status
             .map(|status| context.lang.term(&status.completeness))
+            .unwrap_or_default(),
+        status
+            .and_then(|status| status.gap_events)
+            .map(|n| n.to_string())
             .unwrap_or_default(),
     ]
 }

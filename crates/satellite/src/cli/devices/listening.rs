@@ -57,7 +57,11 @@ impl Listening {
     /// The whole URL; a word stands for a host that is not known.
     pub(super) fn url(&self, context: &Context) -> String {
         let host = self.host_or(context.say(Word::UrlHost, &[]));
-        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        let host = if host.contains(':') {
+            format!("[{host}]")
+        } else {
+            host
+        };
         format!("{}://{host}:{}{}", self.scheme(), self.port, self.path)
     }
 
@@ -90,7 +94,11 @@ impl Listening {
         if !self.from_public_url {
             note(Word::SetPublicUrl);
         }
-        if self.host.as_ref().is_some_and(|host| host.parse::<std::net::IpAddr>().is_err()) {
+        if self
+            .host
+            .as_ref()
+            .is_some_and(|host| host.parse::<std::net::IpAddr>().is_err())
+        {
             note(Word::ListenName);
         }
         note(Word::ListenOnce);
@@ -129,11 +137,17 @@ mod tests {
         assert_ne!(one.path, two.path);
         let token = hikvision_isapi::token_of(&one.path).unwrap();
         assert!(token.len() == 32 && one.hash() == TokenHash::of(token));
-        assert_eq!(one.url(&context), format!("http://ADDRESS:8081{}", one.path));
+        assert_eq!(
+            one.url(&context),
+            format!("http://ADDRESS:8081{}", one.path)
+        );
         context.config.listen.public_url = Some("https://sat.example.mx/in".to_owned());
         let named = Listening::fresh(&context).unwrap();
         let url = named.url(&context);
-        assert!(url.starts_with("https://sat.example.mx:443/in/hikvision/"), "{url}");
+        assert!(
+            url.starts_with("https://sat.example.mx:443/in/hikvision/"),
+            "{url}"
+        );
         assert!(named.page(&context).contains("HTTPS"));
         context.config.listen.public_url = Some("http://[fd00::1]:99".to_owned());
         let url = Listening::fresh(&context).unwrap().url(&context);

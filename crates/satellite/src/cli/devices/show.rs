@@ -4,7 +4,7 @@
 //! its clock is read in, from when its records count, and who changed its enrolment last.
 
 use daemon::exit::Exit;
-use event::{Serial, Zone};
+use event::{Serial, Vendor, Zone};
 use satellite::config::Listen;
 use serde_json::{Value, json};
 use store::mirror::Pending;
@@ -15,6 +15,7 @@ use store::status::StatusRow;
 use super::super::databases;
 use super::super::words::Word;
 use super::super::{Context, out, table, time};
+use super::hikvision::{self, Seen};
 use super::list;
 
 /// Lines of the audit that are searched, and shown at most.
@@ -38,7 +39,9 @@ struct Found<'a> {
     status: Option<StatusRow>,
     quarantined: Option<usize>,
     audit: Vec<AuditRow>,
-    zone: Zone,
+    zone: &'a Zone,
+    /// More, of a Hikvision device.
+    seen: Option<Seen<'a>>,
 }
 
 /// Shows.
@@ -53,12 +56,19 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         return show_pending(pending, args.json, context);
     };
     let mut states = list::states(context, Some(&enrolment.tenant)).await;
+    let zone = context.zone(enrolment.time_zone.as_deref(), Some(&enrolment.tenant));
+    let status = states.remove(&(enrolment.tenant.to_string(), enrolment.serial.to_string()));
+    let seen = match enrolment.vendor {
+        Vendor::Hikvision => Some(seen(context, enrolment, status.as_ref(), &zone).await),
+        _ => None,
+    };
     let found = Found {
         enrolment,
-        status: states.remove(&(enrolment.tenant.to_string(), enrolment.serial.to_string())),
+        status,
         quarantined: quarantined(context, enrolment).await,
         audit: audit(context, &args.serial).await,
-        zone: context.zone(enrolment.time_zone.as_deref(), Some(&enrolment.tenant)),
+        zone: &zone,
+        seen,
     };
     if args.json {
         out::json(&found_json(&found, context))?;
@@ -66,6 +76,24 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         out::print(&found_text(&found, context))?;
     }
     Ok(Exit::Fine)
+}
+
+/// What is stored of a Hikvision device, and what a running satellite says of it.
+async fn seen<'a>(
+    context: &Context,
+    enrolment: &'a Enrolment,
+    status: Option<&StatusRow>,
+    zone: &'a Zone,
+) -> Seen<'a> {
+    let mut chains = hikvision::chains(context, &[enrolment]).await;
+    let live = hikvision::live(context).await;
+    Seen {
+        enrolment,
+        chain: chains.remove(&enrolment.id),
+        live: live.map(|mut all| all.remove(enrolment.serial.as_str())),
+        completeness: status.map(|status| status.completeness.clone()),
+        zone,
+    }
 }
 
 fn show_pending(pending: &Pending, as_json: bool, context: &Context) -> anyhow::Result<Exit> {
@@ -130,18 +158,23 @@ fn found_json(found: &Found<'_>, context: &Context) -> Value {
     all["quarantined"] = json!(found.quarantined);
     all["server"] = json!({ "address": host, "port": port, "from_public_url": sure });
     all["audit"] = audit.collect();
+    if let Some(seen) = &found.seen {
+        all["hikvision"] = seen.json();
+    }
     all
 }
 
+/// Only terminals that push take their time from us.
 fn sets_clock(enrolment: &Enrolment, context: &Context) -> bool {
-    context
+    let tenant_wants = context
         .config
         .tenant(&enrolment.tenant)
-        .is_some_and(|tenant| tenant.set_clock)
+        .is_some_and(|tenant| tenant.set_clock);
+    enrolment.vendor == Vendor::Zkteco && tenant_wants
 }
 
 fn found_text(found: &Found<'_>, context: &Context) -> String {
-    let (one, status, zone) = (found.enrolment, found.status.as_ref(), &found.zone);
+    let (one, status, zone) = (found.enrolment, found.status.as_ref(), found.zone);
     let (lang, say) = (context.lang, |word| context.say(word, &[]));
     let text = |text: Option<&str>| daemon::logging::Escaped(text.unwrap_or_default()).to_string();
     let number = |number: Option<i64>| number.map(|n| n.to_string()).unwrap_or_default();
@@ -153,6 +186,8 @@ fn found_text(found: &Found<'_>, context: &Context) -> String {
     let accepts = one
         .accept_from
         .map_or_else(|| say(Word::TakesAll), |from| time::show(from, zone));
+    let stored = status.map(|status| status.completeness.as_str());
+    let completeness = found.seen.as_ref().map_or(stored, Seen::completeness);
     let names = lang.headings(&[
         Word::Serial,
         Word::Vendor,
@@ -187,19 +222,30 @@ fn found_text(found: &Found<'_>, context: &Context) -> String {
         time::show_if(status.and_then(|status| status.last_contact_at), zone),
         time::show_if(status.and_then(|status| status.last_event_at), zone),
         number(status.and_then(|status| status.log_used)),
-        status
-            .map(|status| lang.term(&status.completeness))
-            .unwrap_or_default(),
+        completeness.map(|word| lang.term(word)).unwrap_or_default(),
         found.quarantined.map(|n| n.to_string()).unwrap_or_default(),
         one.id.to_string(),
     ];
-    let facts: Vec<(&str, String)> = names.into_iter().zip(values).collect();
+    let mut facts: Vec<(&str, String)> = names.into_iter().zip(values).collect();
+    if let Some(seen) = &found.seen {
+        facts.extend(seen.facts(context));
+    }
     let mut page = table::facts(&facts);
     page.push('\n');
-    page.push_str(&settings(context));
+    match &found.seen {
+        Some(seen) => page.push_str(&seen.conditions(context)),
+        None => page.push_str(&settings(context)),
+    }
+    page.push_str(&audit_lines(found, context));
+    page
+}
+
+fn audit_lines(found: &Found<'_>, context: &Context) -> String {
+    let text = |text: &str| daemon::logging::Escaped(text).to_string();
+    let mut page = String::new();
     for row in &found.audit {
-        let at = time::show(row.happened_at, zone);
-        let (actor, action) = (text(Some(&row.actor)), text(Some(&row.action)));
+        let at = time::show(row.happened_at, found.zone);
+        let (actor, action) = (text(&row.actor), text(&row.action));
         page.push_str(&format!(
             "{}\n",
             context.say(Word::AuditLine, &[&at, &actor, &action])
@@ -252,7 +298,7 @@ pub(crate) fn settings(context: &Context) -> String {
 
 /// Host and port for a terminal's menu, and whether the configuration names them. Without a
 /// public URL the host is the listener's, unless that is every address of the machine.
-fn address(listen: &Listen) -> (Option<String>, u16, bool) {
+pub(super) fn address(listen: &Listen) -> (Option<String>, u16, bool) {
     let Some(url) = &listen.public_url else {
         let ip = listen.devices.ip();
         return (

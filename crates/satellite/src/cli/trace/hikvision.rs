@@ -1,0 +1,56 @@
+//! What to do when a Hikvision device's events do not come, by the way in which they should.
+//!
+//! A condition that the running satellite names knows more than the step that is not green, so
+//! it speaks first. Trouble of the store and a blocked enrolment are the same for every vendor
+//! and are left to the caller.
+
+use event::Vendor;
+use store::registry::Enrolment;
+
+use super::super::devices::hikvision::{Condition, reached};
+use super::super::words::Word;
+use super::super::{Context, conditions, program};
+
+/// Conditions that keep every event from coming, the most telling first.
+const BLOCKING: [&str; 4] = [
+    "secret_missing",
+    "login_refused",
+    "wrong_device",
+    "unreachable",
+];
+
+/// Advice for the first step that is not green; `None` where no vendor's words are needed.
+pub(super) fn advice(
+    step: &str,
+    failed: bool,
+    enrolment: &Enrolment,
+    held: &[Condition],
+    context: &Context,
+) -> Option<String> {
+    if enrolment.vendor != Vendor::Hikvision || (step == "stored" && failed) {
+        return None;
+    }
+    let (serial, program) = (&enrolment.serial, program());
+    let blocking = BLOCKING
+        .iter()
+        .find(|name| held.iter().any(|condition| condition.name == **name));
+    if let Some(name) = blocking {
+        let told = conditions::told(context.lang, name, serial.as_str(), &program);
+        return told.map(|(means, advice)| format!("{means}\n{advice}"));
+    }
+    let tenant = &enrolment.tenant;
+    let address = enrolment.access.address.as_deref().unwrap_or_default();
+    let address = daemon::logging::Escaped(address);
+    match (step, reached(enrolment)) {
+        ("reached" | "identified" | "approved", None) => {
+            Some(context.say(Word::AdviseNoWay, &[&program, tenant, serial]))
+        }
+        ("reached" | "approved", Some("dialled")) => {
+            Some(context.say(Word::AdviseDial, &[&address, &program, serial]))
+        }
+        ("reached", _) => Some(context.say(Word::AdvisePost, &[&program, tenant, serial])),
+        ("identified", _) => Some(context.say(Word::AdviseOther, &[])),
+        ("parsed", _) if !failed => Some(context.say(Word::AdviseNoEvents, &[&program, serial])),
+        _ => None,
+    }
+}

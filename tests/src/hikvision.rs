@@ -61,11 +61,18 @@ pub async fn fed_rows(checker: &mut Checker) -> Result<Vec<FedRow>> {
 
 fn fed_row(line: &str) -> Result<FedRow> {
     let mut fields = line.splitn(8, '|');
-    let mut next = || fields.next().context("a column is missing").map(str::to_owned);
+    let mut next = || {
+        fields
+            .next()
+            .context("a column is missing")
+            .map(str::to_owned)
+    };
     let (serial, code, person, time) = (next()?, next()?, next()?, next()?);
     let (route, timeliness, kind, attributes) = (next()?, next()?, next()?, next()?);
     let attributes: serde_json::Value = serde_json::from_str(&attributes)?;
-    let number = attributes.get("serialNo").and_then(serde_json::Value::as_u64);
+    let number = attributes
+        .get("serialNo")
+        .and_then(serde_json::Value::as_u64);
     Ok(FedRow {
         row: DeviceRow {
             serial,

@@ -125,14 +125,28 @@ impl House {
 async fn enrol(satellite: &SatelliteProcess, device: &Device) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let (user, password) = device.login();
-    let secret = satellite.folder().join(format!("{}.secret", device.serial()));
+    let secret = satellite
+        .folder()
+        .join(format!("{}.secret", device.serial()));
     std::fs::write(&secret, password)?;
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600))?;
     let address = device.address().to_string();
     let secret = secret.to_str().context("the folder's name is no text")?;
     let words = [
-        "devices", "add", "--tenant", "acme", "--vendor", "hikvision", "--serial", device.serial(),
-        "--address", &address, "--user", user, "--secret-file", secret,
+        "devices",
+        "add",
+        "--tenant",
+        "acme",
+        "--vendor",
+        "hikvision",
+        "--serial",
+        device.serial(),
+        "--address",
+        &address,
+        "--user",
+        user,
+        "--secret-file",
+        secret,
     ];
     satellite.command(words).await.map(drop)
 }
@@ -140,7 +154,15 @@ async fn enrol(satellite: &SatelliteProcess, device: &Device) -> Result<()> {
 /// Enrols a device that posts and answers its URL, as it would be typed into the device.
 async fn listen(satellite: &SatelliteProcess, serial: &str) -> Result<String> {
     let words = [
-        "devices", "add", "--tenant", "acme", "--vendor", "hikvision", "--serial", serial, "--listen",
+        "devices",
+        "add",
+        "--tenant",
+        "acme",
+        "--vendor",
+        "hikvision",
+        "--serial",
+        serial,
+        "--listen",
     ];
     let told = satellite.command(words).await?;
     let at = told.find("/hikvision/").context("no URL was printed")?;
@@ -148,7 +170,10 @@ async fn listen(satellite: &SatelliteProcess, serial: &str) -> Result<String> {
         .chars()
         .take_while(|c| c.is_ascii_alphanumeric() || "/-_".contains(*c))
         .collect();
-    ensure!(path.len() >= "/hikvision/".len() + 22, "the token is short: {path}");
+    ensure!(
+        path.len() >= "/hikvision/".len() + 22,
+        "the token is short: {path}"
+    );
     Ok(format!("http://{}{path}", satellite.devices()))
 }
 
@@ -190,8 +215,16 @@ async fn through_everything(house: &mut House, place: &Place) -> Result<()> {
         let came = rows.iter().filter(|row| row.route == route).count();
         ensure!(came > 0, "nothing came by {route}: that way was not tried");
     }
-    println!("{} rows of {} devices", difference.owed, house.devices.len());
-    let wrong: u64 = house.devices.iter().map(|device| device.counters().lockouts).sum();
+    println!(
+        "{} rows of {} devices",
+        difference.owed,
+        house.devices.len()
+    );
+    let wrong: u64 = house
+        .devices
+        .iter()
+        .map(|device| device.counters().lockouts)
+        .sum();
     ensure!(wrong == 0, "{wrong} lock-outs with the right password");
     Ok(())
 }
@@ -265,10 +298,16 @@ async fn a_reset_device_begins_a_new_epoch_without_a_duplicate_and_its_condition
 async fn posts_while_the_database_is_down_wait_in_the_journal_and_arrive_once_in_order() {
     let server = Arc::new(blocking(|| Server::start(Flavor::Durable)).await.unwrap());
     let place = Place::mariadb(server.address()).await.unwrap();
-    let mut satellite = SatelliteProcess::start(&Setup::new(place.clone())).await.unwrap();
+    let mut satellite = SatelliteProcess::start(&Setup::new(place.clone()))
+        .await
+        .unwrap();
     let ledger = satellite.folder().join("posts.jsonl");
     let book = Ledger::create(&ledger).unwrap();
-    let shapes = [PostShape::EventLog, PostShape::AccessController, PostShape::WrongType];
+    let shapes = [
+        PostShape::EventLog,
+        PostShape::AccessController,
+        PostShape::WrongType,
+    ];
     let mut posts = Vec::new();
     for (at, shape) in shapes.into_iter().enumerate() {
         let serial = format!("HIKP{at:07}");
@@ -293,7 +332,9 @@ async fn posts_while_the_database_is_down_wait_in_the_journal_and_arrive_once_in
     delivered("with the database up").await;
     let mut checker = Checker::open(&place).await.unwrap();
     let owed = (ledger.as_path(), &[][..]);
-    until_equal(&satellite, &mut checker, owed, Duration::from_secs(30)).await.unwrap();
+    until_equal(&satellite, &mut checker, owed, Duration::from_secs(30))
+        .await
+        .unwrap();
     drop(checker);
 
     let stopped = Arc::clone(&server);
@@ -313,7 +354,9 @@ async fn posts_while_the_database_is_down_wait_in_the_journal_and_arrive_once_in
     people(5).await;
     let mut checker = Checker::open(&place).await.unwrap();
     let limit = Duration::from_secs(60);
-    let difference = until_equal(&satellite, &mut checker, owed, limit).await.unwrap();
+    let difference = until_equal(&satellite, &mut checker, owed, limit)
+        .await
+        .unwrap();
     println!("{} rows, {waiting} of them by the journal", difference.owed);
     let rows = fed_rows(&mut checker).await.unwrap();
     for post in &posts {
@@ -327,7 +370,9 @@ async fn posts_while_the_database_is_down_wait_in_the_journal_and_arrive_once_in
 async fn a_device_that_only_posts_shows_its_gap_and_is_never_called_proven() {
     let folder = tempfile::tempdir().unwrap();
     let place = Place::sqlite(folder.path());
-    let satellite = SatelliteProcess::start(&Setup::new(place.clone())).await.unwrap();
+    let satellite = SatelliteProcess::start(&Setup::new(place.clone()))
+        .await
+        .unwrap();
     let url = listen(&satellite, "HIKGAP1").await.unwrap();
     let ledger = satellite.folder().join("gap.jsonl");
     let book = Ledger::create(&ledger).unwrap();
@@ -346,13 +391,25 @@ async fn a_device_that_only_posts_shows_its_gap_and_is_never_called_proven() {
     post.crowd(5).await.unwrap();
     let mut checker = Checker::open(&place).await.unwrap();
     let owed = (ledger.as_path(), &[][..]);
-    until_equal(&satellite, &mut checker, owed, Duration::from_secs(30)).await.unwrap();
-    let shown = satellite.command(["devices", "show", "HIKGAP1", "--json"]).await.unwrap();
+    until_equal(&satellite, &mut checker, owed, Duration::from_secs(30))
+        .await
+        .unwrap();
+    let shown = satellite
+        .command(["devices", "show", "HIKGAP1", "--json"])
+        .await
+        .unwrap();
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     let text = shown.to_string();
-    assert!(text.contains("\"seen\"") && !text.contains("\"proven\""), "{text}");
+    assert!(
+        text.contains("\"seen\"") && !text.contains("\"proven\""),
+        "{text}"
+    );
     assert!(text.contains("gap_in_posts"), "{text}");
     let metrics = satellite.admin("/metrics").await.unwrap().body;
-    let gap = sum_of(&metrics, "satellite_device_gap_events", &[("tenant", "acme")]);
+    let gap = sum_of(
+        &metrics,
+        "satellite_device_gap_events",
+        &[("tenant", "acme")],
+    );
     assert_eq!(gap, Some(6.0), "{:?}", post.lost());
 }

@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use event::{Device, DeviceId, Millis, Serial, SharedDevice, Text, Vendor, Zone};
-use store::registry::{Enrolment, EnrolmentState};
-use store::status::DeviceState;
 use hikvision_isapi::{Chain, Completeness};
 use store::registry::TokenHash;
+use store::registry::{Enrolment, EnrolmentState};
+use store::status::DeviceState;
 use zkteco_push::{Info, Stamp, Table};
 
 use crate::config::Config;
@@ -271,7 +271,11 @@ impl Devices {
     /// Every enrolled device for which `wanted` is so.
     pub(crate) fn all(&self, wanted: impl Fn(&Known) -> bool) -> Vec<Arc<Known>> {
         let known = self.known.load();
-        known.values().filter(|known| wanted(known)).cloned().collect()
+        known
+            .values()
+            .filter(|known| wanted(known))
+            .cloned()
+            .collect()
     }
 
     /// Replaces all enrolments. `stamps` is what the mirror kept, given at the start.
@@ -414,7 +418,9 @@ fn due_state(known: &Known, now: Millis) -> Option<DeviceState> {
     // Push attendance gives no serial numbers to prove a chain with.
     let view = known.hikvision().view();
     let completeness = view.completeness.unwrap_or(Completeness::Unproven);
-    let gap_events = view.completeness.and_then(|_| i64::try_from(view.missing).ok());
+    let gap_events = view
+        .completeness
+        .and_then(|_| i64::try_from(view.missing).ok());
     drop(view);
     Some(DeviceState {
         device: Arc::clone(&known.device),

@@ -72,14 +72,22 @@ async fn drain(hub: &Hub, label: &str, writer: &Writer) {
         }
     }
     if rows > 0 {
-        tracing::info!(store = label, events = rows, "the journal was emptied into the database");
+        tracing::info!(
+            store = label,
+            events = rows,
+            "the journal was emptied into the database"
+        );
     }
 }
 
 async fn hand_over(hub: &Hub, writer: &Writer, submission: Submission) -> Result<(), Refused> {
     let device = Arc::clone(&submission.device);
     let received = submission.events.len();
-    let reasons: Vec<_> = submission.quarantined.iter().map(|aside| aside.reason).collect();
+    let reasons: Vec<_> = submission
+        .quarantined
+        .iter()
+        .map(|aside| aside.reason)
+        .collect();
     let receipt = writer.submit(submission).await?;
     // An enrolment that has ended meanwhile keeps its rows and is counted nowhere.
     if let Some(known) = hub.devices.find(device.vendor, &device.serial)

@@ -163,9 +163,24 @@ async fn a_punch_of_an_approved_terminal_is_acknowledged_and_stands_in_the_feed_
     let rows = house.rows().await;
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].person.as_deref(), Some("1001"));
-    assert_eq!(house.metric("satellite_events_committed_total{route=\"push\"").await, 1.0);
-    assert_eq!(house.metric("satellite_events_duplicate_total{route=\"push\"").await, 1.0);
-    assert_eq!(house.metric("satellite_events_received_total{route=\"push\"").await, 2.0);
+    assert_eq!(
+        house
+            .metric("satellite_events_committed_total{route=\"push\"")
+            .await,
+        1.0
+    );
+    assert_eq!(
+        house
+            .metric("satellite_events_duplicate_total{route=\"push\"")
+            .await,
+        1.0
+    );
+    assert_eq!(
+        house
+            .metric("satellite_events_received_total{route=\"push\"")
+            .await,
+        2.0
+    );
     let trace = house.admin(&format!("/trace/{KNOWN}")).await;
     assert_eq!(trace.matches("\"state\":\"ok\"").count(), 5, "{trace}");
     assert!(house.admin("/healthz").await.starts_with("HTTP/1.1 200"));
@@ -680,7 +695,9 @@ async fn a_backlog_larger_than_one_transaction_is_stored_whole_and_acknowledged_
         .collect();
     assert_eq!(house.post(KNOWN, "ATTLOG", &body).await.1, "OK: 25000\n");
     assert_eq!(
-        house.metric("satellite_events_committed_total{route=\"push\"").await,
+        house
+            .metric("satellite_events_committed_total{route=\"push\"")
+            .await,
         25_000.0
     );
     assert_eq!(house.metric("satellite_ack_seconds_count").await, 1.0);

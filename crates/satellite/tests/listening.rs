@@ -85,7 +85,9 @@ impl House {
     /// Bytes of everything that was written to disk.
     fn on_disk(&self) -> u64 {
         let files = std::fs::read_dir(self.folder.path()).unwrap();
-        files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
+        files
+            .map(|file| file.unwrap().metadata().unwrap().len())
+            .sum()
     }
 }
 
@@ -139,7 +141,10 @@ async fn every_shape_of_a_post_is_stored_and_answered_200_and_pictures_are_not_k
         (form, multipart("MIME_boundary", &punch(2, 2, ""), PICTURE)),
         ("application/json", punch(3, 3, "").into_bytes()),
         ("text/plain", punch(4, 4, "").into_bytes()),
-        ("application/octet-stream", multipart("b", &punch(5, 5, ""), 10)),
+        (
+            "application/octet-stream",
+            multipart("b", &punch(5, 5, ""), 10),
+        ),
     ];
     for (content_type, body) in &bodies {
         let reply = house.post(&path(), content_type, body).await;
@@ -153,26 +158,46 @@ async fn every_shape_of_a_post_is_stored_and_answered_200_and_pictures_are_not_k
         assert_eq!(row.person.as_deref(), Some("0042"));
         assert_eq!((row.kind.as_str(), row.route.as_str()), ("punch", "listen"));
     }
-    assert!(house.on_disk() < PICTURE as u64, "{} bytes", house.on_disk());
+    assert!(
+        house.on_disk() < PICTURE as u64,
+        "{} bytes",
+        house.on_disk()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_token_an_unknown_path_and_a_blocked_device_hear_the_same() {
     let house = House::new().await;
     let body = punch(1, 1, "");
-    let wrong = house.post("/hikvision/k3v9q1w8e7r6t5y4u3i2o1p0aX", "application/json", body.as_bytes()).await;
+    let wrong = house
+        .post(
+            "/hikvision/k3v9q1w8e7r6t5y4u3i2o1p0aX",
+            "application/json",
+            body.as_bytes(),
+        )
+        .await;
     assert!(wrong.starts_with("HTTP/1.1 404 "), "{wrong}");
-    let short = house.post("/hikvision/x", "application/json", body.as_bytes()).await;
+    let short = house
+        .post("/hikvision/x", "application/json", body.as_bytes())
+        .await;
     assert_eq!(short, wrong);
     let get = house.ask(&request("GET", &path(), "text/plain", b"")).await;
     assert_eq!(get, wrong);
     let mut engine = house.config.store.connect().await.unwrap();
     let serial = Serial::new(SERIAL).unwrap();
-    registry::set_state(&mut engine, &serial, EnrolmentState::Blocked, Millis(1), "test")
-        .await
-        .unwrap();
+    registry::set_state(
+        &mut engine,
+        &serial,
+        EnrolmentState::Blocked,
+        Millis(1),
+        "test",
+    )
+    .await
+    .unwrap();
     for _ in 0..100 {
-        let blocked = house.post(&path(), "application/json", body.as_bytes()).await;
+        let blocked = house
+            .post(&path(), "application/json", body.as_bytes())
+            .await;
         if !blocked.starts_with("HTTP/1.1 200 ") {
             assert_eq!(blocked, wrong);
             return;
@@ -185,10 +210,14 @@ async fn a_wrong_token_an_unknown_path_and_a_blocked_device_hear_the_same() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_device_with_the_right_token_is_not_taken_for_the_enrolled_one() {
     let house = House::new().await;
-    let first = house.post(&path(), "application/json", punch(1, 1, "").as_bytes()).await;
+    let first = house
+        .post(&path(), "application/json", punch(1, 1, "").as_bytes())
+        .await;
     assert!(first.starts_with("HTTP/1.1 200 "), "{first}");
     let other = punch(2, 2, "").replace(MAC, "00:00:5e:00:53:99");
-    let reply = house.post(&path(), "application/json", other.as_bytes()).await;
+    let reply = house
+        .post(&path(), "application/json", other.as_bytes())
+        .await;
     assert!(reply.starts_with("HTTP/1.1 404 "), "{reply}");
     assert_eq!(house.rows().await.len(), 1);
 }
@@ -197,7 +226,9 @@ async fn another_device_with_the_right_token_is_not_taken_for_the_enrolled_one()
 async fn a_device_that_waits_for_a_verdict_hears_none() {
     let house = House::new().await;
     let body = punch(1, 1, ",\"remoteCheck\":true");
-    let reply = house.post(&path(), "application/json", body.as_bytes()).await;
+    let reply = house
+        .post(&path(), "application/json", body.as_bytes())
+        .await;
     assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
     assert!(reply.ends_with("\r\n\r\n"), "a body was sent: {reply}");
     assert!(!reply.to_ascii_lowercase().contains("success"), "{reply}");
@@ -212,7 +243,9 @@ async fn what_cannot_be_read_is_kept_raw_once_and_answered_200() {
     let bodies = [deep.as_str(), laughs, "not an event at all", &late];
     for body in bodies {
         for _ in 0..2 {
-            let reply = house.post(&path(), "application/xml", body.as_bytes()).await;
+            let reply = house
+                .post(&path(), "application/xml", body.as_bytes())
+                .await;
             assert!(reply.starts_with("HTTP/1.1 200 "), "{body:.60}: {reply}");
         }
     }
@@ -223,7 +256,9 @@ async fn what_cannot_be_read_is_kept_raw_once_and_answered_200() {
     };
     let kept = quarantine::list(&mut engine, &filter).await.unwrap();
     assert_eq!(kept.len(), 4);
-    let reply = house.post(&path(), "application/json", punch(8, 8, "").as_bytes()).await;
+    let reply = house
+        .post(&path(), "application/json", punch(8, 8, "").as_bytes())
+        .await;
     assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
     assert_eq!(house.rows().await.len(), 1);
 }

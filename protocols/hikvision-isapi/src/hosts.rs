@@ -5,8 +5,8 @@
 //! been read back and compared. The path holds the token that authenticates the device: it
 //! must never appear in a difference or in `Debug`.
 
-use std::fmt;
 use core::net::{IpAddr, Ipv4Addr};
+use std::fmt;
 
 use event::Text;
 
@@ -247,7 +247,9 @@ impl HostSlot {
     /// The slot as it was read, all fields, for a list that is written back.
     /// The token of a path of ours, when this slot has one. It is a secret.
     pub fn token(&self) -> Option<&str> {
-        crate::listen::token_of(&self.url)
+        // A folder before ours is that of a proxy.
+        let at = self.url.rfind("/hikvision/")?;
+        crate::listen::token_of(self.url.get(at..)?)
     }
 
     fn element(&self) -> String {

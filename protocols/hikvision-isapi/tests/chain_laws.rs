@@ -494,8 +494,14 @@ fn hints_are_believed_within_reason() {
     assert_eq!(chain.hint(5_000, None), Hint::Known);
     assert_eq!(chain.hint(7, wall("2026-11-01 09:00:00")), Hint::Filling);
     assert_eq!(chain.hint(7, wall("2026-11-02 09:00:01")), Hint::Doubtful);
-    assert_eq!(chain.hint(4_999, wall("2026-11-02 09:00:00")), Hint::Filling);
-    assert_eq!(chain.hint(4_999, wall("2026-11-02 09:00:01")), Hint::Doubtful);
+    assert_eq!(
+        chain.hint(4_999, wall("2026-11-02 09:00:00")),
+        Hint::Filling
+    );
+    assert_eq!(
+        chain.hint(4_999, wall("2026-11-02 09:00:01")),
+        Hint::Doubtful
+    );
 }
 
 #[test]

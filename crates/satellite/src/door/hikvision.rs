@@ -172,7 +172,8 @@ impl Case {
             No::WrongDevice
         })?;
         known.hikvision().clear(Condition::WrongDevice);
-        hub.trace.step(serial, Step::Approved, true, at, "is enrolled");
+        hub.trace
+            .step(serial, Step::Approved, true, at, "is enrolled");
         known.facts().last_contact = Some(at);
         let brought = sorted(post, at);
         if brought.records.is_empty() && brought.aside.is_empty() {
@@ -240,7 +241,7 @@ fn identified(known: &Known, names: &Identity) -> Result<Option<Text>, String> {
     if says_mac || says_serial || first {
         return Ok(names.macs.first().filter(|_| mac.is_none()).cloned());
     }
-    let said = names.serials.first().or(names.macs.first());
+    let said = names.serials.iter().chain(&names.macs).next();
     let said = said.map_or("", Text::as_str).escape_debug();
     Err(format!("the post names the device {said}"))
 }
@@ -252,7 +253,9 @@ fn sorted(post: Post, at: Millis) -> Brought {
             Heard::Heartbeat | Heard::Notice(_) => {}
             Heard::Record(record) => brought.records.push(*record),
             Heard::Unreadable(unreadable) => {
-                brought.aside.push(unreadable.quarantined(event::Route::Listen, at));
+                brought
+                    .aside
+                    .push(unreadable.quarantined(event::Route::Listen, at));
             }
         }
     }
@@ -285,7 +288,10 @@ impl Settle {
                 trace.step(serial, Step::Parsed, true, self.at, "the post was read");
                 trace.step(serial, Step::Stored, true, self.at, detail.clone());
             }
-            Err(no) => self.hub.trace.step(serial, Step::Stored, false, self.at, no.as_str()),
+            Err(no) => self
+                .hub
+                .trace
+                .step(serial, Step::Stored, false, self.at, no.as_str()),
         }
         drop(self.room);
         done.map(drop)
@@ -325,8 +331,15 @@ impl Settle {
         }
         let submission = intake.for_journal(&self.brought).await;
         let rows = submission.events.len();
-        match self.hub.journal.append(&self.store.label, &submission).await {
-            Ok(()) => Ok(format!("{rows} records wait in the journal for the database")),
+        match self
+            .hub
+            .journal
+            .append(&self.store.label, &submission)
+            .await
+        {
+            Ok(()) => Ok(format!(
+                "{rows} records wait in the journal for the database"
+            )),
             Err(error) => {
                 let serial = &self.known.enrolment.serial;
                 tracing::error!(%error, %serial, "the journal takes nothing; the device keeps its records");
@@ -350,4 +363,3 @@ fn no(refused: Refused) -> No {
         Refused::Fenced => No::Internal,
     }
 }
-

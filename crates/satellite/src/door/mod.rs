@@ -8,8 +8,8 @@
 mod body;
 mod connection;
 mod crowd;
-mod hikvision;
 mod head;
+mod hikvision;
 mod pace;
 mod sender;
 mod settle;

@@ -75,8 +75,7 @@ pub(super) async fn answer(visitor: Arc<Visitor>, request: Request<Incoming>) ->
     };
     let hub = Arc::clone(&case.visitor.hub);
     if let Some(reason) = sender.is_too_many() {
-        hub.refusals
-            .note(reason, None, sender.address, "", case.at);
+        hub.refusals.note(reason, None, sender.address, "", case.at);
         return case.refused(None, Refusal::Overloaded.into(), false).await;
     }
     let request = match routed {

@@ -162,7 +162,9 @@ impl Client {
         // The login has said by now how long to wait; if it has not, the device is at odds
         // with itself and is tried again later like one that cannot be reached.
         pass(&self.login, method, path).await?;
-        Err(Trouble::Unreachable("it asks for a login again and again".to_owned()))
+        Err(Trouble::Unreachable(
+            "it asks for a login again and again".to_owned(),
+        ))
     }
 
     async fn send(
@@ -172,7 +174,10 @@ impl Client {
         body: Option<(&'static str, Bytes)>,
         authorization: Option<&str>,
     ) -> Result<Response<Incoming>, Trouble> {
-        let was_open = self.open.as_ref().is_some_and(|open| !open.sender.is_closed());
+        let was_open = self
+            .open
+            .as_ref()
+            .is_some_and(|open| !open.sender.is_closed());
         if !was_open {
             self.open = Some(connect(&self.address).await?);
         }
@@ -188,7 +193,10 @@ impl Client {
         }
     }
 
-    async fn try_send(&mut self, question: Request<Full<Bytes>>) -> Result<Response<Incoming>, Trouble> {
+    async fn try_send(
+        &mut self,
+        question: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Trouble> {
         let Some(open) = &mut self.open else {
             return Err(Trouble::Unreachable("the connection is gone".to_owned()));
         };
@@ -313,7 +321,10 @@ fn question(
     body: Option<(&'static str, Bytes)>,
     authorization: Option<&str>,
 ) -> Result<Request<Full<Bytes>>, Trouble> {
-    let mut request = Request::builder().method(method).uri(path).header(HOST, address);
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, address);
     if let Some(authorization) = authorization {
         request = request.header(AUTHORIZATION, authorization);
     }
@@ -322,7 +333,9 @@ fn question(
     }
     let body = body.map(|(_, body)| body).unwrap_or_default();
     // An address or a user that cannot stand in a header.
-    request.body(Full::new(body)).map_err(|error| Trouble::Unreachable(error.to_string()))
+    request
+        .body(Full::new(body))
+        .map_err(|error| Trouble::Unreachable(error.to_string()))
 }
 
 /// A client nonce for the digest.

@@ -16,9 +16,9 @@ use store::{Fence, Target};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::visit;
-use crate::stores::Store;
 use crate::devices::Known;
 use crate::hub::Hub;
+use crate::stores::Store;
 
 /// How often a keeper looks what changed.
 const TURN: Duration = Duration::from_secs(1);
@@ -114,7 +114,11 @@ impl Keeper {
             }
         }
         self.tasks.shutdown().await;
-        let held: Vec<_> = self.held.iter().map(|(id, held)| (*id, held.fence)).collect();
+        let held: Vec<_> = self
+            .held
+            .iter()
+            .map(|(id, held)| (*id, held.fence))
+            .collect();
         if let Err(failure) = self.store.release_leases(&self.hub.instance, &held).await {
             tracing::debug!(%failure, store = %self.store.label, "leases end by themselves");
         }
@@ -123,7 +127,9 @@ impl Keeper {
     async fn turn(&mut self) {
         let wanted = self.hub.dialled(&self.store.label);
         let is_due = self.renewed.is_none_or(|at| at.elapsed() >= RENEW);
-        let is_new = wanted.iter().any(|known| !self.held.contains_key(&known.enrolment.id));
+        let is_new = wanted
+            .iter()
+            .any(|known| !self.held.contains_key(&known.enrolment.id));
         // A device that another satellite holds is asked for with the next renewal only.
         if is_due || (is_new && self.renewed.is_none_or(|at| at.elapsed() >= 2 * TURN)) {
             self.renew(&wanted).await;
@@ -154,7 +160,11 @@ impl Keeper {
                     (id, self.held.get(&id).map(|held| held.fence))
                 })
                 .collect();
-            match self.store.keep_leases(&self.hub.instance, &ids, LEASE).await {
+            match self
+                .store
+                .keep_leases(&self.hub.instance, &ids, LEASE)
+                .await
+            {
                 Ok(kept) => {
                     for (id, fence) in kept {
                         let until = asked + LEASE - MARGIN;
@@ -176,7 +186,9 @@ impl Keeper {
             .collect();
         let held = &self.held;
         self.visited.retain(|id, visited| {
-            let same = wanted.get(id).is_some_and(|enrolment| **enrolment == visited.enrolment);
+            let same = wanted
+                .get(id)
+                .is_some_and(|enrolment| **enrolment == visited.enrolment);
             let leased = held.get(id).is_some_and(|held| held.fence == visited.fence);
             if !(same && leased) {
                 visited.task.abort();

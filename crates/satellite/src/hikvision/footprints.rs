@@ -73,7 +73,11 @@ impl Footprints {
     /// The pause between two searches. Without a live stream a punch has no other way, so that
     /// the pause then stays short.
     pub(super) fn pause(&self, stream_is_alive: bool) -> Duration {
-        if stream_is_alive { self.pause } else { self.pause.min(4 * SHORTEST) }
+        if stream_is_alive {
+            self.pause
+        } else {
+            self.pause.min(4 * SHORTEST)
+        }
     }
 }
 

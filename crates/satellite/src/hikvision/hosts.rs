@@ -58,7 +58,10 @@ pub(crate) async fn configure(
 ) -> Result<Vec<Difference>, NotConfigured> {
     let read = client.get(HOSTS_PATH).await?;
     let slots = read_hosts(&read.body).ok_or_else(|| refused(&read))?;
-    let slot = choose_slot(&slots, PREFIX)
+    // The folder of a proxy, if there is one, stands before our word.
+    let end = path.rfind(PREFIX).map_or(0, |at| at + PREFIX.len());
+    let prefix = path.get(..end).unwrap_or(PREFIX);
+    let slot = choose_slot(&slots, prefix)
         .ok_or_else(|| NotConfigured::Refused("all its listening hosts are in use".to_owned()))?;
     let setting = HostSetting::new(slot, host, port, path, protocol)?;
     let xml = |text: String| Some(("application/xml", Bytes::from(text)));

@@ -134,8 +134,14 @@ impl Intake {
         brought: &Brought,
         mac: Option<Text>,
     ) -> Result<Receipt, Refused> {
-        let extra = mac.map(|mac| (Text::const_new(MAC), mac)).into_iter().collect();
-        self.change_with(brought.route, extra, |chain| self.read_posts(brought, chain)).await
+        let extra = mac
+            .map(|mac| (Text::const_new(MAC), mac))
+            .into_iter()
+            .collect();
+        self.change_with(brought.route, extra, |chain| {
+            self.read_posts(brought, chain)
+        })
+        .await
     }
 
     /// The same, for the journal: what would have been submitted, were the store there.
@@ -212,13 +218,18 @@ impl Intake {
         searched: (Text, Text),
     ) -> Result<(), Refused> {
         let change = |chain: &mut Chain| self.rows(brought, chain.epoch());
-        self.change_with(brought.route, vec![searched], change).await.map(drop)
+        self.change_with(brought.route, vec![searched], change)
+            .await
+            .map(drop)
     }
 
     /// The latest time among these records, for the cursor of a search by time.
     pub(super) fn latest(&self, brought: &Brought) -> Option<Millis> {
         let rows = self.rows(brought, 0);
-        rows.events.iter().filter_map(|event| event.occurred_at).max()
+        rows.events
+            .iter()
+            .filter_map(|event| event.occurred_at)
+            .max()
     }
 
     /// The device's newest page, and the highest serial on it. Answers the range that must be
@@ -383,7 +394,10 @@ impl Intake {
         let Change { chain, rows, extra } = next;
         let Rows { events, aside } = rows;
         let text = Text::from(chain.text());
-        let moved = stored.as_ref().map_or(chain != Chain::new(), |stored| *stored != text);
+        let moved = match &stored {
+            Some(stored) => *stored != text,
+            None => chain != Chain::new(),
+        };
         let mut cursors = extra;
         if moved {
             cursors.push((Text::const_new(CHAIN), text.clone()));

@@ -42,7 +42,10 @@ use crate::hub::Hub;
 /// Raises a condition of a device: counted and logged once, when it begins.
 pub(crate) fn raise(hub: &Hub, known: &Known, condition: Condition, detail: impl Into<Text>) {
     let detail = detail.into();
-    if known.hikvision().raise(condition, detail.clone(), clock::now()) {
+    if known
+        .hikvision()
+        .raise(condition, detail.clone(), clock::now())
+    {
         hub.metrics.condition(condition);
         tracing::warn!(
             serial = %known.enrolment.serial,

@@ -18,6 +18,7 @@ use hikvision_isapi::{
 };
 use hyper::{Method, StatusCode};
 use store::Refused;
+use store::registry::normal_mac;
 
 use super::client::{Client, SharedLogin, Trouble};
 use super::footprints::Footprints;
@@ -143,12 +144,18 @@ impl<'a> Search<'a> {
             view.poll_seconds = pause;
             view.footprint_percent = self.footprints.percent();
         }
-        for condition in [Condition::Unreachable, Condition::LoginRefused, Condition::WrongDevice] {
+        for condition in [
+            Condition::Unreachable,
+            Condition::LoginRefused,
+            Condition::WrongDevice,
+        ] {
             super::clear(known, condition);
         }
         if self.footprints.is_heavy() {
             let percent = self.footprints.percent();
-            let detail = format!("{percent} % of its new serials are our own logins; searched every {pause} s");
+            let detail = format!(
+                "{percent} % of its new serials are our own logins; searched every {pause} s"
+            );
             self.intake.raise(Condition::OwnFootprints, detail);
         } else {
             super::clear(known, Condition::OwnFootprints);
@@ -167,7 +174,10 @@ impl<'a> Search<'a> {
                 return STORE_PAUSE;
             }
             Halt::Device(Trouble::LoginRefused(until)) => {
-                let detail = format!("user or password refused; the next try is at {} UTC", until.text());
+                let detail = format!(
+                    "user or password refused; the next try is at {} UTC",
+                    until.text()
+                );
                 self.step(Step::Approved, false, detail.clone());
                 self.intake.raise(Condition::LoginRefused, detail);
                 let wait = until.0.saturating_sub(clock::now().0).max(1_000);
@@ -179,7 +189,8 @@ impl<'a> Search<'a> {
                 self.mode = None;
                 if self.failures >= FAILURES {
                     self.step(Step::Reached, false, trouble.to_string());
-                    self.intake.raise(Condition::Unreachable, trouble.to_string());
+                    self.intake
+                        .raise(Condition::Unreachable, trouble.to_string());
                 }
             }
             Halt::Answer(detail) => {
@@ -190,7 +201,11 @@ impl<'a> Search<'a> {
             Halt::WrongDevice(detail) => {
                 self.failures += 1;
                 self.mode = None;
-                self.step(Step::Identified, false, "another device answers at its address");
+                self.step(
+                    Step::Identified,
+                    false,
+                    "another device answers at its address",
+                );
                 self.intake.raise(Condition::WrongDevice, detail);
                 return PAUSES.1;
             }
@@ -200,7 +215,10 @@ impl<'a> Search<'a> {
 
     fn step(&self, step: Step, ok: bool, detail: impl Into<std::borrow::Cow<'static, str>>) {
         let serial = &self.intake.known.enrolment.serial;
-        self.intake.hub.trace.step(serial, step, ok, clock::now(), detail);
+        self.intake
+            .hub
+            .trace
+            .step(serial, step, ok, clock::now(), detail);
     }
 
     /// One round: the newest, then what is missing until the next round is due.
@@ -265,16 +283,24 @@ impl<'a> Search<'a> {
         let enrolment = &self.intake.known.enrolment;
         let same_mac = enrolment.access.mac.as_deref().zip(info.mac.as_deref());
         let is_it = info.is_named(enrolment.serial.as_str())
-            || same_mac.is_some_and(|(ours, its)| ours.eq_ignore_ascii_case(its));
+            || same_mac.is_some_and(|(ours, its)| normal_mac(ours) == normal_mac(its));
         if !is_it {
             let named = info.serial.as_deref().unwrap_or("no serial");
-            return Err(Halt::WrongDevice(format!("the device there names itself {}", named.escape_debug())));
+            return Err(Halt::WrongDevice(format!(
+                "the device there names itself {}",
+                named.escape_debug()
+            )));
         }
         let mut facts = self.intake.known.facts();
         facts.model.clone_from(&info.model);
         facts.firmware.clone_from(&info.firmware);
         drop(facts);
-        self.intake.known.hikvision().view().mac.clone_from(&info.mac);
+        self.intake
+            .known
+            .hikvision()
+            .view()
+            .mac
+            .clone_from(&info.mac);
         self.step(Step::Identified, true, "it is the enrolled device");
         self.step(Step::Approved, true, "it accepts our login");
         Ok(())
@@ -292,7 +318,8 @@ impl<'a> Search<'a> {
                 && serial > known
             {
                 let codes = record.major.zip(record.minor);
-                let ours = codes.is_some_and(|(major, minor)| codes::is_own_footprint(major, minor));
+                let ours =
+                    codes.is_some_and(|(major, minor)| codes::is_own_footprint(major, minor));
                 self.footprints.saw(ours);
             }
         }
@@ -330,7 +357,9 @@ impl<'a> Search<'a> {
             if page.strays(range.0, range.1) > 0 {
                 self.mode = Some(Mode::Times(*can));
                 self.intake.known.hikvision().view().can_ask = false;
-                self.unsupported("it does not keep to the serials it is asked for; it is searched by time");
+                self.unsupported(
+                    "it does not keep to the serials it is asked for; it is searched by time",
+                );
                 return Ok(());
             }
             let (whole, serials) = (page.is_whole(), page.serials.clone());
@@ -372,7 +401,11 @@ impl<'a> Search<'a> {
                     self.intake.answered(range, &came, &brought).await?;
                     return Ok(());
                 }
-                _ => return Err(Halt::Answer("its pages promise more than they give".to_owned())),
+                _ => {
+                    return Err(Halt::Answer(
+                        "its pages promise more than they give".to_owned(),
+                    ));
+                }
             }
         }
         Ok(())
@@ -407,7 +440,9 @@ impl<'a> Search<'a> {
                 continue;
             }
             if end == WalkStep::Stuck {
-                return Err(Halt::Answer("its pages promise more than they give".to_owned()));
+                return Err(Halt::Answer(
+                    "its pages promise more than they give".to_owned(),
+                ));
             }
             let latest = self.intake.latest(&brought);
             cursor.finished(&window, latest);
@@ -432,11 +467,19 @@ impl<'a> Search<'a> {
 
     async fn ask(&mut self, question: &Question) -> Result<Page, Halt> {
         let body = Bytes::from(question.body());
-        let asked = self.client.ask(&Method::POST, Question::PATH, Some(("application/json", body)));
+        let asked = self.client.ask(
+            &Method::POST,
+            Question::PATH,
+            Some(("application/json", body)),
+        );
         let said = asked.await?;
         let page = read_page(&said.body)?;
         self.step(Step::Parsed, true, "its answers to searches are read");
-        debug_assert!(page.status != PageStatus::More || page.total >= u64::from(page.len()) || page.total == 0);
+        debug_assert!(
+            page.status != PageStatus::More
+                || page.total >= u64::from(page.len())
+                || page.total == 0
+        );
         Ok(page)
     }
 
@@ -446,14 +489,23 @@ impl<'a> Search<'a> {
 
     /// Looks now and then whether the device would still post to us, when it should.
     async fn check_hosts(&mut self) -> Result<(), Halt> {
-        let due = self.hosts_checked.is_none_or(|at| at.elapsed() >= HOSTS_EVERY);
-        let Some(token) = self.intake.known.enrolment.access.token_hash.filter(|_| due) else {
+        let due = self
+            .hosts_checked
+            .is_none_or(|at| at.elapsed() >= HOSTS_EVERY);
+        let Some(token) = self
+            .intake
+            .known
+            .enrolment
+            .access
+            .token_hash
+            .filter(|_| due)
+        else {
             return Ok(());
         };
         self.hosts_checked = Some(Instant::now());
         match hosts::points_here(&mut self.client, &token).await? {
             Some(false) => {
-                let detail = "no listening host of the device has our path; run: satellite devices configure SERIAL";
+                let detail = "no listening host of the device has our path";
                 self.intake.raise(Condition::ListeningHostChanged, detail);
             }
             Some(true) => super::clear(&self.intake.known, Condition::ListeningHostChanged),

@@ -250,7 +250,10 @@ mod tests {
         let view = device.view();
         let (condition, noted) = view.conditions().next().unwrap();
         assert_eq!(condition.as_str(), "unreachable");
-        assert_eq!((noted.since, noted.detail.as_str()), (Millis(5), "timed out"));
+        assert_eq!(
+            (noted.since, noted.detail.as_str()),
+            (Millis(5), "timed out")
+        );
         drop(view);
         assert!(device.clear(Condition::Unreachable));
         assert!(!device.clear(Condition::Unreachable));

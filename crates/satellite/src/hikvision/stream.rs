@@ -8,9 +8,7 @@
 use std::time::Duration;
 
 use event::{Millis, Route};
-use hikvision_isapi::{
-    AlertStream, Heard, Item, ResponseHead, ResponseStatus, Ticket, read_part,
-};
+use hikvision_isapi::{AlertStream, Heard, Item, ResponseHead, ResponseStatus, Ticket, read_part};
 use hyper::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -88,7 +86,9 @@ fn report(intake: &Intake, ended: &Ended, pause: Duration) -> Duration {
     let serial = &intake.known.enrolment.serial;
     match ended {
         Ended::Closed(detail) => tracing::debug!(%serial, detail, "the stream ended"),
-        Ended::Dead => tracing::info!(%serial, "the stream was silent for too long and is opened again"),
+        Ended::Dead => {
+            tracing::info!(%serial, "the stream was silent for too long and is opened again")
+        }
         Ended::Store => tracing::debug!(%serial, "the stream waits for the store"),
         Ended::Trouble(Trouble::LoginRefused(until)) => {
             let wait = until.0.saturating_sub(clock::now().0).max(0);
@@ -245,7 +245,9 @@ impl<'a> Reading<'a> {
             }
             Heard::Unreadable(unreadable) => {
                 let now: Millis = clock::now();
-                brought.aside.push(unreadable.quarantined(Route::Stream, now));
+                brought
+                    .aside
+                    .push(unreadable.quarantined(Route::Stream, now));
             }
         }
     }
@@ -271,10 +273,16 @@ impl<'a> Reading<'a> {
             return None;
         }
         let status = ResponseStatus::read(body);
-        if status.as_ref().is_some_and(ResponseStatus::is_deploy_exceeded) {
+        if status
+            .as_ref()
+            .is_some_and(ResponseStatus::is_deploy_exceeded)
+        {
             return Some(Ended::Refused(Refusal::SlotsTaken));
         }
         let words = status.map(|status| status.sub).unwrap_or_default();
-        Some(Ended::Refused(Refusal::Other(format!("{} {words}", head.status))))
+        Some(Ended::Refused(Refusal::Other(format!(
+            "{} {words}",
+            head.status
+        ))))
     }
 }

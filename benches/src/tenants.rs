@@ -11,7 +11,7 @@
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use mariadb::{Address, Flavor, Server};
@@ -40,6 +40,9 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 100_000)]
     routings: u32,
 }
+
+/// How long the tables of all tenants may take.
+const MADE_WITHIN: Duration = Duration::from_secs(300);
 
 const USE: &[&str] = &[
     "tenants",
@@ -159,6 +162,7 @@ impl Bench {
             options.tenants
         );
         let satellite = Satellite::start(&stores).await?;
+        until_made(options.tenants, &common).await?;
         let scenario = load::paced(&satellite.target()?, options.tenants, options.per_minute);
         let tenant_of = |place| (scenario.serial(place), database(place));
         satellite.enrol((0..scenario.count).map(tenant_of)).await?;
@@ -257,6 +261,29 @@ fn stores(tenants: u32, common: &Server, apart: &Server) -> Result<String> {
         );
     }
     Ok(text)
+}
+
+/// Waits until every database of the common server has its tables.
+async fn until_made(tenants: u32, common: &Server) -> Result<()> {
+    let heads =
+        (0..tenants - 1).map(|tenant| format!("SELECT id FROM `{}`.feed_head", database(tenant)));
+    let sql = heads.collect::<Vec<_>>().join(" UNION ALL ") + ";";
+    let begin = Instant::now();
+    loop {
+        let (address, asked) = (common.address().clone(), sql.clone());
+        let answer = tokio::task::spawn_blocking(move || address.sql(&asked)).await?;
+        // Its row is the last thing that the making of tables does.
+        if answer
+            .is_ok_and(|rows| rows.lines().count() + 1 >= usize::try_from(tenants).unwrap_or(0))
+        {
+            return Ok(());
+        }
+        ensure!(
+            begin.elapsed() < MADE_WITHIN,
+            "the tables were not made in time"
+        );
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// A session that holds the tables of one database locked; dropping it ends the session.

@@ -295,6 +295,23 @@ async fn a_reset_device_begins_a_new_epoch_without_a_duplicate_and_its_condition
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reset_that_has_passed_the_old_count_before_it_is_asked_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::sqlite(folder.path());
+    let mut house = House::open(&Setup::new(place.clone()), 1).await.unwrap();
+    house.people(10).await.unwrap();
+    house.equal(&place, Duration::from_secs(60)).await.unwrap();
+    house.satellite.kill9().await.unwrap();
+    let before = house.devices[0].newest();
+    house.devices[0].reset_ring();
+    house.people(60).await.unwrap();
+    let after = house.devices[0].newest();
+    assert!(after > before, "{after} serials do not pass {before}");
+    house.satellite.run().await.unwrap();
+    house.equal(&place, Duration::from_secs(60)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn posts_while_the_database_is_down_wait_in_the_journal_and_arrive_once_in_order() {
     let server = Arc::new(blocking(|| Server::start(Flavor::Durable)).await.unwrap());
     let place = Place::mariadb(server.address()).await.unwrap();

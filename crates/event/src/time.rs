@@ -165,8 +165,9 @@ impl WallTime {
         .unwrap_or_default()
     }
 
-    /// Seconds since 1970-01-01 00:00:00 if this wall time were UTC.
-    fn seconds_as_utc(&self) -> i64 {
+    /// Seconds since 1970-01-01 00:00:00 if this wall time were UTC: the distance between two
+    /// wall times, whatever zone they were shown in.
+    pub fn seconds_as_utc(&self) -> i64 {
         // Days from the civil calendar, March-based (Howard Hinnant's public algorithm).
         let (y, m) = (i64::from(self.year), i64::from(self.month));
         let y = if m <= 2 { y - 1 } else { y };

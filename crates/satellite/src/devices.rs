@@ -62,7 +62,8 @@ pub(crate) struct Facts {
     kept: Vec<(Text, Text)>,
     /// Something here is newer than the mirror's copy.
     unsaved: bool,
-    state_written: Option<Millis>,
+    /// When its row of status was last written, and what it said.
+    state_written: Option<(Millis, &'static str)>,
 }
 
 impl Known {
@@ -397,24 +398,26 @@ impl Devices {
     /// went offline, each at most once a minute.
     pub(crate) fn due_states(&self, now: Millis) -> Vec<DeviceState> {
         let known = self.known.load();
-        let approved = known
-            .values()
-            .filter(|known| known.is_approved() && known.has_tenant);
-        approved.filter_map(|known| due_state(known, now)).collect()
+        let served = known.values().filter(|known| known.has_tenant);
+        served.filter_map(|known| due_state(known, now)).collect()
     }
 }
 
 fn due_state(known: &Known, now: Millis) -> Option<DeviceState> {
     let mut facts = known.facts();
     let contact = facts.last_contact?;
-    if let Some(written) = facts.state_written {
-        let heard = contact > written;
-        let went_offline = !facts.is_online(now) && written.0.saturating_sub(contact.0) <= ONLINE;
-        if now.0.saturating_sub(written.0) < STATE_EVERY || !(heard || went_offline) {
+    let state = match (known.is_approved(), facts.is_online(now)) {
+        (false, _) => "blocked",
+        (true, true) => "online",
+        (true, false) => "offline",
+    };
+    if let Some((written, said)) = facts.state_written {
+        let heard = contact > written && known.is_approved();
+        if now.0.saturating_sub(written.0) < STATE_EVERY || !(heard || said != state) {
             return None;
         }
     }
-    facts.state_written = Some(now);
+    facts.state_written = Some((now, state));
     // Push attendance gives no serial numbers to prove a chain with.
     let view = known.hikvision().view();
     let completeness = view.completeness.unwrap_or(Completeness::Unproven);
@@ -424,11 +427,7 @@ fn due_state(known: &Known, now: Millis) -> Option<DeviceState> {
     drop(view);
     Some(DeviceState {
         device: Arc::clone(&known.device),
-        state: Text::const_new(if facts.is_online(now) {
-            "online"
-        } else {
-            "offline"
-        }),
+        state: Text::const_new(state),
         last_contact_at: Some(contact),
         last_event_at: facts.last_event,
         clock_skew_seconds: None,

@@ -21,7 +21,7 @@ const CLOCK_ROUNDS: u32 = 20;
 /// Most rows handed to a writer at once.
 const ROWS: usize = 500;
 
-/// Runs until the end begins, then writes once more.
+/// Runs until the end begins; the stamps are then saved once more by whoever ends everything.
 pub(crate) async fn run(hub: Arc<Hub>) {
     let end = hub.drain.token();
     let mut tick = tokio::time::interval(EVERY);

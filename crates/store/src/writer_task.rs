@@ -306,6 +306,7 @@ impl Task {
     }
 
     fn go_down(&mut self, trouble: Trouble, text: &str) {
+        self.checked = None;
         let before = lock(&self.shared.down).replace((trouble, text.to_owned()));
         if before.is_none() {
             self.pause = PAUSES.0;
@@ -317,7 +318,17 @@ impl Task {
 
     /// Tries to reach a store that is down, and to settle the batch that is held.
     async fn try_again(&mut self) {
-        let session = match self.session(Want::New).await {
+        // An idle session will do where the server itself was in order.
+        let broken = matches!(
+            self.shared.trouble(),
+            Some(Trouble::Unreachable | Trouble::NoAnswer)
+        );
+        let want = if broken || self.held.is_some() {
+            Want::New
+        } else {
+            Want::Any
+        };
+        let session = match self.session(want).await {
             Ok(session) => session,
             Err(failure) => return self.go_down(failure.trouble(), &failure.text),
         };

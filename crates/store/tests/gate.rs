@@ -20,6 +20,8 @@ use store::{
     Gate, Mirror, Observer, Receipt, Refused, Submission, Target, Trouble, Want, Writer, schema,
 };
 
+mod proxy;
+
 const SOON: Duration = Duration::from_secs(3);
 
 /// A private server with migrated databases `t0`, `t1`, ….
@@ -489,4 +491,50 @@ async fn a_writer_that_closes_leaves_no_session_behind() {
     assert_eq!(house.connections(), 1);
     writer.close().await;
     house.connections_reach(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_is_lost_goes_again_over_a_new_connection_not_an_idle_one() {
+    let mut house = House::with(2).await;
+    let proxy = proxy::Proxy::start(&format!("127.0.0.1:{}", house.server.port())).await;
+    let near = format!("127.0.0.1:{}", proxy.port);
+    for (at, target) in house.targets.iter_mut().enumerate() {
+        *target = Target::mysql(&format!("mysql://satellite@{near}/t{at}"), None, &near);
+    }
+    let gate = Gate::new(8);
+    let (writer, _) = house.writer(&gate, 0);
+    stored(&writer, 0, 0).await.unwrap();
+    let made = |house: &House| -> u64 {
+        let told = house.sql("SHOW GLOBAL STATUS LIKE 'Connections';");
+        told.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    for (round, cut) in (1..7).zip(
+        [proxy::Cut::BeforeServer, proxy::Cut::AfterServer]
+            .iter()
+            .cycle(),
+    ) {
+        // Idle sessions that would be at hand, in its own database too.
+        let (own, other) = (
+            gate.sessions(&house.targets[0]),
+            gate.sessions(&house.targets[1]),
+        );
+        let idle = [
+            own.take(Want::New, SOON).await.unwrap(),
+            own.take(Want::New, SOON).await.unwrap(),
+            other.take(Want::New, SOON).await.unwrap(),
+        ];
+        idle.into_iter().for_each(store::Session::give_back);
+        let before = made(&house);
+        proxy.cut_next_commit(*cut);
+        assert_eq!(
+            stored(&writer, 0, round).await.unwrap().new,
+            1,
+            "round {round}"
+        );
+        // The one that asks is the other new one.
+        assert_eq!(made(&house) - before, 2, "round {round}");
+    }
+    assert_eq!(proxy.cuts(), 6);
+    assert_eq!(writer.report().ambiguous_commits, 6);
+    assert_eq!(house.sql("SELECT COUNT(*) FROM t0.event_feed;").trim(), "7");
 }

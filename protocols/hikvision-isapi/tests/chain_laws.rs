@@ -557,3 +557,25 @@ fn a_device_that_does_not_keep_to_the_range_is_noticed() {
     assert!(!chain.more(range, &[1, 2, 3]));
     assert!(chain.more(range, &[971]));
 }
+
+#[test]
+fn another_record_under_the_newest_serial_shows_that_the_count_began_again() {
+    let wall = |text: &str| WallTime::parse(text.as_bytes()).unwrap();
+    let mut chain = Chain::new();
+    assert_eq!(chain.anchor(), None);
+    chain.stored(&[40], Some(wall("2026-11-02 09:00:00")));
+    assert_eq!(chain.anchor(), Some(40));
+    assert!(chain.is_anchored(wall("2026-11-02 09:00:00")));
+    // The same record in another zone, half hours included.
+    assert!(chain.is_anchored(wall("2026-11-02 14:30:00")));
+    assert!(!chain.is_anchored(wall("2026-11-02 09:00:07")));
+    assert!(!chain.is_anchored(wall("2026-11-05 09:00:00")));
+    // A newer serial whose time nobody said is no anchor.
+    chain.device_says_newest(41);
+    assert_eq!(chain.anchor(), None);
+    chain.anchor_lost(60);
+    assert_eq!(
+        (chain.epoch(), chain.newest(), chain.missing()),
+        (1, Some(60), 60)
+    );
+}

@@ -6,13 +6,14 @@
 //! is the one that the copy was made from, so that a restored database or a second satellite
 //! can never be told that rows are there which are not.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use event::{Event, Millis, Quarantined, Route, Text};
+use event::{Event, Ident, Millis, Quarantined, Route, Text};
 use hikvision_isapi::{Chain, Context, Hint, Newest, PostStep, Record, normalize};
 use store::{Fence, Receipt, Refused, Submission};
 
-use super::state::{CHAIN, Condition, Kept, MAC};
+use super::state::{CHAIN, Condition, Kept, MAC, SEARCHED};
 use crate::clock;
 use crate::devices::Known;
 use crate::hub::Hub;
@@ -100,7 +101,7 @@ impl Intake {
     /// missing is stored at once; what is there already is not written again. Doubtful ones,
     /// which may belong to another count of serials, only wake the search.
     pub(crate) async fn hints(&self, brought: &Brought) -> Result<Hinted, Refused> {
-        let provable = self.known.hikvision().view().can_ask;
+        let can_ask = self.known.hikvision().view().can_ask;
         let mut doubtful = 0;
         let receipt = self
             .change(brought.route, |chain| {
@@ -108,8 +109,12 @@ impl Intake {
                 let mut rows = Rows::of(brought);
                 for record in &brought.records {
                     let serial = record.serial_no;
-                    let hint = serial.map(|serial| chain.hint(serial, record.time.wall));
-                    match hint.filter(|_| provable) {
+                    let hint = serial.map(|serial| match can_ask {
+                        Some(_) => chain.hint(serial, record.time.wall),
+                        // Until it was asked, it may have begun to count again meanwhile.
+                        None => Hint::Doubtful,
+                    });
+                    match hint.filter(|_| can_ask != Some(false)) {
                         Some(Hint::Doubtful) => doubtful += 1,
                         Some(Hint::Known) => {}
                         Some(Hint::New | Hint::Filling) | None => {
@@ -211,25 +216,29 @@ impl Intake {
         Ok(progress)
     }
 
-    /// Records found by time on a device that numbers none; `searched` moves with them.
+    /// Records found by time. The cursor of that search moves with them, from where it was.
     pub(super) async fn timed(
         &self,
         brought: &Brought,
-        searched: (Text, Text),
+        from: Option<Text>,
+        to: Text,
     ) -> Result<(), Refused> {
-        let change = |chain: &mut Chain| self.rows(brought, chain.epoch());
-        self.change_with(brought.route, vec![searched], change)
-            .await
-            .map(drop)
+        let rows = self.rows(brought, self.chain().await?.epoch());
+        let name = || Text::const_new(SEARCHED);
+        let moved = vec![(name(), to)];
+        let submitted = self.submit(rows, moved, (name(), from), brought.route);
+        submitted.await.map(drop)
     }
 
-    /// The latest time among these records, for the cursor of a search by time.
-    pub(super) fn latest(&self, brought: &Brought) -> Option<Millis> {
-        let rows = self.rows(brought, 0);
-        rows.events
-            .iter()
-            .filter_map(|event| event.occurred_at)
-            .max()
+    /// What makes these records the same as others, and the latest time among them.
+    pub(super) async fn outline(
+        &self,
+        brought: &Brought,
+    ) -> Result<(HashSet<Ident>, Option<Millis>), Refused> {
+        let rows = self.rows(brought, self.chain().await?.epoch());
+        let latest = rows.events.iter().filter_map(|event| event.occurred_at);
+        let idents = rows.events.iter().map(|event| event.ident).collect();
+        Ok((idents, latest.max()))
     }
 
     /// The device's newest page, and the highest serial on it. Answers the range that must be
@@ -260,6 +269,18 @@ impl Intake {
             Newest::Doubt { ask } => Some(ask),
             Newest::Same | Newest::Ahead(_) | Newest::Reset => None,
         })
+    }
+
+    /// The device counts from the start again; `newest` is its newest serial now.
+    pub(super) async fn began_again(&self, newest: u64) -> Result<(), Refused> {
+        self.change(Route::Poll, |chain| {
+            chain.anchor_lost(newest);
+            Rows::default()
+        })
+        .await?;
+        let detail = format!("another record stands under a known serial; its newest is {newest}");
+        self.raise(Condition::SerialsRestarted, detail);
+        Ok(())
     }
 
     /// The answer to the doubt: the serials found where the newest one should have been.
@@ -392,7 +413,6 @@ impl Intake {
         route: Route,
     ) -> Result<(Receipt, Kept), Refused> {
         let Change { chain, rows, extra } = next;
-        let Rows { events, aside } = rows;
         let text = Text::from(chain.text());
         let moved = match &stored {
             Some(stored) => *stored != text,
@@ -402,34 +422,48 @@ impl Intake {
         if moved {
             cursors.push((Text::const_new(CHAIN), text.clone()));
         }
-        let received = events.len();
-        let (events, too_old) = self.wanted(events);
-        if events.is_empty() && aside.is_empty() && cursors.is_empty() {
+        let is_idle = rows.events.is_empty() && rows.aside.is_empty() && cursors.is_empty();
+        if is_idle {
             return Ok((Receipt::default(), Kept { chain, stored }));
         }
+        let expects = (Text::const_new(CHAIN), stored.clone());
+        let receipt = self.submit(rows, cursors, expects, route).await?;
+        let stored = if moved { Some(text) } else { stored };
+        if let Some(text) = &stored {
+            self.known.facts().keep_cursor(CHAIN, text);
+        }
+        Ok((receipt, Kept { chain, stored }))
+    }
+
+    /// Commits rows and cursors together and counts them.
+    async fn submit(
+        &self,
+        rows: Rows,
+        cursors: Vec<(Text, Text)>,
+        expects: (Text, Option<Text>),
+        route: Route,
+    ) -> Result<Receipt, Refused> {
+        let received = rows.events.len();
+        let (events, too_old) = self.wanted(rows.events);
         let newest = events.iter().filter_map(|event| event.occurred_at).max();
-        let reasons: Vec<_> = aside.iter().map(|aside| aside.reason).collect();
+        let reasons: Vec<_> = rows.aside.iter().map(|aside| aside.reason).collect();
         let submission = Submission {
             device: Arc::clone(&self.known.device),
             events,
-            quarantined: aside,
+            quarantined: rows.aside,
             cursors,
-            expects: Some((Text::const_new(CHAIN), stored.clone())),
+            expects: Some(expects),
             fence: self.fence,
         };
         let receipt = self.store.writer.submit(submission).await?;
-        let stored = if moved { Some(text) } else { stored };
         let mut facts = self.known.facts();
         facts.last_event = facts.last_event.max(newest);
-        if let Some(text) = &stored {
-            facts.keep_cursor(CHAIN, text);
-        }
         drop(facts);
         let tally = Tally::of(&self.hub, &self.known, route);
         tally.received(received);
         tally.too_old(too_old);
         tally.committed(&receipt, &reasons);
-        Ok((receipt, Kept { chain, stored }))
+        Ok(receipt)
     }
 
     /// What the enrolment wants of these events, and how many it does not.

@@ -8,13 +8,15 @@
 //! it, and a device that does not keep to serials is searched by time instead and never called
 //! proven.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use event::{Millis, Route, Text};
+use event::{Ident, Millis, Route, Text, WallTime};
 use hikvision_isapi::{
-    CAPABILITIES_PATH, Capabilities, DEVICE_INFO_PATH, DeviceInfo, Page, PageStatus, Question,
-    SearchError, SearchRange, TimeCursor, Walk, WalkStep, codes, read_capabilities, read_page,
+    CAPABILITIES_PATH, Capabilities, Chain, DEVICE_INFO_PATH, DeviceInfo, Page, PageStatus,
+    Question, SearchError, SearchRange, TimeCursor, TimeWindow, Walk, WalkStep, codes,
+    read_capabilities, read_page,
 };
 use hyper::{Method, StatusCode};
 use store::Refused;
@@ -36,8 +38,17 @@ const FAILURES: u32 = 2;
 const STORE_PAUSE: Duration = Duration::from_secs(2);
 /// How often the device's setting for posts is compared with ours.
 const HOSTS_EVERY: Duration = Duration::from_secs(15 * 60);
+/// How long what happened once stands among the conditions, in milliseconds: a day, so that
+/// somebody sees it.
+const STANDS_FOR: i64 = 24 * 3_600_000;
 /// Tries of a search that ended before all that the device counted had come.
 const SHORT_TRIES: u32 = 2;
+
+/// Where a search by time begins that has never been made: no terminal in service has honest
+/// records before 2015.
+const NO_EARLIER: Millis = Millis(1_420_070_400_000);
+/// What is said of a device that counts more records than it hands out.
+const MORE_THAN_GIVEN: &str = "its pages promise more than they give";
 
 /// Why a round was not finished.
 #[derive(Debug)]
@@ -86,6 +97,8 @@ pub(super) struct Search<'a> {
     mode: Option<Mode>,
     footprints: Footprints,
     hosts_checked: Option<Instant>,
+    /// What the last search by time found.
+    seen: HashSet<Ident>,
     failures: u32,
 }
 
@@ -97,6 +110,7 @@ impl<'a> Search<'a> {
             mode: None,
             footprints: Footprints::new(),
             hosts_checked: None,
+            seen: HashSet::new(),
             failures: 0,
         }
     }
@@ -150,6 +164,13 @@ impl<'a> Search<'a> {
             Condition::WrongDevice,
         ] {
             super::clear(known, condition);
+        }
+        let stale = Millis(clock::now().0 - STANDS_FOR);
+        for condition in [Condition::RingOverrun, Condition::SerialsRestarted] {
+            let noted = known.hikvision().since(condition);
+            if noted.is_some_and(|since| since < stale) {
+                super::clear(known, condition);
+            }
         }
         if self.footprints.is_heavy() {
             let percent = self.footprints.percent();
@@ -262,7 +283,7 @@ impl<'a> Search<'a> {
             None => Mode::None,
         };
         let proves = matches!(mode, Mode::Serials(_));
-        self.intake.known.hikvision().view().can_ask = proves;
+        self.intake.known.hikvision().view().can_ask = Some(proves);
         if proves {
             super::clear(&self.intake.known, Condition::SearchUnsupported);
         } else {
@@ -312,7 +333,12 @@ impl<'a> Search<'a> {
         let Some(&highest) = page.serials.iter().max() else {
             return Ok(());
         };
-        let known = self.intake.chain().await?.newest();
+        let chain = self.intake.chain().await?;
+        if self.began_again(&chain, highest, &page, can).await? {
+            self.intake.began_again(highest).await?;
+            return Ok(());
+        }
+        let known = chain.newest();
         for record in page.records.iter().flatten() {
             if let (Some(serial), Some(known)) = (record.serial_no, known)
                 && serial > known
@@ -331,6 +357,28 @@ impl<'a> Search<'a> {
             self.intake.doubt(highest, ask, &page.serials).await?;
         }
         Ok(())
+    }
+
+    /// Whether another record stands under the newest serial that we know: then the device
+    /// counts from the start again, and has passed that serial before it was asked.
+    async fn began_again(
+        &mut self,
+        chain: &Chain,
+        highest: u64,
+        page: &Page,
+        can: &Capabilities,
+    ) -> Result<bool, Halt> {
+        let Some(anchor) = chain.anchor().filter(|anchor| *anchor <= highest) else {
+            return Ok(false);
+        };
+        let wall = match wall_of(page, anchor) {
+            Some(wall) => Some(wall),
+            None => {
+                let asked = self.page(serials((anchor, anchor)), 0, can.page).await?;
+                wall_of(&asked, anchor)
+            }
+        };
+        Ok(wall.is_some_and(|wall| !chain.is_anchored(wall)))
     }
 
     /// The page with the newest records. Without the order by time its place is computed from
@@ -356,7 +404,7 @@ impl<'a> Search<'a> {
             let page = self.page(serials(range), 0, can.page).await?;
             if page.strays(range.0, range.1) > 0 {
                 self.mode = Some(Mode::Times(*can));
-                self.intake.known.hikvision().view().can_ask = false;
+                self.intake.known.hikvision().view().can_ask = Some(false);
                 self.unsupported(
                     "it does not keep to the serials it is asked for; it is searched by time",
                 );
@@ -402,9 +450,7 @@ impl<'a> Search<'a> {
                     return Ok(());
                 }
                 _ => {
-                    return Err(Halt::Answer(
-                        "its pages promise more than they give".to_owned(),
-                    ));
+                    return Err(Halt::Answer(MORE_THAN_GIVEN.to_owned()));
                 }
             }
         }
@@ -415,42 +461,54 @@ impl<'a> Search<'a> {
     /// twice.
     async fn by_time(&mut self, can: &Capabilities) -> Result<(), Halt> {
         let enrolment = &self.intake.known.enrolment;
-        let stored = self.intake.store.cursor(enrolment.id, SEARCHED).await?;
-        let from = enrolment.accept_from.unwrap_or(Millis(1_420_070_400_000));
+        let mut stored = self.intake.store.cursor(enrolment.id, SEARCHED).await?;
+        let from = enrolment.accept_from.unwrap_or(NO_EARLIER);
         let read = stored.as_deref().and_then(TimeCursor::parse);
         let mut cursor = read.unwrap_or_else(|| TimeCursor::new(from));
         let now = clock::now();
-        let offset = self.intake.known.device.zone.offset_seconds_at(now);
         loop {
             let window = cursor.window(now);
-            let (from, to) = window.texts(offset);
-            let range = SearchRange::Times { from, to };
-            let mut walk = Walk::new(range, can.page, can.position_limit, search_id());
-            let mut brought = Brought::of(Route::Poll);
-            let end = loop {
-                let question = walk.question().clone();
-                let page = self.ask(&question).await?;
-                let step = walk.take(&page);
-                brought.append(sorted(page, Route::Poll));
-                if step != WalkStep::Next {
-                    break step;
-                }
-            };
+            let (end, brought) = self.window(&window, can).await?;
             if end == WalkStep::TooMany && cursor.too_many(&window) {
                 continue;
             }
-            if end == WalkStep::Stuck {
-                return Err(Halt::Answer(
-                    "its pages promise more than they give".to_owned(),
-                ));
-            }
-            let latest = self.intake.latest(&brought);
+            let (idents, latest) = self.intake.outline(&brought).await?;
             cursor.finished(&window, latest);
-            let moved = (Text::const_new(SEARCHED), Text::from(cursor.text()));
-            self.intake.timed(&brought, moved).await?;
-            self.stored();
+            let text = Text::from(cursor.text());
+            // A quiet device is not written again and again.
+            let is_new = stored.as_ref() != Some(&text) || !idents.is_subset(&self.seen);
+            if is_new || !brought.aside.is_empty() {
+                self.intake.timed(&brought, stored, text.clone()).await?;
+                self.stored();
+            }
+            stored = Some(text);
             if window.is_last {
+                self.seen = idents;
                 return Ok(());
+            }
+        }
+    }
+
+    /// Every page of a window of time, and how that ended.
+    async fn window(
+        &mut self,
+        window: &TimeWindow,
+        can: &Capabilities,
+    ) -> Result<(WalkStep, Brought), Halt> {
+        let zone = &self.intake.known.device.zone;
+        let (from, to) = window.texts(zone.offset_seconds_at(window.to));
+        let range = SearchRange::Times { from, to };
+        let mut walk = Walk::new(range, can.page, can.position_limit, search_id());
+        let mut brought = Brought::of(Route::Poll);
+        loop {
+            let question = walk.question().clone();
+            let page = self.ask(&question).await?;
+            let step = walk.take(&page);
+            brought.append(sorted(page, Route::Poll));
+            match step {
+                WalkStep::Next => {}
+                WalkStep::Stuck => return Err(Halt::Answer(MORE_THAN_GIVEN.to_owned())),
+                end => return Ok((end, brought)),
             }
         }
     }
@@ -514,6 +572,13 @@ impl<'a> Search<'a> {
         }
         Ok(())
     }
+}
+
+/// The wall time of the record of that serial, when it is on the page.
+fn wall_of(page: &Page, serial: u64) -> Option<WallTime> {
+    let mut records = page.records.iter().flatten();
+    let found = records.find(|record| record.serial_no == Some(serial))?;
+    found.time.wall
 }
 
 fn serials((begin, end): (u64, u64)) -> SearchRange {

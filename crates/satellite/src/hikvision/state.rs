@@ -84,6 +84,14 @@ impl Condition {
     }
 }
 
+impl Condition {
+    /// True for what happens, and can happen again while it still stands in the list; false
+    /// for what lasts until it is over.
+    fn happens(self) -> bool {
+        matches!(self, Self::RingOverrun | Self::SerialsRestarted)
+    }
+}
+
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -132,8 +140,9 @@ pub(crate) struct View {
     pub(crate) stream: Link,
     /// True while the stream brings old records before live ones.
     pub(crate) replaying: bool,
-    /// True when it can be searched by serial, so that gaps can be closed.
-    pub(crate) can_ask: bool,
+    /// Whether it can be searched by serial, so that gaps can be closed; `None` until it was
+    /// asked what it can.
+    pub(crate) can_ask: Option<bool>,
     /// The highest serial known.
     pub(crate) newest_stored: Option<u64>,
     /// The highest serial that the device has, as it said itself.
@@ -195,14 +204,14 @@ impl Device {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A condition holds. True when it did not hold before.
+    /// A condition holds. True when it did not hold before, or is one that happens again.
     pub(crate) fn raise(&self, condition: Condition, detail: impl Into<Text>, now: Millis) -> bool {
         let detail = detail.into();
         let mut view = self.view();
         match view.conditions.get_mut(&condition) {
             Some(noted) => {
                 noted.detail = detail;
-                false
+                condition.happens()
             }
             None => {
                 view.conditions
@@ -210,6 +219,14 @@ impl Device {
                 true
             }
         }
+    }
+
+    /// Since when a condition holds, if it does.
+    pub(crate) fn since(&self, condition: Condition) -> Option<Millis> {
+        self.view()
+            .conditions
+            .get(&condition)
+            .map(|noted| noted.since)
     }
 
     /// A condition holds no more. True when it did.
@@ -228,7 +245,7 @@ impl Device {
         view.newest_stored = chain.newest();
         view.missing = chain.missing();
         view.lost = chain.lost();
-        view.completeness = Some(chain.completeness(view.can_ask));
+        view.completeness = Some(chain.completeness(view.can_ask == Some(true)));
     }
 }
 

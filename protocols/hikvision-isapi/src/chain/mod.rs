@@ -188,7 +188,7 @@ impl Chain {
     /// and one above it becomes missing. `newest_wall` is the wall time of the highest of
     /// them. Call it on a clone and keep the clone only after the commit.
     pub fn stored(&mut self, serials: &[u64], newest_wall: Option<WallTime>) {
-        let mut highest = 0;
+        let (mut highest, before) = (0, self.newest);
         for &serial in serials {
             if serial == 0 || serial > MAX_SERIAL {
                 continue;
@@ -205,7 +205,8 @@ impl Chain {
                 self.missing.take(serial, serial);
             }
         }
-        if highest == self.newest && newest_wall.is_some() {
+        let raised = self.newest > before;
+        if highest == self.newest && (raised || newest_wall.is_some()) {
             self.wall = newest_wall;
         }
         self.missing.squeeze(MAX_RANGES);
@@ -227,6 +228,7 @@ impl Chain {
             self.missing.insert(self.newest + 1, newest);
             self.missing.squeeze(MAX_RANGES);
             (self.newest, self.searched, self.behind) = (newest, newest, None);
+            self.wall = None;
             return Newest::Ahead(ahead);
         }
         if newest < self.searched {
@@ -238,6 +240,33 @@ impl Chain {
             return Newest::Same;
         }
         self.lagging(newest)
+    }
+
+    /// The record by which one can tell that the device still counts as it did: the newest
+    /// known serial, when its wall time is known. A device that began again and has passed
+    /// that serial before it was asked shows another record under it.
+    pub fn anchor(&self) -> Option<u64> {
+        self.newest().filter(|_| self.wall.is_some())
+    }
+
+    /// Whether this wall time of the [anchor](Self::anchor) is the one that was stored. A
+    /// difference of whole quarters of an hour within a day says nothing: a device whose zone
+    /// was changed writes its old records anew.
+    pub fn is_anchored(&self, wall: WallTime) -> bool {
+        const QUARTER: i64 = 900;
+        const DAY: i64 = 26 * 3_600;
+        let apart = |known: WallTime| known.seconds_as_utc().abs_diff(wall.seconds_as_utc());
+        let apart = self.wall.map_or(0, apart);
+        let apart = i64::try_from(apart).unwrap_or(i64::MAX);
+        apart % QUARTER == 0 && apart <= DAY
+    }
+
+    /// The device shows another record under the [anchor](Self::anchor)'s serial: it has begun
+    /// to count again, and `newest` is its newest serial now.
+    pub fn anchor_lost(&mut self, newest: u64) {
+        if (1..=MAX_SERIAL).contains(&newest) {
+            self.begin_epoch(newest);
+        }
     }
 
     /// The answer to [`Newest::Doubt`]: `newest` and `ask` as they were, `got` the serials

@@ -547,7 +547,10 @@ impl<'w> Work<'w> {
         Ok(())
     }
 
-    async fn write_cursors(&mut self, receipts: &[Result<Receipt, Refused>]) -> Result<(), Failure> {
+    async fn write_cursors(
+        &mut self,
+        receipts: &[Result<Receipt, Refused>],
+    ) -> Result<(), Failure> {
         let overwrite = self
             .engine
             .dialect()

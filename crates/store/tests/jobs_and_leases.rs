@@ -133,11 +133,15 @@ async fn a_holder_that_starts_again_takes_its_leases_over_under_a_new_fence() {
             .unwrap();
         let fence = |kept: &[(DeviceId, i64)], id| {
             let mut kept = kept.iter();
-            kept.find(|(known, _)| *known == id).map(|(_, fence)| *fence)
+            kept.find(|(known, _)| *known == id)
+                .map(|(_, fence)| *fence)
         };
         assert_eq!(first.len(), 2, "{}", store.name);
         // Renewed, the fence stays.
-        let held: Vec<_> = first.iter().map(|(id, fence)| (*id, Some(*fence))).collect();
+        let held: Vec<_> = first
+            .iter()
+            .map(|(id, fence)| (*id, Some(*fence)))
+            .collect();
         let renewed = lease::keep(&mut engine, "a", &held, at(30), MINUTE).await;
         assert_eq!(renewed.unwrap(), first, "{}", store.name);
         // Somebody else gets nothing of a living holder.
@@ -147,7 +151,11 @@ async fn a_holder_that_starts_again_takes_its_leases_over_under_a_new_fence() {
         let again = lease::keep(&mut engine, "a", &wanted, at(41), MINUTE)
             .await
             .unwrap();
-        assert!(fence(&again, DEVICE) > fence(&first, DEVICE), "{}", store.name);
+        assert!(
+            fence(&again, DEVICE) > fence(&first, DEVICE),
+            "{}",
+            store.name
+        );
         // The old life cannot renew any more, and takes nothing from the new one.
         lease::release_all(&mut engine, "a", &first).await.unwrap();
         let still = lease::acquire(&mut engine, other, "b", at(42), MINUTE).await;

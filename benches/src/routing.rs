@@ -99,7 +99,7 @@ async fn lane(address: &str, requests: &[String]) -> Result<()> {
         while !accepted(&mut stream, request).await? {
             tries += 1;
             ensure!(tries < TRIES, "a record was refused {TRIES} times");
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
     Ok(())

@@ -110,10 +110,6 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     table.push(row);
     let pictures = u64::try_from(made.len() * options.picture_kib * 1_024)?;
     let mut disk = Table::new("Disk, over the same time", DISK);
-    let troubled = posts.iter().map(|post| {
-        let counters = post.counters();
-        counters.refused + counters.failed
-    });
     disk.push(vec![
         Cell::text("measured time"),
         mib(pictures),
@@ -121,13 +117,19 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         mib(grown.folder),
         mib(grown.database),
         Cell::Count(u64::try_from(stage.feed.count() - rows)?),
-        Cell::Count(troubled.sum()),
+        Cell::Count(troubled(&posts)),
     ]);
     verdict.clean()?;
     ensure!(delays.unseen == 0, "{} posts never came", delays.unseen);
     drop(posts);
     stage.satellite.stop().await?;
     Ok(Report::new(vec![table, disk]))
+}
+
+/// Posts that were refused or failed, and were sent again.
+fn troubled(posts: &[Post]) -> u64 {
+    let counters = posts.iter().map(Post::counters);
+    counters.map(|one| one.refused + one.failed).sum()
 }
 
 fn mib(bytes: u64) -> Cell {

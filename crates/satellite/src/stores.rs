@@ -34,7 +34,7 @@ const SESSION_WITHIN: Duration = Duration::from_secs(60);
 /// has no time left for anybody.
 const MAKING: usize = 4;
 /// Longest wait for others that make tables. One of them may hang, and must not delay the rest.
-const MAKING_WITHIN: Duration = Duration::from_secs(10);
+const MAKING_WITHIN: Duration = Duration::from_secs(120);
 
 /// A database whose schema is too old, and whose user may not change it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -91,7 +91,7 @@ pub trait Engine: Send {
     async fn migrate(&mut self) -> Result<(), Failure>;
 
     /// Goes on in another database of the same server, outside any transaction. Nothing that
-    /// was prepared for the one before is used again.
+    /// was prepared in one database is used in another.
     async fn enter(&mut self, database: &str) -> Result<(), Failure>;
 
     /// How many connections the server grants this user; `None` where nobody counts.

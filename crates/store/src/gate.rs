@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::sessions::{Idle, Shelf};
+use crate::sessions::{Idle, Served, Shelf};
 use crate::target::Account;
 use crate::{AnyEngine, Failure, Target, Trouble};
 
@@ -58,7 +58,7 @@ pub struct Session {
     opened: Opened,
     fresh: bool,
     account: Account,
-    database: Arc<str>,
+    served: Served,
     // Last, so that the connection is closed before its place is free.
     lease: Lease,
 }
@@ -141,9 +141,10 @@ impl Sessions {
             Want::Any => self.pick(),
             Want::New => None,
         };
-        if let Some((mut engine, opened)) = idle {
+        if let Some(idle) = idle {
+            let (mut engine, opened) = idle.thing;
             match engine.enter(&self.database).await {
-                Ok(()) => return Ok(self.session(engine, opened, false, lease)),
+                Ok(()) => return Ok(self.session(engine, opened, Some(idle.served), lease)),
                 // It has died meanwhile, or may not go there; a new one gives the true reason.
                 Err(failure) => tracing::debug!(%failure, "an idle session could not be used"),
             }
@@ -151,7 +152,7 @@ impl Sessions {
         let (engine, opened) = self.open().await.inspect_err(|failure| {
             self.server.state().failure = Some(failure.clone());
         })?;
-        Ok(self.session(engine, opened, true, lease))
+        Ok(self.session(engine, opened, None, lease))
     }
 
     /// Closes the idle sessions that stand in this store's database.
@@ -164,14 +165,13 @@ impl Sessions {
         close(gone).await;
     }
 
-    fn pick(&self) -> Option<(AnyEngine, Opened)> {
+    fn pick(&self) -> Option<Idle<(AnyEngine, Opened)>> {
         let mut state = self.server.state();
         let (in_use, limit) = (state.in_use, state.limit);
         let now = Instant::now();
-        let picked = state
+        state
             .shelf
-            .pick(&self.account, &self.database, now, in_use, limit);
-        picked.map(|idle| idle.thing)
+            .pick(&self.account, &self.database, now, in_use, limit)
     }
 
     async fn open(&self) -> Result<(AnyEngine, Opened), Failure> {
@@ -194,13 +194,23 @@ impl Sessions {
         Ok((engine, opened))
     }
 
-    fn session(&self, engine: AnyEngine, opened: Opened, fresh: bool, lease: Lease) -> Session {
+    /// `served` is what an idle session has served before.
+    fn session(
+        &self,
+        engine: AnyEngine,
+        opened: Opened,
+        served: Option<Served>,
+        lease: Lease,
+    ) -> Session {
+        let fresh = served.is_none();
+        let mut served = served.unwrap_or_default();
+        served.note(&self.database);
         Session {
             engine,
             opened,
             fresh,
             account: self.account.clone(),
-            database: Arc::clone(&self.database),
+            served,
             lease,
         }
     }
@@ -236,7 +246,7 @@ impl Session {
         }
         let idle = Idle {
             account: self.account,
-            database: self.database,
+            served: self.served,
             used: Instant::now(),
             thing: (self.engine, self.opened),
         };

@@ -20,12 +20,18 @@ use crate::{Cell, Failure, Row, Trouble, Value, schema};
 const SQL_MODE: &str = "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,\
                         ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION";
 
+/// Statements kept prepared by one connection: those of a dozen databases and more. The server
+/// keeps 16,382 for everybody together, unless it is told otherwise.
+const STATEMENTS: usize = 120;
+
 /// One connection to a MySQL or MariaDB server.
 pub(crate) struct Mysql {
     connection: MySqlConnection,
-    /// Where its statements were prepared: a prepared statement keeps the database that it was
-    /// prepared in. Empty while it is not known for certain.
-    database: String,
+    /// Where it has been. A prepared statement keeps the database that it was prepared in, and
+    /// the driver finds it again by its text; so each text carries the number of its database.
+    databases: Vec<String>,
+    /// Where it is.
+    database: usize,
     /// False while a question is open.
     sound: bool,
     in_transaction: bool,
@@ -47,6 +53,7 @@ impl Mysql {
             .timezone(Some("+00:00".to_owned()))
             .pipes_as_concat(false)
             .no_engine_substitution(false)
+            .statement_cache_capacity(STATEMENTS)
             .disable_statement_logging();
         let options = match password {
             Some(password) => options.password(password),
@@ -56,7 +63,8 @@ impl Mysql {
         let connection = answered(&mut sound, options.connect()).await?;
         let mut engine = Self {
             connection,
-            database: options.get_database().unwrap_or_default().to_owned(),
+            databases: vec![options.get_database().unwrap_or_default().to_owned()],
+            database: 0,
             sound,
             in_transaction: false,
         };
@@ -107,11 +115,13 @@ impl Mysql {
         done.map(drop).map_err(|error| Failure::from_mysql(&error))
     }
 
-    /// Forgets every prepared statement and changes the database, in one question, whose answer
-    /// names the database that it is now.
+    /// The statement, as prepared in this database and in no other.
+    fn own(&self, sql: &SqlStr) -> SqlStr {
+        AssertSqlSafe(format!("/*{}*/ {}", self.database, sql.as_str())).into_sql_str()
+    }
+
+    /// Changes the database in one question, whose answer names the one that it is now.
     async fn change_database(&mut self, database: &str) -> Result<(), Failure> {
-        self.database.clear();
-        answered(&mut self.sound, self.connection.clear_cached_statements()).await?;
         let name = database.replace('`', "``");
         let sql = AssertSqlSafe(format!("USE `{name}`; SELECT DATABASE()")).into_sql_str();
         let asked = sqlx::Executor::fetch_all(&mut self.connection, sqlx::raw_sql(sql));
@@ -122,10 +132,15 @@ impl Mysql {
         };
         // A server that folds names answers in small letters.
         if now != database && now.to_lowercase() != database.to_lowercase() {
+            self.sound = false;
             let text = format!("asked for the database {database}, the server is in '{now}'");
             return Err(Failure::wait(Trouble::Other, text));
         }
-        database.clone_into(&mut self.database);
+        let known = self.databases.iter().position(|name| name == database);
+        self.database = known.unwrap_or_else(|| {
+            self.databases.push(database.to_owned());
+            self.databases.len() - 1
+        });
         Ok(())
     }
 }
@@ -196,13 +211,13 @@ impl Engine for Mysql {
     }
 
     async fn execute(&mut self, sql: SqlStr, values: &[Value<'_>]) -> Result<u64, Failure> {
-        let query = bound(sql, values)?;
+        let query = bound(self.own(&sql), values)?;
         let asked = query.execute(&mut self.connection);
         Ok(answered(&mut self.sound, asked).await?.rows_affected())
     }
 
     async fn fetch(&mut self, sql: SqlStr, values: &[Value<'_>]) -> Result<Vec<Row>, Failure> {
-        let query = bound(sql, values)?;
+        let query = bound(self.own(&sql), values)?;
         let asked = query.fetch_all(&mut self.connection);
         let rows = answered(&mut self.sound, asked).await?;
         rows.iter().map(read).collect()
@@ -229,7 +244,7 @@ impl Engine for Mysql {
     async fn take_numbers(&mut self, count: i64) -> Result<i64, Failure> {
         // LAST_INSERT_ID(x) hands the old value back with the answer to the UPDATE itself.
         let sql = "UPDATE feed_head SET next_seq = LAST_INSERT_ID(next_seq) + ? WHERE id = 1";
-        let query = bound(SqlStr::from_static(sql), &[Value::Int(count)])?;
+        let query = bound(self.own(&SqlStr::from_static(sql)), &[Value::Int(count)])?;
         let asked = query.execute(&mut self.connection);
         let done = answered(&mut self.sound, asked).await?;
         if done.rows_affected() != 1 {
@@ -264,11 +279,17 @@ impl Engine for Mysql {
         }
         schema::run(Dialect::Mysql, &mut self.connection).await?;
         self.unhurried("SELECT RELEASE_LOCK(CONCAT('satellite.', MD5(DATABASE())))")
-            .await
+            .await?;
+        // The migrator's own statements do not say which database they were prepared in.
+        answered(&mut self.sound, self.connection.clear_cached_statements()).await
     }
 
     async fn enter(&mut self, database: &str) -> Result<(), Failure> {
-        if self.database == database {
+        if self
+            .databases
+            .get(self.database)
+            .is_some_and(|name| name == database)
+        {
             return Ok(());
         }
         self.change_database(database).await
@@ -290,7 +311,7 @@ impl Engine for Mysql {
     }
 
     fn is_sound(&self) -> bool {
-        self.sound && !self.in_transaction && !self.database.is_empty()
+        self.sound && !self.in_transaction
     }
 
     async fn close(self: Box<Self>) {

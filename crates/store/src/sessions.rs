@@ -1,8 +1,8 @@
 //! The idle sessions of one server, and which of them serves whom.
 //!
-//! A session that last stood in a database serves that database's store again without being
-//! turned around; beyond that, the fewer sessions do all the work, the sooner the others are
-//! old enough to be closed. Nothing here opens, closes or counts a connection: this is only
+//! A session that has worked in a database has its statements prepared, and serves that
+//! database's store at less cost than another one; beyond that, the fewer sessions do all the
+//! work, the sooner the others are old enough to be closed. Nothing here opens, closes or counts a connection: this is only
 //! the shelf that they stand on, so that the choice can be tried without a server.
 
 use std::sync::Arc;
@@ -15,12 +15,40 @@ const HOT: Duration = Duration::from_secs(1);
 /// Sessions of one server below which a hot one is left alone and another one is opened.
 const FEW: usize = 32;
 
+/// Databases that a session is known to have worked in: about those whose statements it still
+/// has prepared.
+const REMEMBERED: usize = 16;
+
+/// The databases that a session has worked in, the last one at the end.
+#[derive(Default)]
+pub(crate) struct Served(Vec<Arc<str>>);
+
+impl Served {
+    /// Notes that it works in that database now.
+    pub(crate) fn note(&mut self, database: &Arc<str>) {
+        self.0.retain(|known| known != database);
+        if self.0.len() == REMEMBERED {
+            self.0.remove(0);
+        }
+        self.0.push(Arc::clone(database));
+    }
+
+    /// 2 when it worked there last, 1 when it has worked there, else 0.
+    fn rank(&self, database: &str) -> u8 {
+        match self.0.iter().rev().position(|known| **known == *database) {
+            Some(0) => 2,
+            Some(_) => 1,
+            None => 0,
+        }
+    }
+}
+
 /// What a session stands for while it is idle.
 pub(crate) struct Idle<T> {
     /// Who is logged in.
     pub(crate) account: Account,
-    /// Where it last worked.
-    pub(crate) database: Arc<str>,
+    /// Where it has worked.
+    pub(crate) served: Served,
     /// When it was last given back.
     pub(crate) used: Instant,
     /// The session itself.
@@ -51,21 +79,19 @@ impl<T> Shelf<T> {
         limit: usize,
     ) -> Option<Idle<T>> {
         let crowded = in_use + self.0.len() > limit.min(FEW);
-        let mut best = None;
+        let mut best: Option<(u8, usize)> = None;
         for (at, idle) in self.0.iter().enumerate().rev() {
             if idle.account != *account {
                 continue;
             }
-            if *idle.database == *database {
-                best = Some(at);
-                break;
-            }
+            let rank = idle.served.rank(database);
             let cold = now.saturating_duration_since(idle.used) >= HOT;
-            if best.is_none() && (cold || crowded) {
-                best = Some(at);
+            let may = rank == 2 || cold || crowded;
+            if may && best.is_none_or(|(other, _)| other < rank) {
+                best = Some((rank, at));
             }
         }
-        best.map(|at| self.0.remove(at))
+        best.map(|(_, at)| self.0.remove(at))
     }
 
     /// Takes off, the oldest first, what is more than `keep`.
@@ -81,7 +107,7 @@ impl<T> Shelf<T> {
 
     /// Takes off what stands in that database of that account.
     pub(crate) fn clear(&mut self, account: &Account, database: &str) -> Vec<Idle<T>> {
-        let gone = |idle: &mut Idle<T>| idle.account == *account && *idle.database == *database;
+        let gone = |idle: &mut Idle<T>| idle.account == *account && idle.served.rank(database) == 2;
         self.0.extract_if(.., gone).collect()
     }
 
@@ -101,10 +127,14 @@ mod tests {
 
     fn shelf(now: Instant, list: &[(&str, &str, u64)]) -> Shelf<usize> {
         let mut shelf = Shelf::new();
-        for (at, (user, database, age)) in list.iter().enumerate() {
+        for (at, (user, databases, age)) in list.iter().enumerate() {
+            let mut served = Served::default();
+            for database in databases.split(' ') {
+                served.note(&database.into());
+            }
             shelf.put(Idle {
                 account: account(user),
-                database: (*database).into(),
+                served,
                 used: now.checked_sub(Duration::from_secs(*age)).unwrap(),
                 thing: at,
             });
@@ -126,6 +156,29 @@ mod tests {
         );
         let got = shelf.pick(&account("u"), "mine", now, 1, 100);
         assert_eq!(got.unwrap().thing, 0);
+    }
+
+    #[test]
+    fn of_sessions_that_may_be_shared_it_gets_one_that_has_worked_in_its_database() {
+        let now = now();
+        let mut shelf = shelf(now, &[("u", "mine a", 0), ("u", "b", 0), ("u", "c", 0)]);
+        assert!(shelf.pick(&account("u"), "mine", now, 1, 100).is_none());
+        let got = shelf.pick(&account("u"), "mine", now, 1, 2);
+        assert_eq!(got.unwrap().thing, 0);
+    }
+
+    #[test]
+    fn a_session_remembers_the_databases_that_it_worked_in_last() {
+        let mut served = Served::default();
+        for at in 0..=REMEMBERED {
+            served.note(&format!("d{at}").into());
+        }
+        served.note(&"d1".into());
+        assert_eq!(
+            ["d0", "d1", "d2", "d16"].map(|name| served.rank(name)),
+            [0, 2, 1, 1]
+        );
+        assert_eq!(served.0.len(), REMEMBERED);
     }
 
     #[test]

@@ -16,6 +16,10 @@ use sqlx::{ConnectOptions, Connection as _, Row as _, SqlStr, TypeInfo, ValueRef
 use crate::engine::{Dialect, Engine};
 use crate::{Cell, Failure, Row, Trouble, Value, schema};
 
+/// Tries to open a file that others open at the same moment, and the pause between them.
+const OPEN_TRIES: u32 = 50;
+const OPEN_PAUSE: Duration = Duration::from_millis(100);
+
 /// One connection to one SQLite file.
 pub(crate) struct Sqlite {
     connection: SqliteConnection,
@@ -34,17 +38,15 @@ impl Sqlite {
             );
             return Err(Failure::wait(Trouble::Unreachable, text));
         }
-        let connection = SqliteConnectOptions::new()
+        let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(5))
             .foreign_keys(false)
-            .disable_statement_logging()
-            .connect()
-            .await
-            .map_err(|error| Failure::from_sqlite(&error))?;
+            .disable_statement_logging();
+        let connection = opened(&options).await?;
         Ok(Self {
             connection,
             in_transaction: false,
@@ -60,6 +62,23 @@ impl Sqlite {
             .await,
         )
         .map(drop)
+    }
+}
+
+/// Opens the file. Whoever makes a new file a WAL file locks out others that open it at the same
+/// moment, and SQLite does not wait there as it does elsewhere.
+async fn opened(options: &SqliteConnectOptions) -> Result<SqliteConnection, Failure> {
+    let mut tries = 0;
+    loop {
+        let failure = match options.connect().await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => Failure::from_sqlite(&error),
+        };
+        tries += 1;
+        if failure.trouble() != Trouble::Locked || tries == OPEN_TRIES {
+            return Err(failure);
+        }
+        tokio::time::sleep(OPEN_PAUSE).await;
     }
 }
 

@@ -35,6 +35,10 @@ use crate::hub::Hub;
 /// Header lines accepted; the longest terminal seen sends 12.
 const HEADERS: usize = 64;
 
+/// Bytes read ahead. A kept connection keeps its buffer at the size that its largest body
+/// made it grow to, so that a thousand devices with pictures would hold 400 MiB for nothing.
+const BUFFER: usize = 32 * 1024;
+
 /// The other end of a connection.
 pub(super) struct Visitor {
     pub(super) hub: Arc<Hub>,
@@ -112,6 +116,7 @@ pub(super) async fn serve(hub: Arc<Hub>, stream: TcpStream, address: IpAddr, slo
         .half_close(true)
         .header_read_timeout(None)
         .max_headers(HEADERS)
+        .max_buf_size(BUFFER)
         .max_header_size(HEAD_LIMIT);
     let connection = pin!(http.serve_connection(wire, service));
     let ended = watch(&hub, &pace, connection).await;

@@ -25,7 +25,9 @@ use crate::stores::{self, Means, MigrationDenied, Stores};
 use crate::{admin, door, drainer, hikvision, upkeep};
 
 /// Most sessions at one database server; one that grants few connections is asked for fewer.
-const PER_SERVER: usize = 100;
+/// More of them do not commit more: a server at which a hundred work at once is busy with its
+/// own locks.
+const PER_SERVER: usize = 32;
 /// Connections that the kernel may hold for us before they are accepted.
 const BACKLOG: u32 = 4096;
 /// Longest that requests in flight are waited for.

@@ -98,7 +98,7 @@ pub trait Engine: Send {
     async fn most_connections(&mut self) -> Result<Option<usize>, Failure>;
 
     /// True when the next user may have it: every question was answered to the end, also those
-    /// whose asker went away, and no transaction is open.
+    /// whose asker went away, no transaction is open, and there is room for what it prepares.
     fn is_sound(&self) -> bool;
 
     /// Ends the connection with a good-bye; dropping it ends it without.

@@ -13,11 +13,11 @@ use crate::target::Account;
 /// A session that was used within this time is likely to be wanted again by its own store.
 const HOT: Duration = Duration::from_secs(1);
 /// Sessions of one server below which a hot one is left alone and another one is opened.
-const FEW: usize = 32;
+const FEW: usize = 16;
 
 /// Databases that a session is known to have worked in: about those whose statements it still
 /// has prepared.
-const REMEMBERED: usize = 16;
+const REMEMBERED: usize = 32;
 
 /// The databases that a session has worked in, the last one at the end.
 #[derive(Default)]
@@ -175,7 +175,7 @@ mod tests {
         }
         served.note(&"d1".into());
         assert_eq!(
-            ["d0", "d1", "d2", "d16"].map(|name| served.rank(name)),
+            ["d0", "d1", "d2", "d32"].map(|name| served.rank(name)),
             [0, 2, 1, 1]
         );
         assert_eq!(served.0.len(), REMEMBERED);

@@ -4,6 +4,7 @@
 //! the page that says so hang. It listens on the loopback address by default and knows no
 //! users; whoever opens it to a network puts a proxy before it.
 
+mod conditions;
 mod hikvision;
 
 use std::collections::HashMap;
@@ -20,14 +21,15 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::clock;
+use crate::conditions::Condition;
 use crate::devices::Count;
-use crate::hikvision::Condition;
 use crate::hub::Hub;
 use crate::refusals::Refused;
 use crate::stores::Store;
 use crate::trace::Way;
 
-pub use hikvision::{ConditionStatus, HikvisionStatus};
+pub use conditions::{ConditionStatus, DeviceConditions};
+pub use hikvision::HikvisionStatus;
 
 /// What `/status` answers.
 #[derive(Debug, Serialize)]
@@ -44,6 +46,8 @@ pub struct Status {
     pub tenants: Vec<TenantStatus>,
     /// Terminals that nobody enrolled and that wait for approval.
     pub pending: usize,
+    /// Every enrolled device, whatever its vendor, of which an operator should hear something.
+    pub conditions: Vec<DeviceConditions>,
     /// Every enrolled Hikvision device, by serial.
     pub hikvision: Vec<HikvisionStatus>,
     /// The door for terminals.
@@ -181,12 +185,12 @@ fn gauges(hub: &Hub) {
     let mut conditions: HashMap<Condition, usize> = HashMap::new();
     let mut gaps: HashMap<TenantId, u64> = HashMap::new();
     for known in hub.devices.all(|known| !known.enrolment.canary) {
-        let view = known.hikvision().view();
-        for (condition, _) in view.conditions() {
+        for (condition, _) in known.conditions().now() {
             *conditions.entry(condition).or_default() += 1;
         }
-        if view.missing > 0 {
-            *gaps.entry(known.enrolment.tenant.clone()).or_default() += view.missing;
+        let missing = known.hikvision().view().missing;
+        if missing > 0 {
+            *gaps.entry(known.enrolment.tenant.clone()).or_default() += missing;
         }
     }
     for condition in Condition::ALL {
@@ -258,6 +262,7 @@ async fn status(State(hub): State<Arc<Hub>>) -> Json<Status> {
         stores: hub.stores.load().list().iter().map(store_status).collect(),
         tenants,
         pending: hub.devices.pending(),
+        conditions: conditions::list(&hub),
         hikvision: hikvision::list(&hub),
         door: DoorStatus {
             connections: hub.crowd.connections(),

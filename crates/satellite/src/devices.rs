@@ -17,6 +17,7 @@ use store::registry::{Enrolment, EnrolmentState};
 use store::status::DeviceState;
 use zkteco_push::{Info, Stamp, Table};
 
+use crate::conditions::Conditions;
 use crate::config::Config;
 use crate::hikvision::{self, CHAIN, MAC};
 
@@ -41,8 +42,25 @@ pub(crate) struct Known {
     pub(crate) set_clock: bool,
     /// False when its tenant is no longer in the configuration.
     pub(crate) has_tenant: bool,
-    facts: Arc<Mutex<Facts>>,
-    hikvision: Arc<hikvision::Device>,
+    seen: Arc<Seen>,
+}
+
+/// Everything that was seen of a terminal. It stays when its enrolment is read again.
+#[derive(Debug)]
+struct Seen {
+    facts: Mutex<Facts>,
+    conditions: Conditions,
+    hikvision: hikvision::Device,
+}
+
+impl Seen {
+    fn of(facts: Facts) -> Self {
+        Self {
+            hikvision: hikvision::Device::new(facts.kept(MAC).cloned()),
+            facts: Mutex::new(facts),
+            conditions: Conditions::default(),
+        }
+    }
 }
 
 /// What was seen of a terminal.
@@ -69,12 +87,17 @@ pub(crate) struct Facts {
 impl Known {
     /// What was seen of it, for a moment. Never hold this over an await.
     pub(crate) fn facts(&self) -> MutexGuard<'_, Facts> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seen.facts)
+    }
+
+    /// What an operator should hear of it.
+    pub(crate) fn conditions(&self) -> &Conditions {
+        &self.seen.conditions
     }
 
     /// What is known of it as a Hikvision device.
     pub(crate) fn hikvision(&self) -> &hikvision::Device {
-        &self.hikvision
+        &self.seen.hikvision
     }
 
     /// True when it may post to its listening address.
@@ -310,16 +333,14 @@ impl Devices {
             let same = before
                 .get(&key)
                 .filter(|old| old.enrolment.id == enrolment.id);
-            let facts = same.map_or_else(
+            let seen = same.map_or_else(
                 || {
-                    Arc::new(Mutex::new(
-                        restored.remove(&enrolment.id).unwrap_or_default(),
-                    ))
+                    let facts = restored.remove(&enrolment.id).unwrap_or_default();
+                    Arc::new(Seen::of(facts))
                 },
-                |old| Arc::clone(&old.facts),
+                |old| Arc::clone(&old.seen),
             );
-            let hikvision = same.map(|old| Arc::clone(&old.hikvision));
-            known.insert(key, Arc::new(build(enrolment, config, facts, hikvision)));
+            known.insert(key, Arc::new(build(enrolment, config, seen)));
         }
         let mut pending = lock(&self.pending);
         pending.retain(|key, _| !known.contains_key(key));
@@ -438,16 +459,7 @@ fn due_state(known: &Known, now: Millis) -> Option<DeviceState> {
     })
 }
 
-fn build(
-    enrolment: &Enrolment,
-    config: &Config,
-    facts: Arc<Mutex<Facts>>,
-    hikvision: Option<Arc<hikvision::Device>>,
-) -> Known {
-    let hikvision = hikvision.unwrap_or_else(|| {
-        let mac = lock(&facts).kept(MAC).cloned();
-        Arc::new(hikvision::Device::new(mac))
-    });
+fn build(enrolment: &Enrolment, config: &Config, seen: Arc<Seen>) -> Known {
     let tenant = config.tenant(&enrolment.tenant);
     let own = enrolment.time_zone.as_ref().and_then(|name| match Zone::named(name) {
         Ok(zone) => Some(zone),
@@ -473,8 +485,7 @@ fn build(
         set_clock: tenant.is_some_and(|tenant| tenant.set_clock),
         has_tenant: tenant.is_some(),
         enrolment: enrolment.clone(),
-        facts,
-        hikvision,
+        seen,
     }
 }
 

@@ -13,8 +13,10 @@
 
 pub mod admin;
 mod clock;
+pub mod conditions;
 pub mod config;
 mod devices;
+mod dial;
 pub mod door;
 mod drainer;
 mod enrolment;

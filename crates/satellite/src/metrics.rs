@@ -14,9 +14,10 @@ use prometheus::{
 };
 use zkteco_push::Refusal;
 
+use crate::conditions::Condition;
 use crate::config::Config;
 use crate::door::HIKVISION_REASONS;
-use crate::hikvision::{Condition, ISUP_REASONS};
+use crate::hikvision::ISUP_REASONS;
 
 /// Why the door let go of a connection, beside the protocol's own refusals.
 pub(crate) const DOOR_REASONS: [&str; 7] = [

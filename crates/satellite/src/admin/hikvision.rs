@@ -7,6 +7,7 @@
 use event::Vendor;
 use serde::Serialize;
 
+use super::conditions::{ConditionStatus, held};
 use crate::devices::Known;
 use crate::hub::Hub;
 
@@ -41,17 +42,6 @@ pub struct HikvisionStatus {
     pub conditions: Vec<ConditionStatus>,
 }
 
-/// A condition that holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ConditionStatus {
-    /// Its name, as in metrics and manuals.
-    pub name: &'static str,
-    /// When it began, UTC.
-    pub since: String,
-    /// What was seen last, in the device's or our own words.
-    pub detail: String,
-}
-
 /// Every enrolled Hikvision device, by serial.
 pub(super) fn list(hub: &Hub) -> Vec<HikvisionStatus> {
     let known = hub
@@ -64,11 +54,6 @@ pub(super) fn list(hub: &Hub) -> Vec<HikvisionStatus> {
 
 fn status(known: &Known) -> HikvisionStatus {
     let view = known.hikvision().view();
-    let conditions = view.conditions().map(|(condition, noted)| ConditionStatus {
-        name: condition.as_str(),
-        since: noted.since.text(),
-        detail: noted.detail.to_string(),
-    });
     HikvisionStatus {
         serial: known.enrolment.serial.to_string(),
         tenant: known.enrolment.tenant.to_string(),
@@ -82,6 +67,6 @@ fn status(known: &Known) -> HikvisionStatus {
         completeness: view.completeness.map(hikvision_isapi::Completeness::as_str),
         poll_seconds: view.poll_seconds,
         footprint_percent: view.footprint_percent,
-        conditions: conditions.collect(),
+        conditions: held(known),
     }
 }

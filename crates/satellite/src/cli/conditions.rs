@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn every_condition_of_the_daemon_is_explained_and_no_other() {
         let mut known: Vec<_> = TABLE.iter().map(|told| told.name).collect();
-        let mut names = satellite::hikvision::condition_names().to_vec();
+        let mut names = satellite::conditions::names().to_vec();
         known.sort_unstable();
         names.sort_unstable();
         assert_eq!(known, names);

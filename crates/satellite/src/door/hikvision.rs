@@ -26,8 +26,9 @@ use super::crowd::Room;
 use super::pace::{Pace, Phase};
 use super::sender::Sender;
 use crate::clock;
+use crate::conditions::{self, Condition};
 use crate::devices::Known;
-use crate::hikvision::{Brought, Condition, Intake};
+use crate::hikvision::{Brought, Intake};
 use crate::hub::Hub;
 use crate::stores::Store;
 use crate::trace::Step;
@@ -168,10 +169,10 @@ impl Case {
         })?;
         pace.enter(Phase::Answer, tokio::time::Instant::now());
         let mac = identified(known, &post.names).map_err(|detail| {
-            crate::hikvision::raise(hub, known, Condition::WrongDevice, detail);
+            conditions::raise(hub, known, Condition::WrongDevice, detail);
             No::WrongDevice
         })?;
-        known.hikvision().clear(Condition::WrongDevice);
+        conditions::clear(known, Condition::WrongDevice);
         hub.trace
             .step(serial, Step::Approved, true, at, "is enrolled");
         known.facts().last_contact = Some(at);

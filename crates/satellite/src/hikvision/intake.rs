@@ -13,8 +13,9 @@ use event::{Event, Ident, Millis, Quarantined, Route, Text};
 use hikvision_isapi::{Chain, Context, Hint, Newest, PostStep, Record, normalize};
 use store::{Fence, Receipt, Refused, Submission};
 
-use super::state::{CHAIN, Condition, Kept, MAC, SEARCHED};
+use super::state::{CHAIN, Kept, MAC, SEARCHED};
 use crate::clock;
+use crate::conditions::{self, Condition};
 use crate::devices::Known;
 use crate::hub::Hub;
 use crate::stores::Store;
@@ -329,7 +330,7 @@ impl Intake {
             self.take(record, chain.epoch(), brought.route, &mut rows);
         }
         match chain.missing() {
-            0 => super::clear(&self.known, Condition::GapInPosts),
+            0 => conditions::clear(&self.known, Condition::GapInPosts),
             missing => {
                 let detail = format!("{missing} serials were not posted");
                 self.raise(Condition::GapInPosts, detail);
@@ -489,6 +490,6 @@ impl Intake {
 
     /// Raises a condition of this device, with one log line when it is new.
     pub(crate) fn raise(&self, condition: Condition, detail: impl Into<Text>) {
-        super::raise(&self.hub, &self.known, condition, detail);
+        conditions::raise(&self.hub, &self.known, condition, detail);
     }
 }

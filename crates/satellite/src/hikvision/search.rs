@@ -26,8 +26,9 @@ use super::client::{Client, SharedLogin, Trouble};
 use super::footprints::Footprints;
 use super::hosts;
 use super::intake::{Brought, Intake};
-use super::state::{Condition, Link, SEARCHED};
+use super::state::{Link, SEARCHED};
 use crate::clock;
+use crate::conditions::{self, Condition};
 use crate::trace::Step;
 
 /// First and longest pause after a failure.
@@ -168,13 +169,13 @@ impl<'a> Search<'a> {
             Condition::LoginRefused,
             Condition::WrongDevice,
         ] {
-            super::clear(known, condition);
+            conditions::clear(known, condition);
         }
         let stale = Millis(clock::now().0 - STANDS_FOR);
         for condition in [Condition::RingOverrun, Condition::SerialsRestarted] {
-            let noted = known.hikvision().since(condition);
+            let noted = known.conditions().since(condition);
             if noted.is_some_and(|since| since < stale) {
-                super::clear(known, condition);
+                conditions::clear(known, condition);
             }
         }
         if self.footprints.is_heavy() {
@@ -184,7 +185,7 @@ impl<'a> Search<'a> {
             );
             self.intake.raise(Condition::OwnFootprints, detail);
         } else {
-            super::clear(known, Condition::OwnFootprints);
+            conditions::clear(known, Condition::OwnFootprints);
         }
     }
 
@@ -290,7 +291,7 @@ impl<'a> Search<'a> {
         let proves = matches!(mode, Mode::Serials(_));
         self.intake.known.hikvision().view().can_ask = Some(proves);
         if proves {
-            super::clear(&self.intake.known, Condition::SearchUnsupported);
+            conditions::clear(&self.intake.known, Condition::SearchUnsupported);
         } else {
             self.unsupported(match mode {
                 Mode::Times(_) => "its search knows no serials; it is searched by time",
@@ -566,7 +567,7 @@ impl<'a> Search<'a> {
                 let detail = "no listening host of the device has our path";
                 self.intake.raise(Condition::ListeningHostChanged, detail);
             }
-            Some(true) => super::clear(&self.intake.known, Condition::ListeningHostChanged),
+            Some(true) => conditions::clear(&self.intake.known, Condition::ListeningHostChanged),
             // It does not say.
             None => {}
         }

@@ -1,5 +1,5 @@
-//! What a command needs of a Hikvision device: its listening host set over ISAPI, and the names
-//! under which the daemon keeps and reports what it knows of such a device.
+//! What a command needs of a Hikvision device: its listening host set over ISAPI, and the name
+//! under which the daemon keeps its serial chain.
 //!
 //! A device is asked who it is before anything is written to it, so that a token never lands in
 //! a device that is not the enrolled one. Nothing here touches a store: whoever calls keeps the
@@ -19,11 +19,6 @@ use super::state;
 
 /// The name of the cursor (`device_cursor`) that holds a device's serial chain.
 pub const CHAIN_CURSOR: &str = state::CHAIN;
-
-/// The names of all conditions, as in `/status`, metrics and manuals.
-pub fn condition_names() -> [&'static str; state::Condition::ALL.len()] {
-    state::Condition::ALL.map(state::Condition::as_str)
-}
 
 /// A device to be configured, and the account used for it.
 #[derive(Debug, Clone, Copy)]

@@ -16,8 +16,9 @@ use tokio::time::Instant;
 
 use super::client::{self, SharedLogin, Trouble};
 use super::intake::{Brought, Intake};
-use super::state::{Condition, Link};
+use super::state::Link;
 use crate::clock;
+use crate::conditions::{self, Condition};
 
 /// Where the stream is.
 const PATH: &str = "/ISAPI/Event/notification/alertStream";
@@ -213,7 +214,7 @@ impl<'a> Reading<'a> {
                 }
                 if head.status == 200 {
                     self.intake.known.hikvision().view().stream = Link::Up;
-                    super::clear(&self.intake.known, Condition::ArmingSlotTaken);
+                    conditions::clear(&self.intake.known, Condition::ArmingSlotTaken);
                 }
                 self.head = Some(head);
             }

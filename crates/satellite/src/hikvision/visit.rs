@@ -15,8 +15,8 @@ use store::Fence;
 use super::client::{self, Secret};
 use super::intake::Intake;
 use super::search::Search;
-use super::state::Condition;
 use super::stream;
+use crate::conditions::{self, Condition};
 use crate::config::SECRETS_FOLDER;
 use crate::devices::Known;
 use crate::hub::Hub;
@@ -26,7 +26,7 @@ use crate::stores::Store;
 const LOOK: Duration = Duration::from_secs(10);
 
 /// Visits the device until it is dropped.
-pub(super) async fn run(hub: Arc<Hub>, known: Arc<Known>, store: Store, fence: Fence) {
+pub(crate) async fn run(hub: Arc<Hub>, known: Arc<Known>, store: Store, fence: Fence) {
     let intake = Intake {
         hub,
         known,
@@ -71,7 +71,7 @@ fn read(file: &str) -> Result<Secret, String> {
 fn password(intake: &Intake, file: &str) -> Option<Secret> {
     match read(file) {
         Ok(secret) => {
-            super::clear(&intake.known, Condition::SecretMissing);
+            conditions::clear(&intake.known, Condition::SecretMissing);
             Some(secret)
         }
         Err(error) => {

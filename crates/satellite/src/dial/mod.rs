@@ -4,19 +4,20 @@
 //! tenants and no others: without a database that answers there is no lease, and what would be
 //! fetched could not be stored. A device is dialled while its lease holds, its enrolment is
 //! approved and has an address; when any of that ends, its task is dropped, which closes its
-//! connections and gives its arming slot back.
+//! connections and gives back what it occupies in the device. What a visit does is its vendor's
+//! room; nothing here knows a protocol.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use event::DeviceId;
+use event::{DeviceId, Vendor};
 use store::registry::Enrolment;
 use store::{Fence, Target};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::visit;
 use crate::devices::Known;
+use crate::hikvision;
 use crate::hub::Hub;
 use crate::stores::Store;
 
@@ -201,13 +202,22 @@ impl Keeper {
         let visited = Visited {
             enrolment: known.enrolment.clone(),
             fence,
-            task: AbortHandle::clone(&self.tasks.spawn(visit::run(
+            task: self.tasks.spawn(visit(
                 Arc::clone(&self.hub),
                 Arc::clone(&known),
                 self.store.clone(),
                 Fence { number: fence },
-            ))),
+            )),
         };
         self.visited.insert(known.enrolment.id, visited);
+    }
+}
+
+/// Visits a device in its vendor's way, until it is dropped.
+async fn visit(hub: Arc<Hub>, known: Arc<Known>, store: Store, fence: Fence) {
+    match known.enrolment.vendor {
+        Vendor::Hikvision => hikvision::visit(hub, known, store, fence).await,
+        // Such a device is never among those that are dialled.
+        Vendor::Zkteco | Vendor::Satellite => std::future::pending().await,
     }
 }

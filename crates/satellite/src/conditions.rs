@@ -1,0 +1,206 @@
+//! What an operator should hear of a device, whatever its vendor: conditions by name.
+//!
+//! A condition begins when it is first raised and stands until it is cleared; beginning and end
+//! are logged and counted once, so that a device which fails every second makes two lines and
+//! not a thousand. The names are a contract with dashboards, manuals and `satellite devices
+//! show`: one is only ever added. No decision about what is stored may hang on them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use daemon::logging::Escaped;
+use event::{Millis, Text};
+
+use crate::clock;
+use crate::devices::Known;
+use crate::hub::Hub;
+
+/// Something an operator should know about a device, with a name that dashboards and manuals
+/// rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Condition {
+    /// No connection to it can be made.
+    Unreachable,
+    /// It refused our user or password; nothing is tried before its lock time is over.
+    LoginRefused,
+    /// The file with its password is not there or cannot be read.
+    SecretMissing,
+    /// Another device answers at its address, or posts with its token.
+    WrongDevice,
+    /// Somebody else holds its only arming slot, so that no live stream can be had.
+    ArmingSlotTaken,
+    /// It cannot be searched by serial, so that completeness cannot be proven.
+    SearchUnsupported,
+    /// Its memory ran over before records were fetched: they are gone.
+    RingOverrun,
+    /// Its serials began again: it was reset, or its log was cleared.
+    SerialsRestarted,
+    /// Serials are missing from what it posted, and it cannot be asked for them.
+    GapInPosts,
+    /// More than 5 % of its new serials are traces of our own logins.
+    OwnFootprints,
+    /// Its listening host is not set as it was configured.
+    ListeningHostChanged,
+}
+
+impl Condition {
+    /// Every condition.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Unreachable,
+        Self::LoginRefused,
+        Self::SecretMissing,
+        Self::WrongDevice,
+        Self::ArmingSlotTaken,
+        Self::SearchUnsupported,
+        Self::RingOverrun,
+        Self::SerialsRestarted,
+        Self::GapInPosts,
+        Self::OwnFootprints,
+        Self::ListeningHostChanged,
+    ];
+
+    /// The name in metrics, in `/status` and in manuals.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::LoginRefused => "login_refused",
+            Self::SecretMissing => "secret_missing",
+            Self::WrongDevice => "wrong_device",
+            Self::ArmingSlotTaken => "arming_slot_taken",
+            Self::SearchUnsupported => "search_unsupported",
+            Self::RingOverrun => "ring_overrun",
+            Self::SerialsRestarted => "serials_restarted",
+            Self::GapInPosts => "gap_in_posts",
+            Self::OwnFootprints => "own_footprints",
+            Self::ListeningHostChanged => "listening_host_changed",
+        }
+    }
+}
+
+impl Condition {
+    /// True for what happens, and can happen again while it still stands in the list; false
+    /// for what lasts until it is over.
+    fn happens(self) -> bool {
+        matches!(self, Self::RingOverrun | Self::SerialsRestarted)
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A condition that holds, since when, and what was seen last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Noted {
+    pub(crate) since: Millis,
+    pub(crate) detail: Text,
+}
+
+/// The conditions of one device.
+#[derive(Debug, Default)]
+pub(crate) struct Conditions(Mutex<BTreeMap<Condition, Noted>>);
+
+impl Conditions {
+    /// Those that hold now, by name.
+    pub(crate) fn now(&self) -> Vec<(Condition, Noted)> {
+        let held = self.lock();
+        held.iter().map(|(c, noted)| (*c, noted.clone())).collect()
+    }
+
+    /// Since when a condition holds, if it does.
+    pub(crate) fn since(&self, condition: Condition) -> Option<Millis> {
+        self.lock().get(&condition).map(|noted| noted.since)
+    }
+
+    /// A condition holds. True when it did not hold before, or is one that happens again.
+    fn raise(&self, condition: Condition, detail: Text, now: Millis) -> bool {
+        let mut held = self.lock();
+        match held.get_mut(&condition) {
+            Some(noted) => {
+                noted.detail = detail;
+                condition.happens()
+            }
+            None => {
+                held.insert(condition, Noted { since: now, detail });
+                true
+            }
+        }
+    }
+
+    /// A condition holds no more. True when it did.
+    fn clear(&self, condition: Condition) -> bool {
+        self.lock().remove(&condition).is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Condition, Noted>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Raises a condition of a device: counted and logged once, when it begins.
+pub(crate) fn raise(hub: &Hub, known: &Known, condition: Condition, detail: impl Into<Text>) {
+    let detail = detail.into();
+    let begins = known
+        .conditions()
+        .raise(condition, detail.clone(), clock::now());
+    if begins {
+        hub.metrics.condition(condition);
+        tracing::warn!(
+            serial = %known.enrolment.serial,
+            tenant = %known.enrolment.tenant,
+            condition = condition.as_str(),
+            detail = %Escaped(&detail),
+            "a condition of a device began"
+        );
+    }
+}
+
+/// A condition holds no more: logged once.
+pub(crate) fn clear(known: &Known, condition: Condition) {
+    if known.conditions().clear(condition) {
+        tracing::info!(
+            serial = %known.enrolment.serial,
+            condition = condition.as_str(),
+            "a condition of a device ended"
+        );
+    }
+}
+
+/// The names of all conditions, as in `/status`, metrics and manuals.
+pub fn names() -> [&'static str; Condition::ALL.len()] {
+    Condition::ALL.map(Condition::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_keeps_the_moment_at_which_it_began() {
+        let held = Conditions::default();
+        let raise =
+            |detail: &str, at| held.raise(Condition::Unreachable, Text::new(detail), Millis(at));
+        assert!(raise("no route", 5));
+        assert!(!raise("timed out", 9));
+        let (condition, noted) = held.now().remove(0);
+        assert_eq!(condition.as_str(), "unreachable");
+        assert_eq!(
+            (noted.since, noted.detail.as_str()),
+            (Millis(5), "timed out")
+        );
+        assert!(held.clear(Condition::Unreachable));
+        assert!(!held.clear(Condition::Unreachable));
+        assert_eq!(held.since(Condition::Unreachable), None);
+    }
+
+    #[test]
+    fn every_condition_has_its_own_name() {
+        let mut names = names().to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Condition::ALL.len());
+    }
+}

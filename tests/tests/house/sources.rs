@@ -47,9 +47,13 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     let entries = entries.unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     for entry in entries.filter_map(Result::ok) {
         let path = entry.path();
+        // A folder, or in a second working tree a file that says where that folder is.
+        if entry.file_name() == ".git" {
+            continue;
+        }
         if !path.is_dir() {
             files.push(path);
-        } else if entry.file_name() != ".git" && !path.join("CACHEDIR.TAG").exists() {
+        } else if !path.join("CACHEDIR.TAG").exists() {
             walk(&path, files);
         }
     }

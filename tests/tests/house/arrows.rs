@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "satellite",
         &["event", "store", "daemon", "terminals", PROTOCOLS],
     ),
+    ("sentinel", &["event", "notify", "daemon", PROTOCOLS]),
     ("xtask", &["mariadb"]),
     (
         "promises",

@@ -1,0 +1,223 @@
+//! Sentinel's configuration: TOML read once, checked whole, handed on as plain values.
+//!
+//! Whatever can be wrong is found here, before anything is looked at, and is told with file,
+//! line and key. Secrets are read from their files while loading and are held in [`Secret`]s,
+//! which never show themselves. Nothing here connects to anything. Sections of their own live
+//! in files of their own beside `raw`.
+
+mod promises;
+mod raw;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use daemon::config::ConfigError;
+use daemon::config::{Secret, Source, StoreUrl};
+use jiff::civil;
+use jiff::tz::TimeZone;
+use notify::Language;
+
+pub use promises::{Promise, Promises};
+
+/// Where the configuration is looked for when no file is named.
+pub const DEFAULT_FILE: &str = "/etc/sentinel/sentinel.toml";
+/// Where secrets with a bare name are looked up after systemd's credentials.
+pub const SECRETS_FOLDER: &str = "/etc/sentinel/secrets";
+/// State folder of the built-in defaults, below the working directory.
+pub const LOCAL_STATE: &str = "./sentinel-data";
+
+/// Everything that the daemon and its commands are told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file this came from; `None` for the built-in defaults.
+    pub file: Option<PathBuf>,
+    /// Local state: the database with incidents and letters, the key of acknowledge links.
+    pub state_dir: PathBuf,
+    /// What this installation is called in mails, for example the company's name.
+    pub name: String,
+    /// The language of people whose contact names none.
+    pub language: Language,
+    /// The zone in which times are shown, and of hours that name none.
+    pub zone: TimeZone,
+    /// Where acknowledge links lead; without it mails carry the command instead.
+    pub public_url: Option<String>,
+    /// Days on which nobody works and clocks may be silent, sorted.
+    pub holidays: Vec<civil::Date>,
+    /// The admin door.
+    pub admin: SocketAddr,
+    /// What is looked at.
+    pub watch: Watch,
+    /// How mail leaves; without it nobody can be told by mail.
+    pub mail: Option<Mail>,
+    /// Webhooks by name.
+    pub webhooks: Vec<Webhook>,
+    /// The levels of attention, the first first.
+    pub levels: Vec<Level>,
+    /// Promised recovery times by class.
+    pub promises: Promises,
+    /// The outside dead-man's switch, called each minute while the self-test passes.
+    pub heartbeat_url: Option<String>,
+    /// When the daily mail leaves, in [`Config::zone`].
+    pub daily_mail: Option<civil::Time>,
+}
+
+/// `[watch]`.
+#[derive(Debug, Clone, Default)]
+pub struct Watch {
+    /// satellite's admin door, without a slash at its end.
+    pub satellite_admin: Option<String>,
+    /// satellite's unit, looked at and restarted through systemd.
+    pub satellite_unit: Option<String>,
+    /// Whether a frozen satellite is restarted.
+    pub restart: bool,
+    /// Where the canary knocks; the public address first.
+    pub terminal_urls: Vec<String>,
+    /// Event databases, at most one for each tenant.
+    pub stores: Vec<WatchedStore>,
+}
+
+/// `[[watch.store]]`: one event database, with a user that may only read.
+#[derive(Debug, Clone)]
+pub struct WatchedStore {
+    /// Its tenant.
+    pub tenant: String,
+    /// The tenant's name for people.
+    pub name: String,
+    /// The database.
+    pub url: StoreUrl,
+    /// The user's password.
+    pub password: Option<Secret>,
+    /// The canary's serial at the ZKTeco door, enrolled with `--canary`; none turns it off.
+    pub canary: Option<String>,
+    /// The canary's posting address at the Hikvision door, with its token.
+    pub hikvision_canary: Option<Secret>,
+}
+
+/// `[mail]`.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// Sender's address.
+    pub from: String,
+    /// Relays in the order in which they are preferred.
+    pub relays: Vec<Relay>,
+}
+
+/// A mail relay.
+#[derive(Debug, Clone)]
+pub struct Relay {
+    /// `smtp://host:port` or `smtps://host:port`.
+    pub url: String,
+    /// Who logs in, with the password.
+    pub login: Option<(String, Secret)>,
+    /// A file with authorities (PEM) that are trusted besides the public ones.
+    pub authorities: Option<String>,
+}
+
+/// `[[webhook]]`.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// Its name in `to = [{ webhook = "…" }]`.
+    pub name: String,
+    /// Its address, which often holds a token.
+    pub url: Secret,
+    /// The key of its signature.
+    pub key: Secret,
+}
+
+/// `[[level]]`: a level of attention.
+#[derive(Debug, Clone)]
+pub struct Level {
+    /// Its name for people.
+    pub name: String,
+    /// After how long without acknowledgement it is told.
+    pub after: Duration,
+    /// Who is told.
+    pub to: Vec<Contact>,
+    /// Its hours, as written: `Mon-Sun 09:00-18:30`; `None` is always.
+    pub hours: Option<String>,
+    /// The zone of its hours.
+    pub zone: TimeZone,
+    /// Whether holidays are closed.
+    pub closed_on_holidays: bool,
+    /// Whether critical incidents are told outside its hours too.
+    pub critical_any_time: bool,
+}
+
+/// One entry of `to`.
+#[derive(Debug, Clone)]
+pub struct Contact {
+    /// Who, for people.
+    pub name: Option<String>,
+    /// By which way.
+    pub to: notify::Recipient,
+    /// In which language.
+    pub language: Language,
+    /// The number that mails show.
+    pub phone: Option<String>,
+}
+
+impl Config {
+    /// Reads and checks a configuration: the file that is named, else [`DEFAULT_FILE`] when it
+    /// exists, else the built-in defaults (state under [`LOCAL_STATE`], nobody to tell).
+    ///
+    /// # Errors
+    /// Whatever is wrong with it or with a secret it names, with file, line and key.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let default = Path::new(DEFAULT_FILE);
+        let path = path.or_else(|| default.exists().then_some(default));
+        let Some(path) = path else {
+            return Ok(Self::in_folder(Path::new(LOCAL_STATE)));
+        };
+        let source = Source::read(path)?;
+        let mut config = Self::read(&source)?;
+        config.file = Some(path.to_path_buf());
+        Ok(config)
+    }
+
+    /// Reads and checks a configuration text.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn read(source: &Source) -> Result<Self, ConfigError> {
+        raw::checked(source)
+    }
+
+    /// The built-in defaults with another folder: satellite on this machine, nobody to tell.
+    pub fn in_folder(folder: &Path) -> Self {
+        Self {
+            file: None,
+            state_dir: folder.to_path_buf(),
+            name: "Sentinela".to_owned(),
+            language: Language::Spanish,
+            zone: TimeZone::get("America/Mexico_City").unwrap_or(TimeZone::UTC),
+            public_url: None,
+            holidays: Vec::new(),
+            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9811)),
+            watch: Watch {
+                satellite_admin: Some("http://127.0.0.1:9810".to_owned()),
+                ..Watch::default()
+            },
+            mail: None,
+            webhooks: Vec::new(),
+            levels: Vec::new(),
+            promises: Promises::default(),
+            heartbeat_url: None,
+            daily_mail: None,
+        }
+    }
+
+    /// The name of a tenant for people; unknown ones stay as they are.
+    pub fn tenant_name<'a>(&'a self, id: &'a str) -> &'a str {
+        let known = self.watch.stores.iter().find(|store| store.tenant == id);
+        known.map_or(id, |store| &store.name)
+    }
+
+    /// The tenants that are watched, in the order of the file.
+    pub fn tenants(&self) -> impl Iterator<Item = &str> {
+        self.watch.stores.iter().map(|store| store.tenant.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,478 @@
+//! The file as it is written: the keys that exist, their defaults, and every check.
+//!
+//! The types here mirror the TOML one to one and are thrown away after the checks. A key that
+//! is not named here is an error; a value that passes here is never doubted later.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use daemon::config::{ConfigError, Secret, Source, Span, StoreUrl, secret_file, secret_places};
+use event::{Serial, TenantId};
+use jiff::civil;
+use jiff::tz::TimeZone;
+use notify::{Language, Recipient};
+use serde::Deserialize;
+
+use super::promises::{self, RawPromises};
+use super::{Config, Contact, Level, Mail, Relay, SECRETS_FOLDER, Watch, WatchedStore, Webhook};
+
+/// State folder of an installed package.
+const DEFAULT_STATE: &str = "/var/lib/sentinel";
+/// When levels are told that name no time: the customer's plan.
+const AFTER: [u64; 3] = [0, 15, 45];
+/// Most levels.
+const LEVELS: usize = 9;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    state_dir: Option<PathBuf>,
+    name: Option<String>,
+    language: Option<RawLanguage>,
+    time_zone: Option<String>,
+    public_url: Option<String>,
+    heartbeat_url: Option<String>,
+    daily_mail: Option<String>,
+    #[serde(default)]
+    holidays: Vec<String>,
+    #[serde(default)]
+    listen: RawListen,
+    #[serde(default)]
+    watch: RawWatch,
+    mail: Option<RawMail>,
+    #[serde(default)]
+    webhook: Vec<RawWebhook>,
+    #[serde(default)]
+    level: Vec<RawLevel>,
+    #[serde(default)]
+    promise: RawPromises,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum RawLanguage {
+    Es,
+    En,
+}
+
+impl From<RawLanguage> for Language {
+    fn from(raw: RawLanguage) -> Self {
+        match raw {
+            RawLanguage::Es => Self::Spanish,
+            RawLanguage::En => Self::English,
+        }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawListen {
+    admin: Option<SocketAddr>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct RawWatch {
+    satellite_admin: Option<String>,
+    satellite_unit: Option<String>,
+    #[serde(default)]
+    restart: bool,
+    #[serde(default)]
+    terminal_url: Vec<RawTerminalUrl>,
+    #[serde(default)]
+    store: Vec<RawStore>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTerminalUrl {
+    url: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStore {
+    tenant: TenantId,
+    name: Option<String>,
+    url: StoreUrl,
+    password_file: Option<String>,
+    canary: Option<Serial>,
+    hikvision_canary_file: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMail {
+    from: String,
+    #[serde(default)]
+    relays: Vec<String>,
+    user: Option<String>,
+    password_file: Option<String>,
+    #[serde(default)]
+    relay: Vec<RawRelay>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRelay {
+    url: String,
+    user: Option<String>,
+    password_file: Option<String>,
+    authorities: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWebhook {
+    name: String,
+    url: Option<String>,
+    url_file: Option<String>,
+    key_file: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLevel {
+    name: Option<String>,
+    after: Option<Span>,
+    to: Vec<RawContact>,
+    hours: Option<String>,
+    time_zone: Option<String>,
+    #[serde(default)]
+    closed_on_holidays: bool,
+    #[serde(default = "yes")]
+    critical_any_time: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawContact {
+    address: Option<String>,
+    webhook: Option<String>,
+    name: Option<String>,
+    language: Option<RawLanguage>,
+    phone: Option<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Reads the text, fills in the defaults and checks everything.
+pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
+    let file: File = source.parse()?;
+    let defaults = Config::in_folder(Path::new(DEFAULT_STATE));
+    let zone = file
+        .time_zone
+        .map(|name| zone(source, "time_zone", &name))
+        .transpose()?
+        .unwrap_or(defaults.zone);
+    let language = file.language.map_or(defaults.language, Into::into);
+    let public_url = file
+        .public_url
+        .map(|url| http(source, "public_url", &url))
+        .transpose()?;
+    let heartbeat_url = file
+        .heartbeat_url
+        .map(|url| http(source, "heartbeat_url", &url))
+        .transpose()?;
+    let daily_mail = file
+        .daily_mail
+        .map(|text| time_of_day(source, "daily_mail", &text))
+        .transpose()?;
+    let webhooks = webhooks(source, file.webhook)?;
+    let levels = levels(source, file.level, &zone, language, &webhooks)?;
+    let mail = file.mail.map(|raw| mail(source, raw)).transpose()?;
+    by_mail_needs_mail(source, &levels, mail.is_some())?;
+    Ok(Config {
+        file: None,
+        state_dir: file.state_dir.unwrap_or(defaults.state_dir),
+        name: file.name.unwrap_or(defaults.name),
+        language,
+        zone,
+        public_url,
+        holidays: holidays(source, &file.holidays)?,
+        admin: file.listen.admin.unwrap_or(defaults.admin),
+        watch: watch(source, file.watch)?,
+        mail,
+        webhooks,
+        levels,
+        promises: promises::checked(source, file.promise)?,
+        heartbeat_url,
+        daily_mail,
+    })
+}
+
+fn zone(source: &Source, key: &str, name: &str) -> Result<TimeZone, ConfigError> {
+    TimeZone::get(name).map_err(|_| {
+        let message = "is no IANA time zone; write for example \"America/Mexico_City\"";
+        source.error(key, message)
+    })
+}
+
+/// An address without a slash at its end.
+fn http(source: &Source, key: &str, url: &str) -> Result<String, ConfigError> {
+    let host = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
+    let fine = host.is_some_and(|host| {
+        let graphic = host.bytes().all(|byte| byte.is_ascii_graphic());
+        !host.is_empty() && !host.contains('@') && graphic
+    });
+    if fine {
+        return Ok(url.trim_end_matches('/').to_owned());
+    }
+    let message = "write http://host:port or https://host:port, without a password";
+    Err(source.error(key, message))
+}
+
+fn time_of_day(source: &Source, key: &str, text: &str) -> Result<civil::Time, ConfigError> {
+    let wrong = || source.error(key, "is no time of day; write for example \"08:30\"");
+    civil::Time::strptime("%H:%M", text).map_err(|_| wrong())
+}
+
+fn holidays(source: &Source, texts: &[String]) -> Result<Vec<civil::Date>, ConfigError> {
+    let date = |text: &String| {
+        let wrong = |_| {
+            let shown = notify::text::short(text, 40);
+            let message = format!("'{shown}' is no date; write for example \"2026-12-25\"");
+            source.error("holidays", &message)
+        };
+        text.parse::<civil::Date>().map_err(wrong)
+    };
+    let mut dates = texts.iter().map(date).collect::<Result<Vec<_>, _>>()?;
+    dates.sort_unstable();
+    dates.dedup();
+    Ok(dates)
+}
+
+/// A secret from its file; errors name the key.
+fn secret(source: &Source, key: &str, name: &str) -> Result<Secret, ConfigError> {
+    let places = secret_places(Path::new(SECRETS_FOLDER));
+    secret_file(name, &places).map_err(|wrong| source.error(key, &wrong.to_string()))
+}
+
+fn watch(source: &Source, raw: RawWatch) -> Result<Watch, ConfigError> {
+    let satellite_admin = raw
+        .satellite_admin
+        .map(|url| http(source, "watch.satellite_admin", &url))
+        .transpose()?;
+    if let Some(unit) = &raw.satellite_unit {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"@._-:\\".contains(&b);
+        if unit.is_empty() || unit.starts_with('-') || !unit.bytes().all(plain) {
+            return Err(source.error("watch.satellite_unit", "is no name of a systemd unit"));
+        }
+    }
+    let address = |(index, raw): (usize, RawTerminalUrl)| {
+        http(
+            source,
+            &format!("watch.terminal_url[{index}].url"),
+            &raw.url,
+        )
+    };
+    let terminal_urls = raw.terminal_url.into_iter().enumerate().map(address);
+    Ok(Watch {
+        satellite_admin,
+        satellite_unit: raw.satellite_unit,
+        restart: raw.restart,
+        terminal_urls: terminal_urls.collect::<Result<_, _>>()?,
+        stores: stores(source, raw.store)?,
+    })
+}
+
+fn stores(source: &Source, raws: Vec<RawStore>) -> Result<Vec<WatchedStore>, ConfigError> {
+    let mut stores: Vec<WatchedStore> = Vec::with_capacity(raws.len());
+    for (index, raw) in raws.into_iter().enumerate() {
+        let key = |key: &str| format!("watch.store[{index}].{key}");
+        let tenant = raw.tenant.as_str().to_owned();
+        if stores.iter().any(|known| known.tenant == tenant) {
+            return Err(source.error(&key("tenant"), "another [[watch.store]] has this tenant"));
+        }
+        if matches!(raw.url, StoreUrl::Sqlite(_)) && raw.password_file.is_some() {
+            let message = "a SQLite file has no password; take the key out";
+            return Err(source.error(&key("password_file"), message));
+        }
+        let read = |name: &str, file: Option<&String>| {
+            file.map(|file| secret(source, &key(name), file))
+                .transpose()
+        };
+        stores.push(WatchedStore {
+            name: raw.name.clone().unwrap_or_else(|| tenant.clone()),
+            password: read("password_file", raw.password_file.as_ref())?,
+            hikvision_canary: read("hikvision_canary_file", raw.hikvision_canary_file.as_ref())?,
+            canary: raw.canary.map(|serial| serial.as_str().to_owned()),
+            url: raw.url,
+            tenant,
+        });
+    }
+    Ok(stores)
+}
+
+fn mail(source: &Source, raw: RawMail) -> Result<Mail, ConfigError> {
+    notify::Sender::new(&raw.from, "")
+        .map_err(|error| source.error("mail.from", &error.to_string()))?;
+    let common = login(source, "mail", raw.user, raw.password_file)?;
+    let mut relays = Vec::new();
+    for url in raw.relays {
+        check_relay(source, "mail.relays", &url)?;
+        relays.push(Relay {
+            url,
+            login: common.clone(),
+            authorities: None,
+        });
+    }
+    for (index, raw) in raw.relay.into_iter().enumerate() {
+        let table = format!("mail.relay[{index}]");
+        check_relay(source, &format!("{table}.url"), &raw.url)?;
+        let authorities = raw.authorities.map(|path| {
+            let key = format!("{table}.authorities");
+            std::fs::read_to_string(&path).map_err(|error| source.error(&key, &error.to_string()))
+        });
+        relays.push(Relay {
+            login: login(source, &table, raw.user, raw.password_file)?,
+            authorities: authorities.transpose()?,
+            url: raw.url,
+        });
+    }
+    if relays.is_empty() {
+        return Err(source.error("mail.relays", "must list at least one relay"));
+    }
+    Ok(Mail {
+        from: raw.from,
+        relays,
+    })
+}
+
+fn login(
+    source: &Source,
+    table: &str,
+    user: Option<String>,
+    file: Option<String>,
+) -> Result<Option<(String, Secret)>, ConfigError> {
+    match (user, file) {
+        (None, None) => Ok(None),
+        (Some(user), Some(file)) => {
+            let secret = secret(source, &format!("{table}.password_file"), &file)?;
+            Ok(Some((user, secret)))
+        }
+        (Some(_), None) => Err(source.error(&format!("{table}.user"), "needs a password_file")),
+        (None, Some(_)) => Err(source.error(&format!("{table}.password_file"), "needs a user")),
+    }
+}
+
+fn check_relay(source: &Source, key: &str, url: &str) -> Result<(), ConfigError> {
+    let relay = notify::SmtpRelay::new(url);
+    relay
+        .map(|_| ())
+        .map_err(|error| source.error(key, &error.to_string()))
+}
+
+fn webhooks(source: &Source, raws: Vec<RawWebhook>) -> Result<Vec<Webhook>, ConfigError> {
+    let mut hooks: Vec<Webhook> = Vec::with_capacity(raws.len());
+    for (index, raw) in raws.into_iter().enumerate() {
+        let key = |key: &str| format!("webhook[{index}].{key}");
+        if hooks.iter().any(|known| known.name == raw.name) {
+            return Err(source.error(&key("name"), "another [[webhook]] has this name"));
+        }
+        let url = match (raw.url, raw.url_file) {
+            (Some(url), None) => Secret::new(url),
+            (None, Some(file)) => secret(source, &key("url_file"), &file)?,
+            _ => return Err(source.error(&key("url"), "write either url or url_file")),
+        };
+        let secret = secret(source, &key("key_file"), &raw.key_file)?;
+        let hook = notify::Webhook::new(&raw.name, url.expose(), secret.clone());
+        hook.map_err(|error| source.error(&key("url"), &error.to_string()))?;
+        hooks.push(Webhook {
+            name: raw.name,
+            url,
+            key: secret,
+        });
+    }
+    Ok(hooks)
+}
+
+fn levels(
+    source: &Source,
+    raws: Vec<RawLevel>,
+    default_zone: &TimeZone,
+    language: Language,
+    webhooks: &[Webhook],
+) -> Result<Vec<Level>, ConfigError> {
+    if raws.len() > LEVELS {
+        return Err(source.error("level", "there are at most nine levels"));
+    }
+    let mut levels: Vec<Level> = Vec::with_capacity(raws.len());
+    for (index, raw) in raws.into_iter().enumerate() {
+        let key = |key: &str| format!("level[{index}].{key}");
+        let usual = AFTER.get(index).copied().or_else(|| AFTER.last().copied());
+        let usual = Duration::from_secs(60 * usual.unwrap_or_default());
+        let after = raw.after.map_or(usual, Into::into);
+        if levels.last().is_some_and(|before| before.after > after) {
+            return Err(source.error(&key("after"), "must not be earlier than the level before"));
+        }
+        if raw.to.is_empty() {
+            return Err(source.error(&key("to"), "must name at least one contact"));
+        }
+        let own_zone = raw
+            .time_zone
+            .map(|name| zone(source, &key("time_zone"), &name));
+        let contact = |raw| contact(source, &key("to"), raw, language, webhooks);
+        levels.push(Level {
+            name: raw.name.unwrap_or_else(|| usual_name(language, index + 1)),
+            after,
+            to: raw.to.into_iter().map(contact).collect::<Result<_, _>>()?,
+            hours: raw.hours,
+            zone: own_zone
+                .transpose()?
+                .unwrap_or_else(|| default_zone.clone()),
+            closed_on_holidays: raw.closed_on_holidays,
+            critical_any_time: raw.critical_any_time,
+        });
+    }
+    Ok(levels)
+}
+
+fn usual_name(language: Language, number: usize) -> String {
+    match language {
+        Language::Spanish => format!("Nivel de atención {number}"),
+        Language::English => format!("Attention level {number}"),
+    }
+}
+
+fn contact(
+    source: &Source,
+    key: &str,
+    raw: RawContact,
+    language: Language,
+    webhooks: &[Webhook],
+) -> Result<Contact, ConfigError> {
+    let to = match (&raw.address, &raw.webhook) {
+        (Some(address), None) => Recipient::mail(address),
+        (None, Some(name)) if webhooks.iter().all(|hook| hook.name != *name) => {
+            let shown = notify::text::short(name, 40);
+            let message = format!("there is no [[webhook]] with the name '{shown}'");
+            return Err(source.error(key, &message));
+        }
+        (None, Some(name)) => Recipient::webhook(name),
+        _ => return Err(source.error(key, "each contact has either an address or a webhook")),
+    };
+    Ok(Contact {
+        name: raw.name,
+        to: to.map_err(|error| source.error(key, &error.to_string()))?,
+        language: raw.language.map_or(language, Into::into),
+        phone: raw.phone,
+    })
+}
+
+/// Contacts by mail without a way for mail would be promises that nobody keeps.
+fn by_mail_needs_mail(source: &Source, levels: &[Level], has: bool) -> Result<(), ConfigError> {
+    let mut contacts = levels.iter().flat_map(|level| &level.to);
+    if !has && contacts.any(|contact| contact.to.channel() == notify::Channel::Mail) {
+        return Err(source.error(
+            "mail",
+            "levels name mail addresses, so [mail] with from and relays is needed",
+        ));
+    }
+    Ok(())
+}

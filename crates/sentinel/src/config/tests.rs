@@ -1,0 +1,152 @@
+//! What the file may say, and what is told when it says something else.
+
+use super::*;
+
+fn read(text: &str) -> Result<Config, ConfigError> {
+    Config::read(&Source::new("sentinel.toml", text))
+}
+
+fn wrong(text: &str) -> String {
+    read(text).unwrap_err().to_string()
+}
+
+/// The example of the contract.
+const CONTRACT: &str = r#"
+state_dir = "/var/lib/sentinel"
+language = "es"
+time_zone = "America/Mexico_City"
+public_url = "https://sentinela.example.mx"
+[listen]
+admin = "127.0.0.1:9811"
+[watch]
+satellite_admin = "http://127.0.0.1:9810"
+satellite_unit = "satellite.service"
+[[watch.terminal_url]]
+url = "http://satelite.example.mx:8081"
+[[watch.store]]
+tenant = "acme"
+url = "mysql://sentinel@127.0.0.1:3306/satellite"
+[mail]
+from = "sentinela@example.mx"
+relays = ["smtp://relay1.example.mx:587", "smtp://relay2.example.mx:587"]
+[[level]]
+name = "Nivel de atención 1"
+after = "0m"
+to = [{ address = "soporte@example.mx", language = "es", phone = "+52 442 000 0000" }]
+hours = "Mon-Sun 09:00-18:30"
+critical_any_time = true
+"#;
+
+#[test]
+fn the_file_of_the_contract_is_read() {
+    let config = read(CONTRACT).unwrap();
+    assert_eq!(config.watch.stores[0].tenant, "acme");
+    assert_eq!(config.mail.unwrap().relays.len(), 2);
+    let level = &config.levels[0];
+    assert_eq!(level.to[0].phone.as_deref(), Some("+52 442 000 0000"));
+    assert_eq!(level.to[0].language, Language::Spanish);
+    assert_eq!(level.hours.as_deref(), Some("Mon-Sun 09:00-18:30"));
+}
+
+#[test]
+fn levels_without_a_time_are_told_after_0_15_and_45_minutes() {
+    let level = "[[level]]\nto=[{address='a@x.mx'}]\n";
+    let text = format!(
+        "[mail]\nfrom='s@x.mx'\nrelays=['smtp://r']\n{}",
+        level.repeat(3)
+    );
+    let config = read(&text).unwrap();
+    let minutes = config.levels.iter().map(|level| level.after.as_secs() / 60);
+    assert_eq!(minutes.collect::<Vec<_>>(), [0, 15, 45]);
+    assert_eq!(config.levels[2].name, "Nivel de atención 3");
+}
+
+#[test]
+fn whatever_is_wrong_is_told_with_file_line_and_key() {
+    let with_mail = |level: &str| format!("[mail]\nfrom='s@x.mx'\nrelays=['smtp://r']\n{level}");
+    for (text, expected) in [
+        (
+            "langauge='es'\n",
+            "sentinel.toml:1: unknown key 'langauge'; did you mean 'language'?",
+        ),
+        (
+            "language='it'\n",
+            "sentinel.toml:1: key 'language': unknown word 'it'",
+        ),
+        (
+            "\ntime_zone='Mexico'\n",
+            "sentinel.toml:2: key 'time_zone': is no IANA",
+        ),
+        (
+            "holidays=['2026-02-30']\n",
+            "sentinel.toml:1: key 'holidays': '2026-02-30' is no date",
+        ),
+        (
+            "daily_mail='25:00'\n",
+            "sentinel.toml:1: key 'daily_mail': is no time",
+        ),
+        (
+            "[watch]\nsatellite_unit='-x'\n",
+            "sentinel.toml:2: key 'satellite_unit' in [watch]",
+        ),
+        (
+            "[mail]\nfrom='x'\nrelays=['smtp://r']\n",
+            "sentinel.toml:2: key 'from' in [mail]",
+        ),
+        (
+            "[mail]\nfrom='s@x.mx'\nrelays=['http://r']\n",
+            "sentinel.toml:3: key 'relays' in [mail]",
+        ),
+        (
+            "[mail]\nfrom='s@x.mx'\nrelays=[]\n",
+            "sentinel.toml:3: key 'relays' in [mail]: must list",
+        ),
+        (
+            "[mail]\nfrom='s@x.mx'\nuser='u'\nrelays=['smtp://r']\n",
+            "sentinel.toml:3: key 'user'",
+        ),
+        (
+            "[[level]]\nto=[{address='a@x.mx'}]\n",
+            "levels name mail addresses",
+        ),
+        (
+            &with_mail("[[level]]\nto=[]\n"),
+            "sentinel.toml:5: key 'to' in [[level]]",
+        ),
+        (
+            &with_mail("[[level]]\nto=[{webhook='w'}]\n"),
+            "no [[webhook]] with the name 'w'",
+        ),
+        (
+            &with_mail("[[level]]\nto=[{}]\n"),
+            "either an address or a webhook",
+        ),
+        (
+            "[promise.app]\nrto_min='3h'\nrto_max='2h'\n",
+            "sentinel.toml:3: key 'rto_max' in [promise.app]: must not be shorter",
+        ),
+        (
+            "[[watch.store]]\ntenant='a'\nurl='mysql://u:hunter2@h/d'\n",
+            "sentinel.toml:3: key 'url' in [[watch.store]]",
+        ),
+    ] {
+        let told = wrong(text);
+        assert!(told.contains(expected), "{told}\nshould hold {expected}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
+fn the_promises_of_the_customers_plan_are_shipped_and_none_is_invented() {
+    let promises = Promises::default();
+    let hours = |class| {
+        let it = promises.of(class);
+        let hours = |it: Duration| it.as_secs() / 3600;
+        (it.rpo.map(hours), hours(it.rto_min), hours(it.rto_max))
+    };
+    use crate::Class;
+    assert_eq!(hours(Class::Component), (Some(3), 2, 3));
+    assert_eq!(hours(Class::Host), (None, 4, 5));
+    assert_eq!(hours(Class::Security), (None, 3, 4));
+    assert_eq!(hours(Class::Mail), (None, 2, 3));
+}

@@ -1,0 +1,38 @@
+//! The watchdog: proves around the clock that events arrive, and reaches the right person in
+//! time when they do not.
+//!
+//! ```text
+//! looks (each with its own schedule and deadline; unknown is never green)
+//!   │ Round of Observations: what, about which Subject, when, Finding, Numbers
+//!   ▼
+//! decide (pure: facts + time ─▶ conditions ─▶ incidents ─▶ letters)
+//!   │ Changes
+//!   ▼
+//! SQLite: state, timeline and letters in one transaction ─▶ notify ─▶ mail, webhook
+//!   │
+//!   └▶ commands, check lists, reports, the admin door (they only read)
+//! ```
+//!
+//! The clock is an argument everywhere but in the loop, so that a year is simulated in seconds.
+//! Times are absolute ([`jiff::Timestamp`]), so that a restart changes nothing. This crate
+//! shares nothing that can fail with satellite: it looks at it through its public door, its
+//! admin door and a read-only database user, and it goes on deciding when all of them are dead.
+//!
+//! | Room | What it holds |
+//! |---|---|
+//! | [`observation`] | what a look says: the words that all rooms share |
+//! | [`kind`] | what can be wrong: a fixed vocabulary with class and severity |
+//! | [`look`] | the seam between the loop and everything that looks |
+//! | [`config`] | the file |
+
+pub mod config;
+pub mod kind;
+pub mod look;
+pub mod observation;
+
+pub use config::Config;
+pub use kind::{Class, Kind, Severity};
+pub use look::Look;
+pub use observation::{
+    Fact, Facts, Finding, Numbers, Observation, Round, Signal, Subject, Trouble, Value,
+};

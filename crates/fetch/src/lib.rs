@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 pub use tls::{Trust, certificate_of};
-pub use url::Url;
+pub use url::{BadUrl, Url};
 
 /// A request to be sent once.
 #[derive(Debug, Clone)]

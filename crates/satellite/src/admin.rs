@@ -1,11 +1,14 @@
-//! The door for operators: `/metrics`, `/healthz`, `/readyz`, `/status`, `/trace/SERIAL`.
+//! The door for operators: `/metrics`, `/healthz`, `/readyz`, `/status`, `/devices`,
+//! `/trace/SERIAL`.
 //!
 //! Everything here only reads, and answers from memory: a database that is down must not make
 //! the page that says so hang. It listens on the loopback address by default and knows no
 //! users; whoever opens it to a network puts a proxy before it.
 
 mod conditions;
+mod devices;
 mod hikvision;
+mod totals;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,7 +32,9 @@ use crate::stores::Store;
 use crate::trace::Way;
 
 pub use conditions::{ConditionStatus, DeviceConditions};
+pub use devices::{DeviceStatus, Devices};
 pub use hikvision::HikvisionStatus;
+pub use totals::{JournalStatus, Totals};
 
 /// What `/status` answers.
 #[derive(Debug, Serialize)]
@@ -38,6 +43,8 @@ pub struct Status {
     pub version: &'static str,
     /// Since the start.
     pub uptime_seconds: u64,
+    /// When it was started, UTC: another one means a restart.
+    pub started_at: String,
     /// False while the clock is known to be wrong.
     pub clock_synchronised: bool,
     /// Each database once.
@@ -54,6 +61,10 @@ pub struct Status {
     pub door: DoorStatus,
     /// The stages of the work, and whether they move.
     pub stages: Vec<StageStatus>,
+    /// What waits on disk for a store.
+    pub journal: JournalStatus,
+    /// Counted since the start.
+    pub totals: Totals,
     /// The last refusals, newest last.
     pub recent_refusals: Vec<Refused>,
 }
@@ -77,6 +88,8 @@ pub struct StoreStatus {
     pub oldest_waiting_seconds: f64,
     /// Transactions since the start.
     pub commits: u64,
+    /// Since the last of them; `null` before the first.
+    pub last_commit_seconds: Option<f64>,
     /// Commits since the start whose answer was lost.
     pub ambiguous_commits: u64,
 }
@@ -119,6 +132,8 @@ pub struct StageStatus {
     pub name: String,
     /// Pieces of work in it.
     pub waiting: usize,
+    /// Since something last moved; 0 while nothing waits.
+    pub quiet_seconds: f64,
     /// True when work waits and nothing moves.
     pub stalled: bool,
 }
@@ -130,6 +145,7 @@ pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener) {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/status", get(status))
+        .route("/devices", get(all_devices))
         .route("/trace/{serial}", get(trace))
         .with_state(hub);
     if let Err(error) = axum::serve(listener, router).await {
@@ -258,6 +274,7 @@ async fn status(State(hub): State<Arc<Hub>>) -> Json<Status> {
     Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: hub.started.elapsed().as_secs(),
+        started_at: hub.started_at.text(),
         clock_synchronised: hub.clock.is_synchronised(),
         stores: hub.stores.load().list().iter().map(store_status).collect(),
         tenants,
@@ -272,11 +289,18 @@ async fn status(State(hub): State<Arc<Hub>>) -> Json<Status> {
             .map(|stage| StageStatus {
                 name: stage.name.to_string(),
                 waiting: stage.waiting,
+                quiet_seconds: stage.quiet.as_secs_f64(),
                 stalled: stage.stalled,
             })
             .collect(),
+        journal: totals::journal(&hub, clock::now()),
+        totals: totals::totals(&hub.metrics),
         recent_refusals: hub.refusals.recent(),
     })
+}
+
+async fn all_devices(State(hub): State<Arc<Hub>>) -> Json<Devices> {
+    Json(devices::list(&hub, clock::now()))
 }
 
 fn tenant_status(id: &str, count: Option<&Count>) -> TenantStatus {
@@ -308,6 +332,7 @@ fn store_status(store: &Store) -> StoreStatus {
             .as_secs_f64(),
         commits: report.commits,
         ambiguous_commits: report.ambiguous_commits,
+        last_commit_seconds: report.last_commit.map(|last| last.elapsed().as_secs_f64()),
     }
 }
 

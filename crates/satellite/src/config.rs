@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use daemon::config::ConfigError;
-use daemon::config::{Source, StoreUrl, secret_file, secret_places};
+use daemon::config::{Secret, Source, StoreUrl, secret_file, secret_places};
 use event::{TenantId, Zone};
+use fetch::Url;
+use notify::Language;
 use store::Target;
 
 /// Where the configuration is looked for when no file is named.
@@ -41,8 +43,7 @@ pub struct Config {
     pub unknown: Unknown,
     /// The tenants, in the order of the file; never empty.
     pub tenants: Vec<Tenant>,
-    /// Satellite's own mail when sentinel is silent. Checked as a shape; used once there is a
-    /// sentinel to listen to.
+    /// Satellite's own mail when sentinel is silent.
     pub sentinel_guard: Option<SentinelGuard>,
     /// How far the machine's clock is trusted. Not a key of the file: programs that run
     /// satellite inside themselves set it.
@@ -128,7 +129,7 @@ pub struct Tenant {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentinelGuard {
     /// Sentinel's health page.
-    pub health_url: String,
+    pub health_url: Url,
     /// Silence after which satellite writes by itself.
     pub silent_after: Duration,
     /// Sender.
@@ -137,6 +138,10 @@ pub struct SentinelGuard {
     pub to: Vec<String>,
     /// Mail relays, tried in order.
     pub relays: Vec<String>,
+    /// The account at the relays, if they want one: user and password.
+    pub login: Option<(String, Secret)>,
+    /// The language of its mails.
+    pub language: Language,
 }
 
 /// Whether the machine's clock is asked for its own word.
@@ -293,7 +298,7 @@ fn target(
             });
             let secret = secret.transpose()?;
             let server = format!("{}:{}", mysql.host, mysql.port);
-            let password = secret.as_ref().map(daemon::config::Secret::expose);
+            let password = secret.as_ref().map(Secret::expose);
             Ok(Target::mysql(&url.to_string(), password, &server))
         }
     }

@@ -25,7 +25,7 @@ use crate::hikvision::{self, CHAIN, MAC};
 const PENDING: usize = 1_000;
 /// A terminal is online when it was heard within this time: five minutes, which is more than
 /// three polls at the delay that satellite asks for.
-const ONLINE: i64 = 300_000;
+pub(crate) const ONLINE: i64 = 300_000;
 /// Shortest time between two rows of status for one terminal.
 const STATE_EVERY: i64 = 60_000;
 /// What the name of a stamp's cursor starts with.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use daemon::drain::Drain;
 use daemon::progress::{Progress, Stage};
-use event::{Serial, TenantId, Vendor};
+use event::{Millis, Serial, TenantId, Vendor};
 use store::Journal;
 use tokio::sync::mpsc;
 
@@ -67,6 +67,7 @@ pub(crate) struct Hub {
     pub(crate) drain: Drain,
     pub(crate) wishes: mpsc::Sender<Wish>,
     pub(crate) started: Instant,
+    pub(crate) started_at: Millis,
     requests: AtomicU64,
 }
 
@@ -98,6 +99,7 @@ impl Hub {
             drain: Drain::new(),
             wishes,
             started: Instant::now(),
+            started_at: crate::clock::now(),
             requests: AtomicU64::new(1),
         };
         (Arc::new(hub), heard)

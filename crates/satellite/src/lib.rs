@@ -20,6 +20,7 @@ mod dial;
 pub mod door;
 mod drainer;
 mod enrolment;
+pub mod guard;
 pub mod hikvision;
 mod hub;
 pub mod lifecycle;

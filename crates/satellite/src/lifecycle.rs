@@ -22,7 +22,7 @@ use crate::enrolment::Keeper;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::stores::{self, Means, MigrationDenied, Stores};
-use crate::{admin, dial, door, drainer, hikvision, upkeep};
+use crate::{admin, dial, door, drainer, guard, hikvision, upkeep};
 
 /// Most sessions at one database server; one that grants few connections is asked for fewer.
 /// More of them do not commit more: a server at which a hundred work at once is busy with its
@@ -114,6 +114,7 @@ impl Satellite {
         hub.drain.spawn(upkeep::run(Arc::clone(&hub)));
         hub.drain.spawn(drainer::run(Arc::clone(&hub)));
         hub.drain.spawn(dial::run(Arc::clone(&hub)));
+        hub.drain.spawn(guard::run(Arc::clone(&hub)));
 
         let (devices, admin_at) = (doors.local_addr()?, admin.local_addr()?);
         let isup_at = isup.as_ref().map(TcpListener::local_addr).transpose()?;

@@ -7,13 +7,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use daemon::config::{ByteSize, ConfigError, Source, Span, StoreUrl};
+use daemon::config::{ByteSize, ConfigError, Source, Span, StoreUrl, secret_file, secret_places};
 use event::{TenantId, Zone};
+use notify::Language;
 use serde::Deserialize;
 use store::Target;
 
 use super::{
-    ClockTrust, Config, Limits, Listen, STORE_LABEL, SentinelGuard, Tenant, Unknown, target,
+    ClockTrust, Config, Limits, Listen, SECRETS_FOLDER, STORE_LABEL, SentinelGuard, Tenant,
+    Unknown, target,
 };
 
 /// State folder of an installed package.
@@ -114,6 +116,9 @@ struct RawGuard {
     from: String,
     to: Vec<String>,
     relays: Vec<String>,
+    user: Option<String>,
+    password_file: Option<String>,
+    language: Option<String>,
 }
 
 fn yes() -> bool {
@@ -313,34 +318,58 @@ fn unknown(source: &Source, raw: RawEnrolment, tenants: &[Tenant]) -> Result<Unk
 }
 
 fn guard(source: &Source, raw: RawGuard) -> Result<SentinelGuard, ConfigError> {
-    check_http(source, "sentinel_guard.health_url", &raw.health_url)?;
-    let mail = |text: &String| {
-        text.split_once('@')
-            .is_some_and(|(who, at)| !who.is_empty() && !at.is_empty())
-    };
-    if !mail(&raw.from) {
-        return Err(source.error("sentinel_guard.from", "is not a mail address"));
+    let wrong = |key: &str, why: &str| source.error(&format!("sentinel_guard.{key}"), why);
+    let health_url = raw.health_url.parse();
+    let health_url =
+        health_url.map_err(|why: fetch::BadUrl| wrong("health_url", &why.to_string()))?;
+    let silent_after = Duration::from(raw.silent_after);
+    if silent_after < Duration::from_secs(30) {
+        return Err(wrong("silent_after", "must be at least 30s"));
     }
-    if raw.to.is_empty() || !raw.to.iter().all(mail) {
-        return Err(source.error("sentinel_guard.to", "must list at least one mail address"));
+    if notify::Sender::new(&raw.from, "").is_err() {
+        return Err(wrong("from", "is not a mail address"));
     }
-    let relay = |url: &String| {
-        let host = url
-            .strip_prefix("smtp://")
-            .or_else(|| url.strip_prefix("smtps://"));
-        host.is_some_and(|host| !host.is_empty() && !host.contains('@'))
-    };
-    if raw.relays.is_empty() || !raw.relays.iter().all(relay) {
-        return Err(source.error(
-            "sentinel_guard.relays",
+    if raw.to.is_empty() || raw.to.iter().any(|to| notify::Recipient::mail(to).is_err()) {
+        return Err(wrong("to", "must list at least one mail address"));
+    }
+    if raw.relays.is_empty()
+        || raw
+            .relays
+            .iter()
+            .any(|url| notify::SmtpRelay::new(url).is_err())
+    {
+        return Err(wrong(
+            "relays",
             "must list at least one smtp://host:port or smtps://host:port, without a password",
         ));
     }
+    let language = raw.language.as_deref().unwrap_or("es");
+    let language =
+        Language::from_code(language).ok_or_else(|| wrong("language", "must be es or en"))?;
+    let login = match (raw.user, raw.password_file) {
+        (None, None) => None,
+        (Some(user), Some(name)) => {
+            let places = secret_places(Path::new(SECRETS_FOLDER));
+            let secret = secret_file(&name, &places);
+            Some((
+                user,
+                secret.map_err(|why| wrong("password_file", &why.to_string()))?,
+            ))
+        }
+        _ => {
+            return Err(wrong(
+                "user",
+                "user and password_file stand together or not at all",
+            ));
+        }
+    };
     Ok(SentinelGuard {
-        health_url: raw.health_url,
-        silent_after: raw.silent_after.into(),
+        health_url,
+        silent_after,
         from: raw.from,
         to: raw.to,
         relays: raw.relays,
+        login,
+        language,
     })
 }

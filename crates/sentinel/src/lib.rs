@@ -24,7 +24,9 @@
 //! | [`kind`] | what can be wrong: a fixed vocabulary with class and severity |
 //! | [`look`] | the seam between the loop and everything that looks |
 //! | [`config`] | the file |
+//! | [`calendar`] | attention hours, holidays, due times (pure) |
 
+pub mod calendar;
 pub mod config;
 pub mod kind;
 pub mod look;

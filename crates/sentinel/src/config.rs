@@ -14,9 +14,12 @@ use std::time::Duration;
 
 pub use daemon::config::ConfigError;
 use daemon::config::{Secret, Source, StoreUrl};
-use jiff::civil;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, civil};
 use notify::Language;
+
+use crate::calendar::{Calendar, Holidays};
+use crate::kind::Severity;
 
 pub use promises::{Promise, Promises};
 
@@ -42,8 +45,8 @@ pub struct Config {
     pub zone: TimeZone,
     /// Where acknowledge links lead; without it mails carry the command instead.
     pub public_url: Option<String>,
-    /// Days on which nobody works and clocks may be silent, sorted.
-    pub holidays: Vec<civil::Date>,
+    /// Days on which nobody works and clocks may be silent.
+    pub holidays: Holidays,
     /// The admin door.
     pub admin: SocketAddr,
     /// What is looked at.
@@ -134,14 +137,23 @@ pub struct Level {
     pub after: Duration,
     /// Who is told.
     pub to: Vec<Contact>,
-    /// Its hours, as written: `Mon-Sun 09:00-18:30`; `None` is always.
-    pub hours: Option<String>,
-    /// The zone of its hours.
-    pub zone: TimeZone,
-    /// Whether holidays are closed.
-    pub closed_on_holidays: bool,
+    /// Its hours, in its zone and with its holidays.
+    pub calendar: Calendar,
     /// Whether critical incidents are told outside its hours too.
     pub critical_any_time: bool,
+    /// Whether it is told of critical incidents only.
+    pub only_critical: bool,
+}
+
+impl Level {
+    /// Whether it may be told of something that bad at that time.
+    pub fn tells(&self, severity: Severity, now: Timestamp) -> bool {
+        let critical = severity == Severity::Critical;
+        if !critical && (self.only_critical || severity == Severity::Notice) {
+            return false;
+        }
+        critical && self.critical_any_time || self.calendar.is_open(now)
+    }
 }
 
 /// One entry of `to`.
@@ -192,7 +204,7 @@ impl Config {
             language: Language::Spanish,
             zone: TimeZone::get("America/Mexico_City").unwrap_or(TimeZone::UTC),
             public_url: None,
-            holidays: Vec::new(),
+            holidays: Holidays::mexico(),
             admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9811)),
             watch: Watch {
                 satellite_admin: Some("http://127.0.0.1:9810".to_owned()),
@@ -211,6 +223,15 @@ impl Config {
     pub fn tenant_name<'a>(&'a self, id: &'a str) -> &'a str {
         let known = self.watch.stores.iter().find(|store| store.tenant == id);
         known.map_or(id, |store| &store.name)
+    }
+
+    /// The database server of a tenant, `host:port`; `None` for a file or an unknown tenant.
+    pub fn server_of(&self, tenant: &str) -> Option<String> {
+        let store = self.watch.stores.iter().find(|it| it.tenant == tenant)?;
+        match &store.url {
+            StoreUrl::Mysql(url) => Some(format!("{}:{}", url.host, url.port)),
+            StoreUrl::Sqlite(_) => None,
+        }
     }
 
     /// The tenants that are watched, in the order of the file.

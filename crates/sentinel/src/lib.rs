@@ -5,7 +5,7 @@
 //! looks (each with its own schedule and deadline; unknown is never green)
 //!   │ Round of Observations: what, about which Subject, when, Finding, Numbers
 //!   ▼
-//! decide (pure: facts + time ─▶ conditions ─▶ incidents ─▶ letters)
+//! `decide` (pure: facts + time ─▶ conditions ─▶ incidents ─▶ letters)
 //!   │ Changes
 //!   ▼
 //! SQLite: state, timeline and letters in one transaction ─▶ notify ─▶ mail, webhook
@@ -23,14 +23,19 @@
 //! | [`observation`] | what a look says: the words that all rooms share |
 //! | [`kind`] | what can be wrong: a fixed vocabulary with class and severity |
 //! | [`look`] | the seam between the loop and everything that looks |
+//! | [`decide`] | the decisions (pure) |
+//! | [`message`], [`words`] | what people are told, in Spanish and in English (pure) |
 //! | [`config`] | the file |
 //! | [`calendar`] | attention hours, holidays, due times (pure) |
 
 pub mod calendar;
 pub mod config;
+pub mod decide;
 pub mod kind;
 pub mod look;
+pub mod message;
 pub mod observation;
+pub mod words;
 
 pub use config::Config;
 pub use kind::{Class, Kind, Severity};

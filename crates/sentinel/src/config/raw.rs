@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use super::promises::{self, RawPromises};
 use super::{Config, Contact, Level, Mail, Relay, SECRETS_FOLDER, Watch, WatchedStore, Webhook};
+use crate::calendar::{BadHoliday, Calendar, Holidays, Hours};
 
 /// State folder of an installed package.
 const DEFAULT_STATE: &str = "/var/lib/sentinel";
@@ -34,8 +35,12 @@ struct File {
     public_url: Option<String>,
     heartbeat_url: Option<String>,
     daily_mail: Option<String>,
+    #[serde(default = "yes")]
+    mexican_holidays: bool,
     #[serde(default)]
     holidays: Vec<String>,
+    #[serde(default)]
+    working_days: Vec<String>,
     #[serde(default)]
     listen: RawListen,
     #[serde(default)]
@@ -143,6 +148,8 @@ struct RawLevel {
     closed_on_holidays: bool,
     #[serde(default = "yes")]
     critical_any_time: bool,
+    #[serde(default)]
+    only_critical: bool,
 }
 
 #[derive(Deserialize)]
@@ -182,7 +189,15 @@ pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
         .map(|text| time_of_day(source, "daily_mail", &text))
         .transpose()?;
     let webhooks = webhooks(source, file.webhook)?;
-    let levels = levels(source, file.level, &zone, language, &webhooks)?;
+    let (days, working) = (&file.holidays, &file.working_days);
+    let holidays = holidays(source, file.mexican_holidays, days, working)?;
+    let common = Common {
+        zone: &zone,
+        language,
+        holidays: &holidays,
+        webhooks: &webhooks,
+    };
+    let levels = levels(source, file.level, &common)?;
     let mail = file.mail.map(|raw| mail(source, raw)).transpose()?;
     by_mail_needs_mail(source, &levels, mail.is_some())?;
     Ok(Config {
@@ -192,7 +207,7 @@ pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
         language,
         zone,
         public_url,
-        holidays: holidays(source, &file.holidays)?,
+        holidays,
         admin: file.listen.admin.unwrap_or(defaults.admin),
         watch: watch(source, file.watch)?,
         mail,
@@ -232,19 +247,27 @@ fn time_of_day(source: &Source, key: &str, text: &str) -> Result<civil::Time, Co
     civil::Time::strptime("%H:%M", text).map_err(|_| wrong())
 }
 
-fn holidays(source: &Source, texts: &[String]) -> Result<Vec<civil::Date>, ConfigError> {
-    let date = |text: &String| {
-        let wrong = |_| {
-            let shown = notify::text::short(text, 40);
-            let message = format!("'{shown}' is no date; write for example \"2026-12-25\"");
-            source.error("holidays", &message)
-        };
-        text.parse::<civil::Date>().map_err(wrong)
+fn holidays(
+    source: &Source,
+    mexican: bool,
+    days: &[String],
+    working: &[String],
+) -> Result<Holidays, ConfigError> {
+    let start = if mexican {
+        Holidays::mexico()
+    } else {
+        Holidays::none()
     };
-    let mut dates = texts.iter().map(date).collect::<Result<Vec<_>, _>>()?;
-    dates.sort_unstable();
-    dates.dedup();
-    Ok(dates)
+    let add = |all: Holidays, day: &String| {
+        let wrong = |error: BadHoliday| source.error("holidays", &error.to_string());
+        all.with(day).map_err(wrong)
+    };
+    let all = days.iter().try_fold(start, add)?;
+    let take = |all: Holidays, day: &String| {
+        let wrong = |error: BadHoliday| source.error("working_days", &error.to_string());
+        all.without(day).map_err(wrong)
+    };
+    working.iter().try_fold(all, take)
 }
 
 /// A secret from its file; errors name the key.
@@ -392,12 +415,18 @@ fn webhooks(source: &Source, raws: Vec<RawWebhook>) -> Result<Vec<Webhook>, Conf
     Ok(hooks)
 }
 
+/// What levels take from the rest of the file.
+struct Common<'a> {
+    zone: &'a TimeZone,
+    language: Language,
+    holidays: &'a Holidays,
+    webhooks: &'a [Webhook],
+}
+
 fn levels(
     source: &Source,
     raws: Vec<RawLevel>,
-    default_zone: &TimeZone,
-    language: Language,
-    webhooks: &[Webhook],
+    common: &Common<'_>,
 ) -> Result<Vec<Level>, ConfigError> {
     if raws.len() > LEVELS {
         return Err(source.error("level", "there are at most nine levels"));
@@ -417,17 +446,26 @@ fn levels(
         let own_zone = raw
             .time_zone
             .map(|name| zone(source, &key("time_zone"), &name));
-        let contact = |raw| contact(source, &key("to"), raw, language, webhooks);
+        let own_zone = own_zone.transpose()?.unwrap_or_else(|| common.zone.clone());
+        let hours = raw.hours.map(|text| {
+            let hours = text.parse::<Hours>();
+            hours.map_err(|error| source.error(&key("hours"), &error.to_string()))
+        });
+        let hours = hours.transpose()?.unwrap_or_else(Hours::always);
+        let holidays = match raw.closed_on_holidays {
+            true => common.holidays.clone(),
+            false => Holidays::none(),
+        };
+        let contact = |raw| contact(source, &key("to"), raw, common.language, common.webhooks);
         levels.push(Level {
-            name: raw.name.unwrap_or_else(|| usual_name(language, index + 1)),
+            name: raw
+                .name
+                .unwrap_or_else(|| usual_name(common.language, index + 1)),
             after,
             to: raw.to.into_iter().map(contact).collect::<Result<_, _>>()?,
-            hours: raw.hours,
-            zone: own_zone
-                .transpose()?
-                .unwrap_or_else(|| default_zone.clone()),
-            closed_on_holidays: raw.closed_on_holidays,
+            calendar: Calendar::new(hours, holidays, own_zone),
             critical_any_time: raw.critical_any_time,
+            only_critical: raw.only_critical,
         });
     }
     Ok(levels)

@@ -45,7 +45,12 @@ fn the_file_of_the_contract_is_read() {
     let level = &config.levels[0];
     assert_eq!(level.to[0].phone.as_deref(), Some("+52 442 000 0000"));
     assert_eq!(level.to[0].language, Language::Spanish);
-    assert_eq!(level.hours.as_deref(), Some("Mon-Sun 09:00-18:30"));
+    let at = |text: &str| text.parse().unwrap();
+    let (morning, night) = (at("2026-11-26T15:00:00Z"), at("2026-11-26T07:00:00Z"));
+    assert!(level.tells(Severity::Warning, morning));
+    assert!(!level.tells(Severity::Warning, night));
+    assert!(level.tells(Severity::Critical, night));
+    assert!(!level.tells(Severity::Notice, morning));
 }
 
 #[test]
@@ -79,7 +84,7 @@ fn whatever_is_wrong_is_told_with_file_line_and_key() {
         ),
         (
             "holidays=['2026-02-30']\n",
-            "sentinel.toml:1: key 'holidays': '2026-02-30' is no date",
+            "sentinel.toml:1: key 'holidays': `2026-02-30` names no day",
         ),
         (
             "daily_mail='25:00'\n",

@@ -1,0 +1,93 @@
+//! How long something must last before it counts, and before it is over. Pure.
+//!
+//! The times are chosen against the figures that are promised (detection to mail) and against
+//! the noise that must not wake anybody: a restart, a database that is away for 20 seconds.
+
+use jiff::SignedDuration;
+
+use crate::kind::{Kind, Severity};
+
+/// From the first to the latest sight of it before a condition is confirmed.
+pub(crate) fn confirm(kind: Kind) -> SignedDuration {
+    SignedDuration::from_secs(match kind {
+        // A restart takes a few seconds.
+        Kind::SatelliteDown => 7,
+        Kind::SatelliteHang | Kind::IngestStalled => 9,
+        // Longer than a blip of 20 seconds.
+        Kind::DatabaseDown
+        | Kind::DatabaseHung
+        | Kind::DatabaseReadOnly
+        | Kind::DoorUnreachable => 25,
+        // Looks that have waited themselves, or that see what does not come and go.
+        Kind::AcknowledgedNotFound
+        | Kind::DurabilityWeak
+        | Kind::DatabaseFull
+        | Kind::DatabaseReplaced
+        | Kind::TerminalOffline
+        | Kind::TerminalSilent
+        | Kind::ClockSkew
+        | Kind::GapOpen
+        | Kind::DuplicateSerial
+        | Kind::CertificateBad
+        | Kind::CertificateExpiring
+        | Kind::BackupOld
+        | Kind::BackupOverdue
+        | Kind::HostSilent
+        | Kind::HostRebooted
+        | Kind::PeerSilent
+        | Kind::LetterLost
+        | Kind::MailRoundTrip
+        | Kind::SentinelDisk => 0,
+        // A moment of high load is none.
+        Kind::HostCpu | Kind::HostMemory | Kind::HostSwap | Kind::DatabaseSlow => 300,
+        Kind::Blind => 600,
+        _ => 60,
+    })
+}
+
+/// For how long it must be fine before it is over.
+pub(crate) fn clear(kind: Kind) -> SignedDuration {
+    SignedDuration::from_secs(match kind {
+        // Seen once, and over when it is seen no more.
+        Kind::HostRebooted | Kind::DatabaseReplaced | Kind::LetterLost => 600,
+        _ => 120,
+    })
+}
+
+/// Relapses within this time make the clearing time grow.
+pub(crate) const FLAP_WINDOW: SignedDuration = SignedDuration::from_hours(1);
+/// The clearing time never grows beyond this.
+const CLEAR_AT_MOST: SignedDuration = SignedDuration::from_mins(30);
+
+/// The clearing time after so many relapses: it doubles with each.
+pub(crate) fn clear_after(kind: Kind, relapses: usize) -> SignedDuration {
+    let doubled = (0..relapses.min(8)).fold(clear(kind), |time, _| time.saturating_add(time));
+    doubled.min(CLEAR_AT_MOST.max(clear(kind)))
+}
+
+/// How long a confirmed condition waits for others of the same cause before somebody is told.
+pub(crate) fn gather(kind: Kind, severity: Severity) -> SignedDuration {
+    SignedDuration::from_secs(match (kind, severity) {
+        // Nothing is above these that could explain them.
+        (Kind::SatelliteDown | Kind::AcknowledgedNotFound, _) => 0,
+        (_, Severity::Critical) => 5,
+        _ => 30,
+    })
+}
+
+/// How long after the end of what explained it a condition may still be over by itself, before
+/// it becomes an incident of its own: terminals need time to come back.
+pub(crate) const GRACE: SignedDuration = SignedDuration::from_mins(6);
+
+/// Reminders of what nobody acknowledged: after half an hour, two hours, then every six.
+pub(crate) fn reminder(number: u32) -> SignedDuration {
+    match number {
+        0 => SignedDuration::from_mins(30),
+        1 => SignedDuration::from_hours(2),
+        n => SignedDuration::from_hours(2)
+            .saturating_add(SignedDuration::from_hours(6) * i32::try_from(n - 1).unwrap_or(1)),
+    }
+}
+
+/// At most one mail in this time about an incident that grows.
+pub(crate) const GROWTH: SignedDuration = SignedDuration::from_mins(30);

@@ -19,5 +19,7 @@ pub use compact_str::ToCompactString;
 
 pub use device::{Device, DeviceId, NameError, Serial, SharedDevice, TenantId, Vendor};
 pub use ident::{EventUid, Ident, IdentForm};
-pub use record::{ClockFlag, Direction, Event, Kind, Quarantined, Reason, Route, Timeliness};
+pub use record::{
+    ClockFlag, Completeness, Direction, Event, Kind, Quarantined, Reason, Route, Timeliness,
+};
 pub use time::{Millis, Resolved, UnknownZone, WallTime, Zone, ZoneMemo};

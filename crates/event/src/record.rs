@@ -117,6 +117,18 @@ words!(
 );
 
 words!(
+    /// What can be said of the events of a terminal; never better than the truth.
+    Completeness {
+        /// Every record up to the newest is stored, or counted as gone from the terminal.
+        Proven = "proven",
+        /// Gaps are seen, and are open, or cannot be fetched or asked about.
+        Seen = "seen",
+        /// The terminal gives nothing to count by.
+        Unproven = "unproven",
+    }
+);
+
+words!(
     /// Why a record stands in quarantine instead of among the events.
     Reason {
         /// The record could not be read at all.

@@ -59,9 +59,10 @@ mod status;
 mod time_cursor;
 mod walk;
 
-pub use chain::{Chain, Completeness, Hint, Newest, PostStep};
+pub use chain::{Chain, Hint, Newest, PostStep};
 pub use device_info::{DEVICE_INFO_PATH, DeviceInfo};
 pub use digest::{BadUser, Challenge, Credentials, Session};
+pub use event::Completeness;
 pub use hosts::{
     BadHost, Difference, HOSTS_PATH, HostProtocol, HostSetting, HostSlot, choose_slot, compare,
     read_hosts, slot_path,

@@ -13,7 +13,7 @@ use nom::combinator::{opt, recognize};
 use nom::{IResult, Parser};
 
 use crate::redact::is_secret;
-use crate::text::clean;
+use crate::text::{clean, decode_any};
 use crate::{Stamp, Table};
 
 /// The protocol version that we claim; the lower of both sides' counts.
@@ -150,6 +150,11 @@ const LIST_LIMIT: usize = 512;
 const KEY_LIMIT: usize = 64;
 /// Longest value kept, in characters.
 const VALUE_LIMIT: usize = 256;
+
+/// The settings that a terminal tells when it registers.
+pub fn read_settings(body: &[u8]) -> Vec<(Text, Text)> {
+    read_list(&decode_any(body))
+}
 
 /// Reads `key=value,~key=value,…`. A value may hold commas: one separates only where a key
 /// follows it. Secrets are left out.

@@ -7,15 +7,15 @@
 
 use bytes::Bytes;
 
-/// Keys whose values are never kept, in lower case.
-const SECRET: [&str; 22] = [
+/// Keys that hold a card. In a record of who passed with which card they are what it is about;
+/// anywhere else they are a person's data, and never kept.
+const CARD: [&str; 4] = ["card", "cardno", "maincard", "vicecard"];
+
+/// Other keys whose values are never kept, in lower case.
+const SECRET: [&str; 18] = [
     "passwd",
     "password",
     "pwd",
-    "card",
-    "cardno",
-    "maincard",
-    "vicecard",
     "tmp",
     "template",
     "content",
@@ -39,10 +39,16 @@ pub(crate) fn is_secret(key: &[u8]) -> bool {
         let head = key.get(..prefix.len());
         head.is_some_and(|head| head.eq_ignore_ascii_case(prefix))
     };
-    starts(b"fptemplate")
-        || SECRET
-            .iter()
-            .any(|secret| key.eq_ignore_ascii_case(secret.as_bytes()))
+    let is = |list: &[&str]| {
+        let same = |name: &&str| key.eq_ignore_ascii_case(name.as_bytes());
+        list.iter().any(same)
+    };
+    starts(b"fptemplate") || is(&CARD) || is(&SECRET)
+}
+
+fn is_card(key: &[u8]) -> bool {
+    let same = |name: &&str| key.eq_ignore_ascii_case(name.as_bytes());
+    CARD.iter().any(same)
 }
 
 /// The bytes with each secret value, up to the end of its field, replaced by `*`; `None` when
@@ -51,6 +57,15 @@ pub(crate) fn is_secret(key: &[u8]) -> bool {
 /// A field ends at TAB or at a line end. With blanks or commas between fields the rest of the
 /// line goes with the secret, which is the safe side.
 pub(crate) fn redact(raw: &[u8]) -> Option<Bytes> {
+    redact_keys(raw, is_secret)
+}
+
+/// The same, with cards left in: for access events.
+pub(crate) fn redact_but_cards(raw: &[u8]) -> Option<Bytes> {
+    redact_keys(raw, |key| is_secret(key) && !is_card(key))
+}
+
+fn redact_keys(raw: &[u8], is_secret: impl Fn(&[u8]) -> bool) -> Option<Bytes> {
     let mut out: Option<Vec<u8>> = None;
     let mut copied = 0;
     for equals in memchr::memchr_iter(b'=', raw) {
@@ -102,10 +117,20 @@ mod tests {
         assert_eq!(redacted("1001\t2026-11-21 10:15:30"), None);
     }
 
+    #[test]
+    fn an_access_event_keeps_its_card_and_nothing_else_that_is_secret() {
+        let kept = |raw: &str| redact_but_cards(raw.as_bytes());
+        assert_eq!(kept("pin=7\tcardno=0A1B\tevent=0"), None);
+        assert_eq!(
+            kept("pin=7\tcardno=0A1B\tpassword=1234\tevent=0").unwrap(),
+            "pin=7\tcardno=0A1B\tpassword=*\tevent=0"
+        );
+    }
+
     proptest! {
         #[test]
         fn no_secret_survives_in_any_surrounding(
-            before in "[ -~\t\n]{0,20}", sep in "[\t\n ,;&~]", key in prop::sample::select(SECRET.to_vec()), after in "[ -~\t\n]{0,20}",
+            before in "[ -~\t\n]{0,20}", sep in "[\t\n ,;&~]", key in prop::sample::select([&SECRET[..], &CARD].concat()), after in "[ -~\t\n]{0,20}",
         ) {
             let raw = format!("{before}{sep}{key}=S3CR3T\t{after}");
             let out = redacted(&raw).unwrap();

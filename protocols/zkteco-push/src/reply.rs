@@ -6,26 +6,73 @@
 //! and says `OK`; a refusal is never 200, never holds these letters in any case, never begins
 //! with those words, and never repeats anything that a peer sent. A test sweeps them all.
 
-use event::Millis;
+use event::{Millis, Serial, WallTime};
 
-use crate::{OptionBlock, Table};
+use crate::access::block::{AccessBlock, registry_code};
+use crate::packed::pack;
+use crate::{Acknowledge, OptionBlock};
 
 /// A status and a body. The listener adds the headers (see `SPEC.md`, "Frame of a reply").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// HTTP status; 200 for success only.
     pub status: u16,
-    /// `text/plain;charset=UTF-8`, ends in LF.
+    /// `text/plain;charset=UTF-8`. Ends in LF, except where the access dialect's manual shows one
+    /// value alone.
     pub body: String,
 }
 
 impl Reply {
-    /// The records of an upload are safe. Say it only when they are.
-    pub fn stored(table: &Table, records: u64) -> Self {
-        match table {
-            Table::AttPhoto | Table::Options => Self::ok(),
-            _ => Self::success(format!("OK: {records}\n")),
+    /// The records of an upload are safe, so many of them. Say it only when they are.
+    pub fn stored(acknowledge: &Acknowledge, records: u64) -> Self {
+        match acknowledge {
+            Acknowledge::Counted => Self::success(format!("OK: {records}\n")),
+            Acknowledge::Plain => Self::ok(),
+            // Never more than was announced: a value with a line end in it looks like two.
+            Acknowledge::Named { name, announced } => {
+                let records = announced.map_or(records, |announced| records.min(announced));
+                Self::success(format!("{name}={records}"))
+            }
         }
+    }
+
+    /// The answer to the first request of an access-control terminal: its configuration when it
+    /// has registered before, else the word upon which it registers.
+    pub fn greeting(block: &AccessBlock<'_>, registered: bool) -> Self {
+        if registered {
+            Self::success(block.greeting())
+        } else {
+            Self::ok()
+        }
+    }
+
+    /// The answer to [`crate::Ask::Registry`].
+    pub fn registered(serial: &Serial) -> Self {
+        Self::success(format!("RegistryCode={}", registry_code(serial)))
+    }
+
+    /// The answer to [`crate::Ask::Configuration`].
+    pub fn configuration(block: &AccessBlock<'_>) -> Self {
+        Self::success(block.lines())
+    }
+
+    /// The answer to [`crate::Ask::PackedTime`]: our time in UTC, and how far east of it the
+    /// terminal stands. `None` for a time that cannot be packed.
+    pub fn packed_time(now: Millis, offset_seconds: i32) -> Option<Self> {
+        let text = now.text();
+        let utc = WallTime::parse(text.get(..19)?.as_bytes())?;
+        let sign = if offset_seconds < 0 { '-' } else { '+' };
+        let minutes = offset_seconds.unsigned_abs() / 60;
+        let (hours, minutes) = (minutes / 60, minutes % 60);
+        let packed = pack(&utc)?;
+        Some(Self::success(format!(
+            "DateTime={packed},ServerTZ={sign}{hours:02}{minutes:02}"
+        )))
+    }
+
+    /// The answer to a poll for which there are commands, one a line.
+    pub fn commands(lines: &str) -> Self {
+        Self::success(lines.to_owned())
     }
 
     /// Heard: a ping, results of commands, or a poll for which there are no commands. A poll
@@ -85,9 +132,11 @@ pub enum Refusal {
     Method,
     /// No such path.
     NotFound,
-    /// A request of the access-control dialect.
-    AccessDialect,
-    /// A request of the attendance dialect that is not served.
+    /// A door that asks us whether to open.
+    RemoteVerification,
+    /// A terminal that wants to encrypt its session.
+    Encryption,
+    /// Another request that is not served.
     NotServed,
     /// Not a request that can be read, for example a body shorter than announced.
     BadRequest,
@@ -102,8 +151,17 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The refusal of an [`crate::Ask::Unserved`] request.
+    pub fn of_unserved(name: &str) -> Self {
+        match name {
+            "AuthType" | "PostVerifyData" => Self::RemoteVerification,
+            "exchange" => Self::Encryption,
+            _ => Self::NotServed,
+        }
+    }
+
     /// Every value.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::UnknownDevice,
         Self::Pending,
         Self::Blocked,
@@ -113,7 +171,8 @@ impl Refusal {
         Self::UnsupportedEncoding,
         Self::Method,
         Self::NotFound,
-        Self::AccessDialect,
+        Self::RemoteVerification,
+        Self::Encryption,
         Self::NotServed,
         Self::BadRequest,
         Self::MissingSerial,
@@ -134,7 +193,8 @@ impl Refusal {
             Self::UnsupportedEncoding => "unsupported_encoding",
             Self::Method => "method",
             Self::NotFound => "not_found",
-            Self::AccessDialect => "access_dialect",
+            Self::RemoteVerification => "remote_verification",
+            Self::Encryption => "encryption",
             Self::NotServed => "not_served",
             Self::BadRequest => "bad_request",
             Self::MissingSerial => "missing_serial",
@@ -156,9 +216,13 @@ impl Refusal {
             Self::UnsupportedEncoding => (415, "Compressed bodies are not accepted."),
             Self::Method => (405, "Wrong HTTP method for this address."),
             Self::NotFound => (404, "No such address."),
-            Self::AccessDialect => (
+            Self::RemoteVerification => (
                 404,
-                "Access-control push is not served; set the terminal to T&A PUSH.",
+                "Remote verification is not served; let the terminal decide by itself.",
+            ),
+            Self::Encryption => (
+                404,
+                "Session encryption is not served; switch it off on the terminal.",
             ),
             Self::NotServed => (404, "This request is not served."),
             Self::BadRequest => (400, "The request cannot be read."),
@@ -226,20 +290,40 @@ mod tests {
     }
 
     #[test]
-    fn success_is_200_and_says_so_with_the_count_where_the_table_wants_it() {
-        for (table, body) in [
-            ("ATTLOG", "OK: 7\n"),
-            ("OPERLOG", "OK: 7\n"),
-            ("BIODATA", "OK: 7\n"),
-            ("ERRORLOG", "OK: 7\n"),
-            ("UPDATES", "OK: 7\n"),
-            ("options", "OK\n"),
-            ("ATTPHOTO", "OK\n"),
+    fn success_is_200_and_says_so_in_the_words_that_the_table_wants() {
+        let named = |announced| Acknowledge::Named {
+            name: Text::new("user"),
+            announced,
+        };
+        for (acknowledge, body) in [
+            (Acknowledge::Counted, "OK: 7\n"),
+            (Acknowledge::Plain, "OK\n"),
+            (named(None), "user=7"),
+            (named(Some(7)), "user=7"),
+            (named(Some(3)), "user=3"),
+            (named(Some(9)), "user=7"),
         ] {
-            let reply = Reply::stored(&Table::from_name(table), 7);
-            assert_eq!((reply.status, reply.body.as_str()), (200, body), "{table}");
+            let reply = Reply::stored(&acknowledge, 7);
+            assert_eq!((reply.status, reply.body.as_str()), (200, body));
         }
         assert_eq!(Reply::ok().body, "OK\n");
+    }
+
+    #[test]
+    fn an_access_terminal_hears_its_code_its_configuration_and_the_packed_time() {
+        let serial = Serial::new("ABC1234560001").unwrap();
+        let block = AccessBlock::new(&serial);
+        let code = Reply::registered(&serial).body;
+        assert!(code.starts_with("RegistryCode=") && code.len() <= 13 + 32);
+        assert!(Reply::greeting(&block, true).body.contains(&code));
+        assert_eq!(Reply::greeting(&block, false), Reply::ok());
+        assert!(!Reply::configuration(&block).body.contains("Registry"));
+        let now = Millis::parse("2026-11-21 16:15:30.500").unwrap();
+        let time = |offset| Reply::packed_time(now, offset).unwrap().body;
+        // 10:15:30 is 864,209,730 (see `packed`); this is six hours later.
+        assert_eq!(time(-6 * 3600), "DateTime=864231330,ServerTZ=-0600");
+        assert_eq!(time(19_800), "DateTime=864231330,ServerTZ=+0530");
+        assert_eq!(Reply::packed_time(Millis(0), 0), None);
     }
 
     #[test]

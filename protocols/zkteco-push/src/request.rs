@@ -46,10 +46,15 @@ pub enum Ask {
     Ping,
     /// Asks the time (PUSH SDK HTTP 3.2.0): [`crate::Reply::time`].
     Time,
-    /// A request of the access-control dialect, by its name: not served.
-    Access(&'static str),
-    /// A known request of the attendance dialect that we do not serve (files, lookups of
-    /// people), by its name.
+    /// Access control: wants to be registered, and tells its settings:
+    /// [`crate::read_settings`], [`crate::Reply::registered`].
+    Registry,
+    /// Access control: wants its configuration: [`crate::Reply::configuration`].
+    Configuration,
+    /// Access control: asks the time in packed seconds: [`crate::Reply::packed_time`].
+    PackedTime,
+    /// A known request that we do not serve (files, lookups of people, remote verification,
+    /// session encryption), by its name: [`crate::Refusal::of_unserved`].
     Unserved(&'static str),
 }
 
@@ -68,14 +73,6 @@ pub struct Hello {
     pub options_flag: bool,
 }
 
-impl Hello {
-    /// True when the terminal says that it is in access-control mode.
-    pub fn is_access(&self) -> bool {
-        let acc = |text: &Text| text.eq_ignore_ascii_case("acc");
-        self.device_type.as_ref().is_some_and(acc)
-    }
-}
-
 /// What the URL of an upload says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
@@ -85,6 +82,26 @@ pub struct Upload {
     pub stamp: Option<Stamp>,
     /// The command this upload answers. Its stamp must not be kept: it may run backwards.
     pub answers_command: Option<Text>,
+    /// Which part of the answer it is and how many there are, both from 1.
+    pub part: Option<(u32, u32)>,
+    /// In which words it wants to be acknowledged.
+    pub acknowledge: Acknowledge,
+}
+
+/// The words that a terminal needs to hear before it forgets what it has sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// `OK: n`.
+    Counted,
+    /// `OK`.
+    Plain,
+    /// `<table>=<n>`, without which it sends the table for ever.
+    Named {
+        /// The table as the terminal spells it, reduced to plain characters.
+        name: Text,
+        /// How many records it says there are.
+        announced: Option<u64>,
+    },
 }
 
 /// What a poll tells in `INFO`; numbers are `None` where the terminal says -1 or nothing.
@@ -182,37 +199,39 @@ fn ask(name: &str, method: &str, query: &Query<'_>) -> Result<Ask, RouteError> {
         "getrequest" | "getreq" if get => Ok(Ask::Poll(info(query))),
         "devicecmd" if post => Ok(Ask::CommandResults),
         "ping" if get || post => Ok(Ask::Ping),
-        "file" if get || post => Ok(Ask::Unserved("file")),
-        "edata" if get || post => Ok(Ask::Unserved("edata")),
-        "service/control" if get || post => Ok(Ask::Unserved("service/control")),
-        _ => match known_name(name) {
-            Some((access, true)) if get || post => Ok(Ask::Access(access)),
-            Some((name, _)) => Err(RouteError::Method(name)),
-            None => Err(RouteError::UnknownPath(clean(name, 64))),
-        },
+        "registry" if post => Ok(Ask::Registry),
+        "push" if get || post => Ok(Ask::Configuration),
+        "querydata" if post => Ok(Ask::Upload(answer(query))),
+        "rtdata" if get || post => Ok(rtdata(query)),
+        _ => unserved(name, get || post),
     }
 }
 
-/// The name as our own text, and whether it belongs to the access-control dialect.
-fn known_name(name: &str) -> Option<(&'static str, bool)> {
-    const KNOWN: [(&str, bool); 15] = [
-        ("cdata", false),
-        ("fdata", false),
-        ("getrequest", false),
-        ("getreq", false),
-        ("devicecmd", false),
-        ("ping", false),
-        ("file", false),
-        ("edata", false),
-        ("service/control", false),
-        ("registry", true),
-        ("push", true),
-        ("querydata", true),
-        ("rtdata", true),
-        ("exchange", true),
-        ("event", true),
-    ];
-    KNOWN.into_iter().find(|(known, _)| *known == name)
+/// Names that we know: those that are served under another method, and those that are not.
+const KNOWN: [(&str, bool); 15] = [
+    ("cdata", true),
+    ("fdata", true),
+    ("getrequest", true),
+    ("getreq", true),
+    ("devicecmd", true),
+    ("ping", true),
+    ("registry", true),
+    ("push", true),
+    ("querydata", true),
+    ("rtdata", true),
+    ("file", false),
+    ("edata", false),
+    ("service/control", false),
+    ("exchange", false),
+    ("event", false),
+];
+
+fn unserved(name: &str, usual: bool) -> Result<Ask, RouteError> {
+    match KNOWN.into_iter().find(|(known, _)| *known == name) {
+        Some((name, false)) if usual => Ok(Ask::Unserved(name)),
+        Some((name, _)) => Err(RouteError::Method(name)),
+        None => Err(RouteError::UnknownPath(clean(name, 64))),
+    }
 }
 
 /// `GET cdata` is the handshake, unless a key says that it asks for something else.
@@ -237,17 +256,15 @@ fn cdata_get(query: &Query<'_>) -> Ask {
 
 fn cdata_post(query: &Query<'_>) -> Ask {
     if query.has("AuthType") {
-        return Ask::Access("AuthType");
+        return Ask::Unserved("AuthType");
     }
     let kind = query.get("type").unwrap_or_default();
     if kind.eq_ignore_ascii_case("PostVerifyData") {
-        return Ask::Access("PostVerifyData");
+        return Ask::Unserved("PostVerifyData");
     }
     let table = query.get("table").unwrap_or_default();
-    for access in ["rtlog", "rtstate", "tabledata"] {
-        if table.eq_ignore_ascii_case(access) {
-            return Ask::Access(access);
-        }
+    if table.eq_ignore_ascii_case("tabledata") {
+        return Ask::Upload(table_data(query));
     }
     let unnamed = if query.has("OpStamp") {
         Table::OperLog
@@ -259,14 +276,20 @@ fn cdata_post(query: &Query<'_>) -> Ask {
     Ask::Upload(upload(query, unnamed))
 }
 
+fn rtdata(query: &Query<'_>) -> Ask {
+    match query.get("type") {
+        Some(kind) if kind.eq_ignore_ascii_case("time") => Ask::PackedTime,
+        _ => Ask::Unserved("rtdata"),
+    }
+}
+
 fn upload(query: &Query<'_>, unnamed: Table) -> Upload {
     let name = query.get("table").filter(|name| !name.trim().is_empty());
     let table = name.map_or(unnamed, |name| Table::from_name(name.trim()));
-    let content = query.get("ContentType").unwrap_or_default();
-    let table = if content.eq_ignore_ascii_case("tgz") && table.holds_records() {
-        table.packed()
-    } else {
-        table
+    let table = unpacked(query, table);
+    let acknowledge = match table {
+        Table::AttPhoto | Table::Options | Table::RtLog | Table::RtState => Acknowledge::Plain,
+        _ => Acknowledge::Counted,
     };
     let stamp = ["Stamp", "OpStamp", "PhotoStamp"]
         .into_iter()
@@ -275,7 +298,57 @@ fn upload(query: &Query<'_>, unnamed: Table) -> Upload {
         table,
         stamp: stamp.and_then(|text| Stamp::new(&text).ok()),
         answers_command: query.text("CmdId", 32),
+        part: part(query),
+        acknowledge,
     }
+}
+
+/// The table, or its packed form when the URL says so.
+fn unpacked(query: &Query<'_>, table: Table) -> Table {
+    let content = query.get("ContentType").unwrap_or_default();
+    if content.eq_ignore_ascii_case("tgz") && table.holds_records() {
+        table.packed()
+    } else {
+        table
+    }
+}
+
+/// An upload of `cdata` or `querydata` that names its table as `tablename`.
+fn table_data(query: &Query<'_>) -> Upload {
+    let name = query.get("tablename").unwrap_or_default();
+    let name = name.trim();
+    Upload {
+        table: unpacked(query, Table::from_name(name)),
+        stamp: None,
+        answers_command: query.text("CmdId", 32),
+        part: part(query),
+        acknowledge: Acknowledge::Named {
+            name: crate::table::plain(name),
+            announced: query.get("count").and_then(|n| n.trim().parse().ok()),
+        },
+    }
+}
+
+/// The answer to a question: rows, or settings and counts, which are both `key=value` lists.
+fn answer(query: &Query<'_>) -> Upload {
+    let kind = query.get("type").unwrap_or_default();
+    if !["options", "count"]
+        .iter()
+        .any(|k| kind.eq_ignore_ascii_case(k))
+    {
+        return table_data(query);
+    }
+    Upload {
+        table: Table::Options,
+        acknowledge: Acknowledge::Plain,
+        ..table_data(query)
+    }
+}
+
+fn part(query: &Query<'_>) -> Option<(u32, u32)> {
+    let number = |key| query.get(key)?.trim().parse().ok();
+    let (at, of) = (number("PackIdx")?, number("PackCnt")?);
+    (1 <= at && at <= of).then_some((at, of))
 }
 
 fn hello(query: &Query<'_>) -> Hello {
@@ -294,208 +367,5 @@ fn info(query: &Query<'_>) -> Option<Info> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use event::NameError;
-
-    fn ask_of(method: &str, path: &str, query: &str) -> Result<Ask, RouteError> {
-        let request = route(&Head {
-            method,
-            path,
-            query,
-        })?;
-        assert_eq!(request.serial.as_str(), "ABC1234560001");
-        Ok(request.ask)
-    }
-
-    #[test]
-    fn every_spelling_of_a_path_leads_to_the_same_room() {
-        for path in [
-            "/iclock/ping",
-            "/iclock/iclock/ping",
-            "/ICLOCK/iclock/iclock/Ping",
-            "//iclock//ping/",
-            "/iclock/ping.aspx",
-            "/iclock/Ping.ASP",
-            "/iclock/ping.php",
-        ] {
-            assert_eq!(
-                ask_of("GET", path, "sn=ABC1234560001"),
-                Ok(Ask::Ping),
-                "{path}"
-            );
-        }
-    }
-
-    #[test]
-    fn paths_of_other_people_and_path_tricks_are_not_found() {
-        for path in [
-            "/",
-            "",
-            "/cdata",
-            "/favicon.ico",
-            "/iclockx/cdata",
-            "/iclock%2Fcdata",
-            "*",
-        ] {
-            assert_eq!(
-                ask_of("GET", path, "SN=ABC1234560001"),
-                Err(RouteError::NotOurs),
-                "{path}"
-            );
-        }
-        for path in [
-            "/iclock/../etc/passwd",
-            "/iclock/",
-            "/iclock",
-            "/iclock/cdata/x",
-            "/iclock/a\nb",
-        ] {
-            let error = ask_of("GET", path, "SN=ABC1234560001").unwrap_err();
-            assert!(matches!(error, RouteError::UnknownPath(_)), "{path}");
-            assert!(!error.to_string().contains('\n'));
-        }
-    }
-
-    #[test]
-    fn a_request_without_a_usable_serial_is_refused() {
-        let refused = |query| ask_of("GET", "/iclock/ping", query).unwrap_err();
-        assert_eq!(refused(""), RouteError::MissingSerial);
-        assert_eq!(refused("SN="), RouteError::MissingSerial);
-        assert_eq!(
-            refused("SN=a/b"),
-            RouteError::BadSerial(NameError::Character)
-        );
-        assert_eq!(
-            refused("SN=a%0Ab"),
-            RouteError::BadSerial(NameError::Character)
-        );
-        let long = format!("SN={}", "x".repeat(33));
-        assert_eq!(
-            refused(&long),
-            RouteError::BadSerial(NameError::TooLong(32))
-        );
-    }
-
-    #[test]
-    fn a_wrong_method_is_named() {
-        let error = |method, path: &str| ask_of(method, path, "SN=ABC1234560001").unwrap_err();
-        for name in [
-            "cdata",
-            "fdata",
-            "getrequest",
-            "devicecmd",
-            "ping",
-            "registry",
-            "file",
-        ] {
-            assert_eq!(
-                error("DELETE", &format!("/iclock/{name}")),
-                RouteError::Method(name)
-            );
-        }
-        assert_eq!(
-            error("GET", "/iclock/devicecmd"),
-            RouteError::Method("devicecmd")
-        );
-        assert_eq!(
-            error("POST", "/iclock/getrequest"),
-            RouteError::Method("getrequest")
-        );
-        assert_eq!(error("get", "/iclock/cdata"), RouteError::Method("cdata"));
-    }
-
-    #[test]
-    fn an_upload_names_its_table_its_stamp_and_the_command_it_answers() {
-        let upload = |query: &str| match ask_of("POST", "/iclock/cdata", query) {
-            Ok(Ask::Upload(upload)) => upload,
-            other => panic!("{other:?}"),
-        };
-        let live = upload("SN=ABC1234560001&table=ATTLOG&Stamp=9999");
-        assert_eq!(live.table, Table::AttLog);
-        assert_eq!(live.stamp.unwrap().as_str(), "9999");
-        assert_eq!(live.answers_command, None);
-        let query = upload(
-            "SN=ABC1234560001&table=ATTLOG&Stamp=9999&Count=1&PackCnt=1&PackIdx=1&CmdId=239",
-        );
-        assert_eq!(query.answers_command.unwrap(), "239");
-        let old = upload("SN=ABC1234560001&OpStamp=77");
-        assert_eq!(
-            (old.table, old.stamp.unwrap().as_str()),
-            (Table::OperLog, "77")
-        );
-        let us = upload("SN=ABC1234560001&table=attlog&Stamp=2026-11-21T10:15:30");
-        assert_eq!(us.stamp.unwrap().as_str(), "2026-11-21T10:15:30");
-        assert_eq!(
-            upload("SN=ABC1234560001&table=ATTLOG&Stamp=%0d%0aX").stamp,
-            None
-        );
-        assert_eq!(upload("SN=ABC1234560001").table.name(), "none");
-        let packed = upload("SN=ABC1234560001&table=OPERLOG&contenttype=tgz");
-        assert_eq!(packed.table.name(), "OPERLOG.tgz");
-    }
-
-    #[test]
-    fn a_photo_comes_through_either_door() {
-        for (path, query) in [
-            (
-                "/iclock/fdata",
-                "SN=ABC1234560001&table=ATTPHOTO&PhotoStamp=5",
-            ),
-            ("/iclock/fdata.aspx", "SN=ABC1234560001&PhotoStamp=5"),
-            ("/iclock/cdata", "SN=ABC1234560001&table=ATTPHOTO&Stamp=5"),
-        ] {
-            let Ok(Ask::Upload(upload)) = ask_of("POST", path, query) else {
-                panic!("{path}");
-            };
-            assert_eq!(upload.table, Table::AttPhoto);
-            assert_eq!(upload.stamp.unwrap().as_str(), "5");
-        }
-    }
-
-    #[test]
-    fn what_is_not_served_is_known_by_name() {
-        let get =
-            |path: &str, query: &str| ask_of("GET", path, &format!("SN=ABC1234560001{query}"));
-        let post =
-            |path: &str, query: &str| ask_of("POST", path, &format!("SN=ABC1234560001{query}"));
-        for name in [
-            "registry",
-            "push",
-            "querydata",
-            "rtdata",
-            "exchange",
-            "event",
-        ] {
-            assert_eq!(post(&format!("/iclock/{name}"), ""), Ok(Ask::Access(name)));
-        }
-        for name in ["rtlog", "rtstate", "tabledata"] {
-            assert_eq!(
-                post("/iclock/cdata", &format!("&table={name}")),
-                Ok(Ask::Access(name))
-            );
-        }
-        assert_eq!(
-            post("/iclock/cdata", "&AuthType=device"),
-            Ok(Ask::Access("AuthType"))
-        );
-        assert_eq!(
-            post("/iclock/cdata", "&type=PostVerifyData"),
-            Ok(Ask::Access("PostVerifyData"))
-        );
-        assert_eq!(get("/iclock/cdata", "&type=time"), Ok(Ask::Time));
-        assert_eq!(
-            get("/iclock/cdata", "&type=LastPunch&PIN=1"),
-            Ok(Ask::Unserved("LastPunch"))
-        );
-        assert_eq!(
-            get("/iclock/cdata", "&table=RemoteAtt&PIN=1"),
-            Ok(Ask::Unserved("RemoteAtt"))
-        );
-        assert_eq!(
-            get("/iclock/cdata", "&PIN=1"),
-            Ok(Ask::Unserved("RemoteAtt"))
-        );
-        assert_eq!(get("/iclock/file", "&url=x"), Ok(Ask::Unserved("file")));
-    }
-}
+#[path = "request_tests.rs"]
+mod tests;

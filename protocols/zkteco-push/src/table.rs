@@ -36,6 +36,14 @@ pub enum Table {
     WorkCode,
     /// Data of identity cards.
     IdCard,
+    /// Access events as they happen.
+    RtLog,
+    /// The state of doors, which is no event.
+    RtState,
+    /// Access events as the terminal keeps them.
+    Transaction,
+    /// Rules of access control: time zones, holidays, doors, panels.
+    AccessRule,
     /// Any other: at most 32 letters, digits, `-`, `_` and `.`; `none` where there was no name.
     Unknown(Text),
 }
@@ -49,13 +57,39 @@ const NAMES: &[(Table, &[&str])] = &[
     (Table::AttPhoto, &["ATTPHOTO"]),
     (Table::BioData, &["BIODATA"]),
     (Table::BioPhoto, &["BIOPHOTO"]),
-    (Table::User, &["USER", "USERINFO"]),
-    (Table::Finger, &["FP", "FINGERTMP"]),
+    (
+        Table::User,
+        &[
+            "USER",
+            "USERINFO",
+            "extuser",
+            "mulcarduser",
+            "userauthorize",
+        ],
+    ),
+    (Table::Finger, &["FP", "FINGERTMP", "templatev10"]),
     (Table::Face, &["FACE"]),
     (Table::FingerVein, &["FVEIN"]),
     (Table::UserPic, &["USERPIC"]),
     (Table::WorkCode, &["WORKCODE"]),
-    (Table::IdCard, &["IDCARD"]),
+    (Table::IdCard, &["IDCARD", "identitycard"]),
+    (Table::RtLog, &["rtlog"]),
+    (Table::RtState, &["rtstate"]),
+    (Table::Transaction, &["transaction"]),
+    (
+        Table::AccessRule,
+        &[
+            "accessrule",
+            "holiday",
+            "timezone",
+            "firstcard",
+            "multimcard",
+            "inoutfun",
+            "outrelaysetting",
+            "DeviceAuthorize",
+            "APList",
+        ],
+    ),
 ];
 
 /// Longest name kept of an unknown table, in characters.
@@ -84,12 +118,19 @@ impl Table {
 
     /// True when the body holds records to keep (events, settings, or things to quarantine).
     ///
-    /// False for people, templates and pictures: they are acknowledged, counted and dropped, so
-    /// that their body may be streamed away through a [`crate::LineCounter`].
+    /// False for people, templates, pictures and rules: they are acknowledged, counted and
+    /// dropped, so that their body may be streamed away through a [`crate::LineCounter`].
     pub fn holds_records(&self) -> bool {
         matches!(
             self,
-            Self::AttLog | Self::OperLog | Self::Options | Self::ErrorLog | Self::Unknown(_)
+            Self::AttLog
+                | Self::OperLog
+                | Self::Options
+                | Self::ErrorLog
+                | Self::RtLog
+                | Self::RtState
+                | Self::Transaction
+                | Self::Unknown(_)
         )
     }
 
@@ -105,7 +146,8 @@ impl Table {
     }
 }
 
-fn plain(name: &str) -> Text {
+/// A name reduced to plain characters, so that it can stand anywhere, also in a reply.
+pub(crate) fn plain(name: &str) -> Text {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let plain: Text = name
         .chars()
@@ -157,10 +199,18 @@ mod tests {
         ] {
             assert!(!Table::from_name(name).holds_records(), "{name}");
         }
-        for name in ["USERPIC", "WORKCODE", "IDCARD"] {
+        for name in ["USERPIC", "WORKCODE", "IDCARD", "templatev10", "timezone"] {
             assert!(!Table::from_name(name).holds_records(), "{name}");
         }
-        for name in ["ATTLOG", "OPERLOG", "options", "ERRORLOG", "SOMETHING"] {
+        for name in [
+            "ATTLOG",
+            "OPERLOG",
+            "options",
+            "ERRORLOG",
+            "SOMETHING",
+            "rtlog",
+            "transaction",
+        ] {
             assert!(Table::from_name(name).holds_records(), "{name}");
         }
     }

@@ -7,12 +7,15 @@
 
 use std::ops::Range;
 
-use event::{Bytes, Event, Millis, Quarantined, Reason, Route, Text, Zone};
+use event::{Bytes, ClockFlag, Event, Millis, Quarantined, Reason, Route, Text, Zone};
 
+use crate::access::chain::{MAX_INDEX, Place};
+use crate::access::line::AccessLine;
+use crate::access::state::DoorState;
 use crate::error::Fault;
 use crate::normalize::Normalizer;
 use crate::operlog::{Failure, Operation, Sort, sort};
-use crate::redact::redact;
+use crate::redact::{redact, redact_but_cards};
 use crate::text::{Decoded, decode, decode_any, is_blank, is_control, lines, trim_end};
 use crate::{Table, attlog, options};
 
@@ -43,6 +46,10 @@ pub struct Reading {
     /// The terminal's settings, from an `options` upload: at most 512, keys and texts that hold
     /// secrets left out.
     pub options: Vec<(Text, Text)>,
+    /// Where the access events among `events` stand in their terminal's count.
+    pub places: Vec<Place>,
+    /// The last door state of an `rtstate` upload.
+    pub state: Option<DoorState>,
 }
 
 /// Most bad lines of one body that get a quarantine record each; further neighbours share one.
@@ -122,6 +129,8 @@ impl<'a> Reader<'a> {
         match self.table {
             Table::AttLog => self.read_attendance(line),
             Table::OperLog | Table::ErrorLog => self.read_mixed(line),
+            Table::RtLog | Table::Transaction => self.read_access(line),
+            Table::RtState => self.read_state(line),
             _ => Err(Fault::new(
                 Reason::UnknownTable,
                 "a table that we do not know",
@@ -169,6 +178,31 @@ impl<'a> Reader<'a> {
                 .failure(&read, text.charset, &text.text, kept)
         }?;
         self.reading.events.push(event);
+        Ok(())
+    }
+
+    fn read_access(&mut self, line: Range<usize>) -> Result<(), Fault> {
+        let raw = self.body.get(line.clone()).unwrap_or_default();
+        let text = self.decode(raw, line.clone())?;
+        let read = AccessLine::parse(&text.text);
+        let slice = self.body.slice(line);
+        let kept = redact_but_cards(&slice).unwrap_or(slice);
+        let event = self.normalizer.access(&read, text.charset, kept)?;
+        if let Some(index) = read.number().filter(|index| *index <= MAX_INDEX) {
+            let believed = event.clock != ClockFlag::Suspect;
+            let wall = read.wall().ok().filter(|_| believed);
+            self.reading.places.push(Place { index, wall });
+        }
+        self.reading.events.push(event);
+        Ok(())
+    }
+
+    fn read_state(&mut self, line: Range<usize>) -> Result<(), Fault> {
+        let raw = self.body.get(line.clone()).unwrap_or_default();
+        let text = self.decode(raw, line)?;
+        let state = DoorState::parse(&text.text).ok_or(NO_STATE)?;
+        self.reading.state = Some(state);
+        self.reading.dropped += 1;
         Ok(())
     }
 
@@ -234,7 +268,10 @@ impl<'a> Reader<'a> {
         if kept < length {
             detail.push_str(&format!("; {length} bytes, cut to {kept}"));
         }
-        let redacted = redact(&raw);
+        let redacted = match self.table {
+            Table::RtLog | Table::Transaction => redact_but_cards(&raw),
+            _ => redact(&raw),
+        };
         if redacted.is_some() {
             detail.push_str("; secret values blanked");
         }
@@ -249,6 +286,7 @@ impl<'a> Reader<'a> {
     }
 }
 
+const NO_STATE: Fault = Fault::new(Reason::Unreadable, "none of the keys of a door state");
 const UNREADABLE_OPTIONS: Fault = Fault::new(Reason::Unreadable, "no key=value in the settings");
 const TOO_MANY: Fault = Fault::new(
     Reason::Unreadable,

@@ -13,11 +13,22 @@ use common::VECTORS;
 use event::{Event, Millis, Quarantined, Route, Zone};
 use proptest::prelude::*;
 use zkteco_push::{
-    Ask, Context, Head, LineCounter, Reading, Stamp, Table, parse_results, read_upload, route,
+    Ask, Context, Head, IndexChain, LineCounter, Reading, Stamp, Table, parse_results,
+    read_settings, read_upload, route,
 };
 
-const TABLES: [&str; 8] = [
-    "ATTLOG", "OPERLOG", "ERRORLOG", "options", "BIODATA", "ATTPHOTO", "UPDATES", "",
+const TABLES: [&str; 11] = [
+    "ATTLOG",
+    "OPERLOG",
+    "ERRORLOG",
+    "options",
+    "BIODATA",
+    "ATTPHOTO",
+    "UPDATES",
+    "",
+    "rtlog",
+    "rtstate",
+    "transaction",
 ];
 
 fn zone() -> Zone {
@@ -53,6 +64,10 @@ fn check(zone: &Zone, table: &Table, body: &[u8], language: Option<u16>) {
     for event in &reading.events {
         check_event(event);
     }
+    assert!(reading.places.len() <= reading.events.len());
+    let mut chain = IndexChain::new();
+    chain.stored(&reading.places);
+    assert_eq!(IndexChain::parse(&chain.text()), Some(chain));
     for q in &reading.quarantined {
         assert!(q.raw.len() <= Quarantined::RAW_LIMIT && !q.raw.is_empty());
         assert!(q.detail.len() < 300 && !q.source.is_empty());
@@ -68,8 +83,10 @@ fn check_event(event: &Event) {
         &event.verify_code,
         &event.vendor_code,
         &event.local_time,
+        &event.door,
     ];
     assert!(longest(&event.person) <= Event::PERSON_LIMIT);
+    assert!(longest(&event.card) <= Event::PERSON_LIMIT && !empty(&event.card));
     assert!(
         texts
             .iter()
@@ -108,6 +125,7 @@ fn check_vector(zone: &Zone, bytes: &[u8]) {
                 check(zone, &upload.table, body, Some(83));
             }
         }
+        Ok(Ask::Registry) => assert!(read_settings(body).len() <= 512),
         Ok(Ask::CommandResults) => {
             let results = parse_results(body);
             assert!(results.iter().all(|result| result.extra.len() <= 256));
@@ -175,8 +193,10 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
     let field = prop_oneof![
         Just(b"2026-11-21 10:15:30".to_vec()),
         Just(b"2026-11-01 01:30:00".to_vec()),
+        Just(b"time=2026-11-01 01:30:00\tevent=0".to_vec()),
+        "(index|time_second|event|pin)=[0-9]{0,12}".prop_map(String::into_bytes),
         "[0-9]{0,40}".prop_map(String::into_bytes),
-        "(PIN|Pin|OPLOG |USER |ERRORLOG |ErrCode|Tmp|Passwd)=?".prop_map(String::into_bytes),
+        "(PIN|Pin|OPLOG |USER |ERRORLOG |ErrCode|Tmp|Passwd|time|time_second|event|index|cardno|sensor|transaction pin)=?".prop_map(String::into_bytes),
         "\\PC{0,30}".prop_map(String::into_bytes),
         prop::collection::vec(any::<u8>(), 0..12),
     ];

@@ -15,8 +15,8 @@ use std::path::Path;
 use bytes::Bytes;
 use event::{Event, Millis, Route, Zone};
 use zkteco_push::{
-    Ask, Context, Head, LineCounter, OptionBlock, Reading, Refusal, Reply, Request, Upload,
-    parse_results, read_upload, route,
+    AccessBlock, Ask, Context, Dialect, Head, Hello, LineCounter, OptionBlock, Reading, Refusal,
+    Reply, Request, Upload, parse_results, read_settings, read_upload, route,
 };
 
 mod common;
@@ -98,29 +98,45 @@ fn show(bytes: &[u8]) -> String {
 
 fn serve(request: &Request, language: Option<u16>, body: &[u8]) -> (String, Reply) {
     match &request.ask {
-        Ask::Handshake(hello) => {
-            let version = hello.push_version.as_deref();
-            let mut block = OptionBlock::new(&request.serial, version);
-            block.time_zone = Some(-6 * 3600);
-            (
-                format!("{hello:?}\naccess {}\n", hello.is_access()),
-                Reply::options(&block),
-            )
-        }
+        Ask::Handshake(hello) => greet(request, hello),
         Ask::Upload(upload) => serve_upload(upload, language, body),
         Ask::Poll(info) => (format!("poll {info:?}\n"), Reply::ok()),
         Ask::CommandResults => (show_results(body), Reply::ok()),
         Ask::Ping => ("ping\n".into(), Reply::ok()),
         Ask::Time => ("time\n".into(), Reply::time(received(), -6 * 3600)),
-        Ask::Access(name) => (
-            format!("access {name}\n"),
-            Reply::refuse(Refusal::AccessDialect),
-        ),
+        Ask::Registry => {
+            let settings = read_settings(body);
+            let show = |(key, value): &(_, _)| format!("option {key}={value}\n");
+            let out = settings.iter().map(show).collect();
+            (out, Reply::registered(&request.serial))
+        }
+        Ask::Configuration => {
+            let block = AccessBlock::new(&request.serial);
+            ("configuration\n".into(), Reply::configuration(&block))
+        }
+        Ask::PackedTime => {
+            let reply = Reply::packed_time(received(), -6 * 3600).unwrap();
+            ("packed time\n".into(), reply)
+        }
         Ask::Unserved(name) => (
             format!("unserved {name}\n"),
-            Reply::refuse(Refusal::NotServed),
+            Reply::refuse(Refusal::of_unserved(name)),
         ),
     }
+}
+
+/// A handshake, answered to a terminal that has registered before.
+fn greet(request: &Request, hello: &Hello) -> (String, Reply) {
+    let dialect = Dialect::shown_by(&request.ask);
+    let out = format!("{hello:?}\ndialect {dialect:?}\n");
+    if dialect == Some(Dialect::Access) {
+        let block = AccessBlock::new(&request.serial);
+        return (out, Reply::greeting(&block, true));
+    }
+    let version = hello.push_version.as_deref();
+    let mut block = OptionBlock::new(&request.serial, version);
+    block.time_zone = Some(-6 * 3600);
+    (out, Reply::options(&block))
 }
 
 fn serve_upload(upload: &Upload, language: Option<u16>, body: &[u8]) -> (String, Reply) {
@@ -145,9 +161,12 @@ fn serve_upload(upload: &Upload, language: Option<u16>, body: &[u8]) -> (String,
     if let Some(command) = &upload.answers_command {
         write!(out, " answers {command}").unwrap();
     }
+    if let Some((part, of)) = upload.part.filter(|(_, of)| *of > 1) {
+        write!(out, " part {part} of {of}").unwrap();
+    }
     writeln!(out).unwrap();
     show_reading(&mut out, &reading);
-    (out, Reply::stored(&upload.table, reading.records))
+    (out, Reply::stored(&upload.acknowledge, reading.records))
 }
 
 fn show_reading(out: &mut String, reading: &Reading) {
@@ -172,6 +191,14 @@ fn show_reading(out: &mut String, reading: &Reading) {
     for (key, value) in &reading.options {
         writeln!(out, "option {key}={value}").unwrap();
     }
+    for place in &reading.places {
+        let wall = place.wall.map(|wall| wall.to_string());
+        let wall = wall.as_deref().unwrap_or("an unbelievable time");
+        writeln!(out, "index {} at {wall}", place.index).unwrap();
+    }
+    if let Some(state) = &reading.state {
+        writeln!(out, "state {}", state.summary()).unwrap();
+    }
 }
 
 fn show_event(out: &mut String, event: &Event) {
@@ -189,6 +216,9 @@ fn show_event(out: &mut String, event: &Event) {
         ("status", event.status_code.as_deref()),
         ("verify", event.verify_code.as_deref()),
         ("code", event.vendor_code.as_deref()),
+        ("direction", event.direction.map(event::Direction::as_str)),
+        ("card", event.card.as_deref()),
+        ("door", event.door.as_deref()),
         ("attributes", event.attributes.as_deref()),
     ] {
         if let Some(value) = value {
@@ -196,10 +226,6 @@ fn show_event(out: &mut String, event: &Event) {
         }
     }
     writeln!(out, "\n  raw {}", event.raw.escape_ascii()).unwrap();
-    assert_eq!(
-        (event.direction, &event.card, &event.door),
-        (None, &None, &None)
-    );
 }
 
 fn show_results(body: &[u8]) -> String {

@@ -15,7 +15,7 @@ mod text;
 
 pub use post::PostStep;
 
-use event::WallTime;
+use event::{Completeness, WallTime};
 use ranges::Ranges;
 use text::MAX_COUNT;
 
@@ -89,28 +89,6 @@ pub enum Newest {
     /// The device counts from the start again. The epoch has risen by one and everything it
     /// holds is missing.
     Reset,
-}
-
-/// What can be said about a device's events; never better than the truth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Completeness {
-    /// Every serial up to the newest is stored, or counted as gone from the device.
-    Proven,
-    /// Gaps are seen, and are open or cannot be fetched.
-    Seen,
-    /// The device gives no serials to count by.
-    Unproven,
-}
-
-impl Completeness {
-    /// The word as it stands in lists: `proven`, `seen`, `unproven`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Proven => "proven",
-            Self::Seen => "seen",
-            Self::Unproven => "unproven",
-        }
-    }
 }
 
 impl PartialEq for Chain {

@@ -13,7 +13,12 @@ macro_rules! vectors {
 }
 
 vectors! {
-    "access-registry" "access-rtlog" "attlog-10-fields" "attlog-10-fields-number-last"
+    "access-bad-lines" "access-exchange" "access-push" "access-querydata-count"
+    "access-querydata-options" "access-querydata-transaction" "access-registry"
+    "access-remote-verification" "access-rtlog" "access-rtlog-batch" "access-rtlog-no-index"
+    "access-rtstate" "access-tabledata-rules" "access-tabledata-transaction"
+    "access-tabledata-unknown" "access-tabledata-user" "access-time"
+    "attlog-10-fields" "attlog-10-fields-number-last"
     "attlog-11-fields" "attlog-2-4-5-fields" "attlog-7-fields" "attlog-8-fields"
     "attlog-answer-to-query" "attlog-bad-lines" "attlog-claimed-forms" "attlog-clocks"
     "attlog-gbk" "attlog-id-card" "attlog-line-ends" "attlog-us-16-fields"

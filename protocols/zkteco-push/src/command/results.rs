@@ -86,6 +86,49 @@ fn starts_with(line: &str, prefix: &str) -> bool {
     head.is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
+/// What result codes are called. Sources: Attendance PUSH manual 4.0, Security PUSH manual 3.1.2;
+/// the texts of the latter's small negative numbers are not certain, so that they are left out.
+const CODES: &[(i64, &str)] = &[
+    (-1, "parameter error, or no data"),
+    (-2, "picture error, or timed out"),
+    (-3, "cannot read or write"),
+    (-4, "no such data"),
+    (-5, "no room"),
+    (-6, "invalid"),
+    (-9, "sizes differ"),
+    (-10, "no such user"),
+    (-12, "not permitted"),
+    (-14, "no such table"),
+    (-18, "no such index"),
+    (-22, "unknown command"),
+    (-30, "another algorithm version"),
+    (-106, "more than 4 MB"),
+    (-708, "not supported"),
+    (-1001, "capacity reached"),
+    (-1002, "not supported"),
+    (-1003, "timed out"),
+    (
+        -1004,
+        "table not supported, or data does not fit the settings",
+    ),
+    (-1005, "busy"),
+    (-1006, "too long"),
+    (-1007, "no memory"),
+    (-1008, "file cannot be fetched"),
+    (-5000, "queued for a controller below"),
+];
+
+/// The name of a result code, if it has one. Codes from 0 on mean success.
+pub fn result_name(code: i64) -> Option<&'static str> {
+    let found = CODES.iter().find(|row| row.0 == code);
+    found.map(|row| row.1)
+}
+
+/// True for codes by which a terminal says that it does not have this command or table.
+pub(super) fn is_unsupported(code: i64) -> bool {
+    matches!(code, -14 | -22 | -708 | -1002 | -1004)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

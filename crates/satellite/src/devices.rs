@@ -15,7 +15,7 @@ use hikvision_isapi::{Chain, Completeness};
 use store::registry::TokenHash;
 use store::registry::{Enrolment, EnrolmentState};
 use store::status::DeviceState;
-use zkteco_push::{Info, Stamp, Table};
+use zkteco_push::{Dialect, Info, Stamp, Table};
 
 use crate::conditions::Conditions;
 use crate::config::Config;
@@ -32,6 +32,8 @@ const STATE_EVERY: i64 = 60_000;
 const STAMP: &str = "stamp:";
 /// The cursor that keeps a terminal's language.
 pub(crate) const LANGUAGE: &str = "language";
+/// The cursor that keeps the dialect in which a push terminal was last heard.
+pub(crate) const DIALECT: &str = "dialect";
 
 /// One enrolled terminal.
 #[derive(Debug)]
@@ -71,6 +73,12 @@ pub(crate) struct Facts {
     pub(crate) language: Option<u16>,
     /// The language as it was last committed with records.
     pub(crate) language_stored: Option<u16>,
+    /// The dialect that it last showed by what it did.
+    pub(crate) dialect: Option<Dialect>,
+    /// The dialect as it was last committed with records.
+    pub(crate) dialect_stored: Option<Dialect>,
+    /// Handshakes and registrations without anything else in between.
+    pub(crate) greetings: Greetings,
     pub(crate) stamps: Vec<(Table, Stamp)>,
     pub(crate) firmware: Option<Text>,
     pub(crate) model: Option<Text>,
@@ -82,6 +90,13 @@ pub(crate) struct Facts {
     unsaved: bool,
     /// When its row of status was last written, and what it said.
     state_written: Option<(Millis, &'static str)>,
+}
+
+/// How often a terminal greeted in a row: one that goes on greeting does not take the answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Greetings {
+    pub(crate) handshakes: u32,
+    pub(crate) registrations: u32,
 }
 
 impl Known {
@@ -159,11 +174,21 @@ impl Facts {
         self.unsaved |= self.language.replace(language) != Some(language);
     }
 
+    /// Takes the dialect that a request showed; answers whether it is another one than before.
+    pub(crate) fn keep_dialect(&mut self, dialect: Dialect) -> bool {
+        let changed = self.dialect.replace(dialect) != Some(dialect);
+        self.unsaved |= changed;
+        changed
+    }
+
     /// Takes a cursor as the mirror kept it; unknown ones are passed over.
     fn restore(&mut self, name: &str, value: &str) {
         if name == LANGUAGE {
             self.language = value.parse().ok();
             self.language_stored = self.language;
+        } else if name == DIALECT {
+            self.dialect = Dialect::from_word(value);
+            self.dialect_stored = self.dialect;
         } else if let Some(table) = name.strip_prefix(STAMP) {
             if let Ok(stamp) = Stamp::new(value) {
                 let table = Table::from_name(table);
@@ -196,10 +221,14 @@ impl Facts {
         let language = self
             .language
             .map(|n| (Text::const_new(LANGUAGE), Text::from(n.to_string())));
+        let dialect = self
+            .dialect
+            .map(|dialect| (Text::const_new(DIALECT), Text::const_new(dialect.as_str())));
         let stamps = self.stamps.iter();
         stamps
             .map(|(table, stamp)| (stamp_cursor(table), Text::new(stamp.as_str())))
             .chain(language)
+            .chain(dialect)
             .chain(self.kept.iter().cloned())
     }
 
@@ -527,6 +556,7 @@ mod tests {
         let stamps = vec![
             (id, "stamp:ATTLOG".into(), "500".into()),
             (id, "language".into(), "83".into()),
+            (id, "dialect".into(), "access".into()),
             (id, "stamp:OPERLOG".into(), "not a stamp".into()),
         ];
         devices.replace(vec![enrolment("A1", 1)], stamps, &config);
@@ -537,11 +567,12 @@ mod tests {
     }
 
     #[test]
-    fn stamps_and_language_come_back_from_the_mirror_and_survive_a_refresh() {
+    fn stamps_language_and_dialect_come_back_from_the_mirror_and_survive_a_refresh() {
         let (devices, known) = loaded();
         assert!(devices.is_loaded());
         assert_eq!(known.facts().stamps, [(Table::AttLog, stamp("500"))]);
         assert_eq!(known.facts().language, Some(83));
+        assert_eq!(known.facts().dialect, Some(Dialect::Access));
         assert_eq!(known.device.zone.name(), "Asia/Kolkata");
 
         known.facts().keep_stamp(&Table::AttLog, stamp("600"));
@@ -595,7 +626,7 @@ mod tests {
         assert!(unsaved.contains(&(DeviceId([1; 16]), "stamp:ATTLOG".into(), "501".into())));
         assert!(devices.take_unsaved().is_empty());
         devices.not_saved(&unsaved);
-        assert_eq!(devices.take_unsaved().len(), 2);
+        assert_eq!(devices.take_unsaved().len(), 3);
     }
 
     #[test]

@@ -125,7 +125,7 @@ const HELP: [(&str, &str); 26] = [
     ("refused_total", "Requests and connections refused."),
     (
         "records_dropped_total",
-        "Records of people, templates and pictures, acknowledged and not kept.",
+        "Records of people, templates, pictures, rules and door states, acknowledged and not kept.",
     ),
     (
         "ack_seconds",

@@ -79,7 +79,7 @@ impl Step {
             }
             Self::Identified => "The request carries no usable serial number; update the firmware.",
             _ => {
-                "It is connected and has sent no records yet. Make a punch; if nothing comes, check that the terminal is in T&A PUSH mode and that its upload of attendance records is on."
+                "It is connected and has sent no records yet. Make a punch; if nothing comes, check that the terminal is in T&A PUSH or A&C PUSH mode and that its upload in real time is on."
             }
         }
     }

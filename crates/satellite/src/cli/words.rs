@@ -339,7 +339,7 @@ texts! {
     AdviseApprove: "Falta aprobarlo; mientras tanto conserva sus registros: {} devices approve {} --tenant {}", "It has to be approved; until then it keeps its records: {} devices approve {} --tenant {}";
     AdviseBlocked: "Está bloqueado (blocked) y conserva sus registros. Para admitirlo: {} devices approve {}", "It is blocked and keeps its records. To let it in: {} devices approve {}";
     AdviseParse: "Sus registros se guardaron y no se pudieron interpretar: {} quarantine list --serial {}", "Its records were stored and could not be read: {} quarantine list --serial {}";
-    AdviseNothing: "Está conectado y no ha enviado registros. Haga una checada; si no llega, revise que el tipo de dispositivo sea T&A PUSH y que el envío en tiempo real esté encendido.", "It is connected and has sent no records yet. Make a punch; if nothing comes, check that the device type is T&A PUSH and that upload in real time is on.";
+    AdviseNothing: "Está conectado y no ha enviado registros. Haga una checada; si no llega, revise que el tipo de dispositivo sea T&A PUSH o A&C PUSH y que el envío en tiempo real esté encendido.", "It is connected and has sent no records yet. Make a punch; if nothing comes, check that the device type is T&A PUSH or A&C PUSH and that upload in real time is on.";
     AdviseStore: "La base de datos de sus eventos tiene un problema; los dispositivos conservan sus registros y los entregan solos al terminar. Vea: {} check --connect", "The database of its events is in trouble; terminals keep their records and deliver them by themselves afterwards. See: {} check --connect";
     AdviseWait: "Todavía no ha llegado hasta aquí.", "It has not come this far yet.";
 

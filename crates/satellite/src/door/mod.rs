@@ -1,13 +1,14 @@
 //! The door for terminals: accepts connections and keeps them within limits.
 //!
 //! `crowd` counts what all peers use, `pace` times each one, `wire` sits under HTTP,
-//! `connection` serves one peer, `zkteco` and `hikvision` are the only modules that know what is
-//! asked. The
+//! `connection` serves one peer, `zkteco` (with `greeting`) and `hikvision` are the only modules that
+//! know what is asked. The
 //! accept loop never waits for anything a peer does.
 
 mod body;
 mod connection;
 mod crowd;
+mod greeting;
 mod head;
 mod hikvision;
 mod pace;

@@ -11,11 +11,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use event::{Event, Millis, Quarantined, Route, Text};
 use store::{Receipt, Refused, Submission, Writer};
-use zkteco_push::{Context, Reading, Refusal, Stamp, Table, read_upload};
+use zkteco_push::{Context, Dialect, Reading, Refusal, Stamp, Table, read_upload};
 
 use super::crowd::Room;
 use crate::clock;
-use crate::devices::{Known, LANGUAGE, stamp_cursor};
+use crate::devices::{DIALECT, Known, LANGUAGE, stamp_cursor};
 use crate::hub::Hub;
 use crate::tally::Tally;
 use crate::trace::Step;
@@ -137,6 +137,12 @@ impl Settle {
                 .language
                 .filter(|_| facts.language != facts.language_stored)
         };
+        let dialect = {
+            let facts = self.known.facts();
+            facts
+                .dialect
+                .filter(|_| facts.dialect != facts.dialect_stored)
+        };
         let mut cursors: Vec<(Text, Text)> = Vec::new();
         cursors.extend(
             stamp
@@ -144,6 +150,8 @@ impl Settle {
                 .map(|stamp| (stamp_cursor(&self.table), Text::new(stamp.as_str()))),
         );
         cursors.extend(language.map(|n| (Text::const_new(LANGUAGE), Text::from(n.to_string()))));
+        let word = |dialect: Dialect| Text::const_new(dialect.as_str());
+        cursors.extend(dialect.map(|dialect| (Text::const_new(DIALECT), word(dialect))));
         let mut total = Receipt::default();
         for (events, quarantined, cursors) in parts(events, quarantined, cursors) {
             let device = Arc::clone(&self.known.device);
@@ -166,6 +174,9 @@ impl Settle {
         }
         if language.is_some() {
             facts.language_stored = language;
+        }
+        if dialect.is_some() {
+            facts.dialect_stored = dialect;
         }
         Ok(total)
     }

@@ -8,16 +8,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use event::{Millis, Serial, Text, Vendor};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use store::registry::EnrolmentState;
 use tracing::Instrument;
-use zkteco_push::{Ask, Head, Hello, OptionBlock, Refusal, Reply, Table, Upload, route};
+use zkteco_push::{AccessBlock, Ask, Head, Refusal, Reply, Table, Upload, read_settings, route};
 
 use super::body::{self, Fault};
 use super::connection::{Answer, Visitor};
+use super::greeting;
 use super::pace::Phase;
 use super::sender::Sender;
 use super::settle::{self, Settle};
@@ -29,6 +31,8 @@ use crate::trace::Step;
 
 /// Most bytes read of a body that is not wanted, so that its sender can hear why.
 const UNWANTED: u64 = 64 * 1024;
+/// Most bytes of settings, or of results of commands, taken at once.
+const LIST: usize = 256 * 1024;
 
 /// One request being answered.
 struct Case {
@@ -213,8 +217,10 @@ impl Case {
         hub.trace
             .step(serial, Step::Approved, true, self.at, "is enrolled");
         known.facts().last_contact = Some(self.at);
+        greeting::note(hub, known, &ask, self.at);
+        let offset = || dated(hub, known).then(|| known.device.zone.offset_seconds_at(self.at));
         match ask {
-            Ask::Handshake(hello) => Ok(handshake(hub, known, &hello, self.at)),
+            Ask::Handshake(hello) => Ok(greeting::handshake(known, &hello, offset())),
             Ask::Upload(upload) => self.upload(hub, known, upload).await,
             Ask::Poll(info) => {
                 if let Some(info) = info {
@@ -224,19 +230,48 @@ impl Case {
             }
             // No commands are given out, so that no result can belong to one.
             Ask::CommandResults | Ask::Ping => Ok(Reply::ok()),
-            Ask::Time if dated(hub, known) => Ok(Reply::time(
-                self.at,
-                known.device.zone.offset_seconds_at(self.at),
-            )),
-            Ask::Time => Err(Refusal::NotServed.into()),
-            Ask::Access(name) => Err(No {
-                refusal: Refusal::AccessDialect,
-                detail: name.into(),
-            }),
-            Ask::Unserved(name) => Err(No {
-                refusal: Refusal::NotServed,
-                detail: name.into(),
-            }),
+            Ask::Registry => {
+                let settings = self.list(hub).await?;
+                known.facts().settings(&read_settings(&settings));
+                Ok(Reply::registered(serial))
+            }
+            Ask::Configuration => Ok(Reply::configuration(&AccessBlock::new(serial))),
+            Ask::Time => offset()
+                .map(|offset| Reply::time(self.at, offset))
+                .ok_or_else(|| Refusal::NotServed.into()),
+            Ask::PackedTime => offset()
+                .and_then(|offset| Reply::packed_time(self.at, offset))
+                .ok_or_else(|| Refusal::NotServed.into()),
+            Ask::Unserved(name) => Err(self.unserved(hub, serial, name)),
+        }
+    }
+
+    /// The body of a request that brings no records.
+    async fn list(&mut self, hub: &Hub) -> Result<Bytes, No> {
+        let pace = Arc::clone(&self.visitor.pace);
+        let kept = body::read(&mut self.body, LIST, &hub.crowd, &pace).await;
+        Ok(kept.map_err(faulty)?.bytes)
+    }
+
+    /// Refuses what is not served; what keeps a terminal from bringing records is shown in its
+    /// trace.
+    fn unserved(&self, hub: &Hub, serial: &Serial, name: &'static str) -> No {
+        let refusal = Refusal::of_unserved(name);
+        let words = match refusal {
+            Refusal::RemoteVerification => {
+                "it asks us whether to open the door; switch remote verification off on the terminal"
+            }
+            Refusal::Encryption => {
+                "it wants to encrypt its session; switch encryption off on the terminal"
+            }
+            _ => "",
+        };
+        if !words.is_empty() {
+            hub.trace.step(serial, Step::Parsed, false, self.at, words);
+        }
+        No {
+            refusal,
+            detail: name.into(),
         }
     }
 
@@ -263,6 +298,8 @@ impl Case {
             table,
             stamp,
             answers_command,
+            acknowledge,
+            part: _,
         } = upload;
         // A stamp that answers a command may run backwards.
         let stamp = stamp.filter(|_| answers_command.is_none());
@@ -272,7 +309,7 @@ impl Case {
                 .await
                 .map_err(faulty)?;
             settle::dropped(hub, known, &table, stamp, records);
-            return Ok(Reply::stored(&table, records));
+            return Ok(Reply::stored(&acknowledge, records));
         }
         let limit = hub.config.load().limits.body;
         let kept = body::read(&mut self.body, limit, &hub.crowd, &pace).await;
@@ -303,7 +340,7 @@ impl Case {
             hub.metrics.panics.inc();
             Err(Refusal::Internal)
         })?;
-        Ok(Reply::stored(&table, records))
+        Ok(Reply::stored(&acknowledge, records))
     }
 
     /// Refuses an upload that is not as long as it says.
@@ -347,47 +384,29 @@ fn faulty(fault: Fault) -> No {
 /// already has everything.
 fn held(unknown: &Unknown, serial: &Serial, ask: &Ask) -> Result<Reply, Refusal> {
     match ask {
-        Ask::Access(_) => Err(Refusal::AccessDialect),
-        Ask::Unserved(_) => Err(Refusal::NotServed),
+        Ask::Unserved(name) => Err(Refusal::of_unserved(name)),
         _ if *unknown != Unknown::Hold => Err(Refusal::Pending),
-        Ask::Handshake(hello) => Ok(Reply::options(&OptionBlock::new(
-            serial,
-            hello.push_version.as_deref(),
-        ))),
+        Ask::Handshake(hello) => Ok(greeting::handshake_of_pending(serial, ask, hello)),
+        Ask::Registry => Ok(Reply::registered(serial)),
+        Ask::Configuration => Ok(Reply::configuration(&AccessBlock::new(serial))),
         Ask::Poll(_) | Ask::Ping => Ok(Reply::ok()),
-        Ask::Upload(_) | Ask::CommandResults | Ask::Time => Err(Refusal::Pending),
+        Ask::Upload(_) | Ask::CommandResults | Ask::Time | Ask::PackedTime => Err(Refusal::Pending),
     }
-}
-
-fn handshake(hub: &Hub, known: &Known, hello: &Hello, at: Millis) -> Reply {
-    let serial = &known.enrolment.serial;
-    if hello.is_access() {
-        let detail = "its handshake says access-control mode; records come only in T&A PUSH mode";
-        hub.trace.step(serial, Step::Parsed, false, at, detail);
-    }
-    let stamps = {
-        let mut facts = known.facts();
-        if let Some(language) = hello.language {
-            facts.keep_language(language);
-        }
-        facts.stamps.clone()
-    };
-    let mut block = OptionBlock::new(serial, hello.push_version.as_deref());
-    block.stamps = &stamps;
-    block.time_zone = dated(hub, known).then(|| known.device.zone.offset_seconds_at(at));
-    Reply::options(&block)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use event::TenantId;
+    use zkteco_push::{Acknowledge, Hello};
 
     fn upload() -> Ask {
         Ask::Upload(Upload {
             table: Table::AttLog,
             stamp: None,
             answers_command: None,
+            part: None,
+            acknowledge: Acknowledge::Counted,
         })
     }
 
@@ -403,7 +422,22 @@ mod tests {
         assert_eq!(hold(&upload()), Err(Refusal::Pending));
         assert_eq!(hold(&Ask::CommandResults), Err(Refusal::Pending));
         assert_eq!(hold(&Ask::Time), Err(Refusal::Pending));
-        assert_eq!(hold(&Ask::Access("registry")), Err(Refusal::AccessDialect));
+        assert_eq!(hold(&Ask::PackedTime), Err(Refusal::Pending));
+    }
+
+    #[test]
+    fn a_held_access_terminal_registers_and_keeps_its_records() {
+        let serial = Serial::new("ABC1234560001").unwrap();
+        let hold = |ask: &Ask| held(&Unknown::Hold, &serial, ask);
+        let hello = Hello {
+            device_type: Some("acc".into()),
+            ..Hello::default()
+        };
+        assert_eq!(hold(&Ask::Handshake(hello)), Ok(Reply::ok()));
+        assert_eq!(hold(&Ask::Registry), Ok(Reply::registered(&serial)));
+        assert!(hold(&Ask::Configuration).is_ok());
+        assert_eq!(hold(&upload()), Err(Refusal::Pending));
+        assert_eq!(hold(&Ask::Unserved("exchange")), Err(Refusal::Encryption));
     }
 
     #[test]

@@ -281,7 +281,7 @@ pub(crate) fn settings(context: &Context) -> String {
         port.to_string(),
         no.clone(),
         no,
-        "T&A PUSH".to_owned(),
+        "T&A PUSH / A&C PUSH".to_owned(),
     ];
     let facts: Vec<(&str, String)> = names.into_iter().zip(values).collect();
     let mut page = format!(

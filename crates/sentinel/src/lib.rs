@@ -27,6 +27,7 @@
 //! | [`message`], [`words`] | what people are told, in Spanish and in English (pure) |
 //! | [`config`] | the file |
 //! | [`calendar`] | attention hours, holidays, due times (pure) |
+//! | [`silence`] | learned silence: what is usual for a terminal, and when it is missing (pure) |
 
 pub mod calendar;
 pub mod config;
@@ -35,6 +36,7 @@ pub mod kind;
 pub mod look;
 pub mod message;
 pub mod observation;
+pub mod silence;
 pub mod words;
 
 pub use config::Config;

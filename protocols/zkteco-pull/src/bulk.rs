@@ -20,6 +20,7 @@ use event::Millis;
 
 use crate::commands;
 use crate::error::Error;
+use crate::known::Known;
 use crate::packet::Packet;
 use crate::talk::Transport;
 
@@ -74,19 +75,6 @@ impl Table {
             Self::Users => Bytes::from_static(&[1, 9, 0, 5, 0, 0, 0, 0, 0, 0, 0]),
         }
     }
-}
-
-/// What is known of the log's older part, so that only its end needs to be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
-    /// Bytes of one record.
-    pub record: u32,
-    /// How many records are known.
-    pub records: u32,
-    /// The first record.
-    pub first: Bytes,
-    /// The last known records, one after another; they are read again and must be the same.
-    pub last: Bytes,
 }
 
 /// What a packet or a pause means for the read.
@@ -171,7 +159,7 @@ impl Bulk {
         Self {
             table,
             udp,
-            known: known.filter(|known| known.record > 0 && known.records > 0),
+            known: known.filter(|known| known.records > 0),
             stage: Stage::Prepare,
             direct: false,
             size: 0,
@@ -441,19 +429,19 @@ impl Bulk {
     /// Where the end begins that must be read, when what is known still fits the size.
     fn tail_start(&self) -> Option<u32> {
         let known = self.known.as_ref()?;
-        let bytes = known.records.checked_mul(known.record)?.checked_add(4)?;
-        let overlap = u32::try_from(known.last.len()).ok()?;
-        let whole = (self.size - 4).is_multiple_of(known.record);
-        let first = u32::try_from(known.first.len()).ok()? == known.record;
-        let start = bytes.checked_sub(overlap).filter(|&start| start >= 4)?;
-        (whole && first && bytes <= self.size).then_some(start)
+        let bytes = known.records.checked_mul(known.record())?.checked_add(4)?;
+        let whole = (self.size - 4).is_multiple_of(known.record());
+        let start = bytes
+            .checked_sub(known.overlap())
+            .filter(|&start| start >= 4)?;
+        (whole && bytes <= self.size).then_some(start)
     }
 
     fn plan(&mut self, part: Part) {
         self.part = part;
         let (start, end) = match part {
             Part::Whole => (0, self.size),
-            Part::Head => (0, 4 + self.known.as_ref().map_or(0, |known| known.record)),
+            Part::Head => (0, 4 + self.known.as_ref().map_or(0, Known::record)),
             Part::Tail(start) => (start, self.size),
         };
         self.base = start;
@@ -531,7 +519,7 @@ impl Bulk {
         let whole = Bytes::from(whole);
         match self.part {
             Part::Tail(start) => {
-                let same = |known: &Known| whole.starts_with(&known.last);
+                let same = |known: &Known| known.ends_with(&whole);
                 if self.known.as_ref().is_some_and(same) {
                     return Ok(Progress::Done(whole, start - 4));
                 }
@@ -540,7 +528,7 @@ impl Bulk {
             }
             Part::Head => {
                 self.check_length(&whole)?;
-                let same = |known: &Known| whole.get(4..) == Some(&known.first[..]);
+                let same = |known: &Known| known.begins_with(whole.get(4..).unwrap_or_default());
                 let tail = self
                     .tail_start()
                     .filter(|_| self.known.as_ref().is_some_and(same));

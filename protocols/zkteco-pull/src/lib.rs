@@ -38,6 +38,7 @@ mod comm_key;
 pub mod commands;
 pub mod error;
 pub mod framing;
+mod known;
 mod normalize;
 mod options;
 pub mod packet;
@@ -51,9 +52,9 @@ pub mod time;
 pub mod users;
 
 pub use attlog::{Layout, Log, Punch, Who};
-pub use bulk::Known;
 pub use comm_key::CommKey;
 pub use error::{Error, Fault, Retry, Unread};
+pub use known::Known;
 pub use normalize::{Context, Normalizer, reread};
 pub use options::Info;
 pub use realtime::Realtime;

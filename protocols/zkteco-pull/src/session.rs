@@ -19,11 +19,12 @@ use bytes::Bytes;
 use event::Millis;
 
 use crate::attlog::{self, Hints, Layout, Log};
-use crate::bulk::{Bulk, Known, Progress, Table};
+use crate::bulk::{Bulk, Progress, Table};
 use crate::comm_key::USUAL_TICK;
 use crate::commands;
 use crate::error::{Error, Unread};
 use crate::framing::{FrameError, TcpDecoder, tcp_frame};
+use crate::known::{Known, OVERLAP};
 use crate::options::{self, Info};
 use crate::packet::{Packet, Sum};
 use crate::realtime;
@@ -40,8 +41,6 @@ const OUT_LIMIT: usize = 16_384;
 const UNASKED_LIMIT: u32 = 100;
 /// Repetitions of a request over UDP, and of one to which a terminal answers "ask again".
 const REPEATS: u8 = 5;
-/// Records that are read again to see that the log went on where it ended.
-const OVERLAP: usize = 8;
 /// Milliseconds for an answer's data after an acknowledgement without any.
 const EMPTY_GRACE: i64 = 2_000;
 /// Milliseconds before a terminal that said "ask again" is asked again.
@@ -132,7 +131,29 @@ impl Session {
 
     /// True when nothing is asked or awaited and events are listened for.
     pub fn is_idle(&self) -> bool {
-        self.listening && self.waiting.is_none() && self.steps.is_empty() && self.asks.is_empty()
+        self.listening && self.is_free()
+    }
+
+    /// True when the session is open and everything that was asked was answered and taken: the
+    /// moment to ask for more. Without more, a session that does not listen ends.
+    pub fn is_free(&self) -> bool {
+        self.ready
+            && !(self.ended || self.leaving)
+            && self.waiting.is_none()
+            && self.steps.is_empty()
+            && self.asks.is_empty()
+            && self.out.is_empty()
+    }
+
+    /// EXIT for a session that is given up where it stands, whatever is open: some terminals
+    /// keep the place of a client that left without it. `None` when no session was opened.
+    pub fn farewell(&mut self) -> Option<Bytes> {
+        if self.ended || !self.opened {
+            return None;
+        }
+        self.ended = true;
+        self.out.clear();
+        Some(self.frame(commands::EXIT, self.next_reply, Bytes::new()))
     }
 
     /// What the last read of the log makes known. Keep it only when the records of that read are
@@ -226,6 +247,7 @@ impl Session {
     fn begin(&mut self, ask: Ask) {
         let transport = self.options.transport;
         match ask {
+            Ask::Serial => self.steps.push_back(Step::Serial),
             Ask::Info => {
                 self.info = Info::default();
                 self.steps
@@ -243,7 +265,7 @@ impl Session {
                 self.steps.push_back(Step::Bulk);
             }
             Ask::Log(extent) => {
-                let known = self.options.known.clone().filter(|_| extent == Extent::New);
+                let known = self.options.known.filter(|_| extent == Extent::New);
                 self.bulk = Some(Bulk::new(Table::Attendance, transport, known));
                 self.steps.push_back(Step::Bulk);
             }
@@ -281,6 +303,11 @@ impl Session {
     }
 
     fn write(&mut self, command: u16, reply: u16, data: Bytes) {
+        let bytes = self.frame(command, reply, data);
+        self.push(Action::Send(bytes));
+    }
+
+    fn frame(&self, command: u16, reply: u16, data: Bytes) -> Bytes {
         let packet = Packet {
             command,
             session: self.id,
@@ -288,11 +315,10 @@ impl Session {
             data,
         };
         let bytes = packet.encode();
-        let bytes = match self.options.transport {
+        match self.options.transport {
             Transport::Tcp => tcp_frame(&bytes),
             Transport::Udp => bytes,
-        };
-        self.push(Action::Send(bytes));
+        }
     }
 
     fn got(&mut self, delivery: Delivery) {
@@ -459,6 +485,11 @@ impl Session {
         self.repeats = 0;
         let data = answer.ok().filter(|data| !data.is_empty());
         match step {
+            Step::Serial => {
+                let name = options::USUAL.first().copied().unwrap_or_default();
+                let serial = data.and_then(|data| options::value(name, data));
+                self.got(Delivery::Serial(serial));
+            }
             Step::Option(at) => {
                 let name = options::USUAL.get(at).copied().unwrap_or_default();
                 if let Some(value) = data.and_then(|data| options::value(name, data)) {
@@ -480,10 +511,9 @@ impl Session {
             }
             Step::SetClock(_) => self.got(Delivery::ClockSet(answer.is_ok())),
             Step::Sizes => {
-                if let Some(sizes) = data.and_then(|data| Sizes::read(data)) {
-                    self.sizes = sizes;
-                    self.got(Delivery::Sizes(sizes));
-                }
+                let sizes = data.and_then(|data| Sizes::read(data));
+                self.sizes = sizes.unwrap_or_default();
+                self.got(Delivery::Sizes(self.sizes));
             }
             Step::Register(_) => {
                 self.listening = answer.is_ok();
@@ -624,34 +654,35 @@ impl Session {
     fn log_with(&mut self, layout: Layout, records: Bytes, start: u32) {
         let size = record_size(layout);
         let before = self.options.known.take().filter(|_| start > 0);
-        if before.as_ref().is_some_and(|known| known.record != size) {
+        if before.is_some_and(|known| known.layout != layout) {
             // The end was cut by records of another size: all of it again.
             return self.asks.push_front(Ask::Log(Extent::Whole));
         }
         self.options.layout = Some(layout);
-        let step = layout.size();
-        let keep = records.len().saturating_sub(OVERLAP * step);
         let all = u32::try_from(records.len()).unwrap_or(u32::MAX);
-        let overlap = before.as_ref().map_or(0, |known| known.last.len());
-        self.options.known = Some(Known {
-            record: size,
-            records: start.saturating_add(all) / size,
-            first: match before {
-                Some(known) => known.first,
-                None => Bytes::copy_from_slice(records.get(..step).unwrap_or_default()),
-            },
-            last: Bytes::copy_from_slice(records.get(keep..).unwrap_or_default()),
-        });
-        let overlap = overlap.min(records.len());
-        let skipped = u32::try_from(overlap).unwrap_or(0);
+        let total = start.saturating_add(all) / size;
+        let skipped = before.map_or(0, |known| known.overlap()).min(all);
+        self.options.known = match before {
+            Some(known) => Some(known.grown(total, &records)),
+            None => whole_known(layout, total, &records),
+        };
+        let from = usize::try_from(skipped).unwrap_or(0);
         self.got(Delivery::Log(Log {
             layout: Some(layout),
             first: start.saturating_add(skipped) / size,
-            data: records.slice(overlap..),
+            data: records.slice(from..),
         }));
     }
 }
 
 fn record_size(layout: Layout) -> u32 {
     u32::try_from(layout.size()).unwrap_or(1)
+}
+
+/// What a whole log makes known.
+fn whole_known(layout: Layout, total: u32, records: &[u8]) -> Option<Known> {
+    let end = usize::try_from(total.min(OVERLAP)).unwrap_or(0) * layout.size();
+    let first = records.get(..layout.size())?;
+    let last = records.get(records.len().checked_sub(end)?..)?;
+    Known::of(layout, total, first, last)
 }

@@ -16,6 +16,8 @@ pub(crate) enum Step {
     /// With the scrambled key.
     Auth([u8; 4]),
     Enable,
+    /// The first option, by itself.
+    Serial,
     /// The option at this place of [`options::USUAL`].
     Option(usize),
     Version,
@@ -38,15 +40,8 @@ impl Step {
             Self::Connect => (commands::CONNECT, Bytes::new()),
             Self::Auth(bytes) => (commands::AUTH, Bytes::copy_from_slice(&bytes)),
             Self::Enable => (commands::ENABLE, Bytes::new()),
-            Self::Option(at) => {
-                let mut name = options::USUAL
-                    .get(at)
-                    .map_or("", |name| name)
-                    .as_bytes()
-                    .to_vec();
-                name.push(0);
-                (commands::OPTION_READ, name.into())
-            }
+            Self::Serial => (commands::OPTION_READ, option(0)),
+            Self::Option(at) => (commands::OPTION_READ, option(at)),
             Self::Version => (commands::VERSION, Bytes::new()),
             Self::Clock => (commands::GET_TIME, Bytes::new()),
             Self::SetClock(wall) => (
@@ -75,7 +70,7 @@ impl Step {
     pub(crate) fn wants_data(self) -> bool {
         matches!(
             self,
-            Self::Option(_) | Self::Version | Self::Clock | Self::Sizes
+            Self::Serial | Self::Option(_) | Self::Version | Self::Clock | Self::Sizes
         )
     }
 
@@ -85,6 +80,7 @@ impl Step {
             Self::Connect => "open a session",
             Self::Auth(_) => "accept the communication key",
             Self::Enable => "let people use it",
+            Self::Serial => "tell its serial number",
             Self::Option(_) => "tell an option",
             Self::Version => "tell its firmware",
             Self::Clock => "tell its clock",
@@ -98,4 +94,15 @@ impl Step {
             Self::Exit => "end the session",
         }
     }
+}
+
+/// The question for the option at this place of [`options::USUAL`].
+fn option(at: usize) -> Bytes {
+    let mut name = options::USUAL
+        .get(at)
+        .copied()
+        .unwrap_or_default()
+        .to_owned();
+    name.push('\0');
+    name.into()
 }

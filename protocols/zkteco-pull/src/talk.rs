@@ -1,12 +1,12 @@
 //! The words between a session and its owner: what is asked, what to do, what was learned.
 
 use bytes::Bytes;
-use event::{Millis, WallTime};
+use event::{Millis, Text, WallTime};
 
 use crate::attlog::{Layout, Log};
-use crate::bulk::Known;
 use crate::comm_key::CommKey;
 use crate::error::{Error, Unread};
+use crate::known::Known;
 use crate::options::Info;
 use crate::realtime::{self, Realtime};
 use crate::sizes::Sizes;
@@ -34,6 +34,8 @@ pub enum Extent {
 /// What a session is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
+    /// Its serial number alone, which tells a terminal that was swapped: [`Delivery::Serial`].
+    Serial,
     /// Options and firmware: [`Delivery::Info`].
     Info,
     /// The clock: [`Delivery::Clock`].
@@ -101,6 +103,8 @@ impl Default for SessionOptions {
 /// Something that was learned.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Delivery {
+    /// Its serial number; `None` when it does not tell one.
+    Serial(Option<Text>),
     /// Options and firmware.
     Info(Info),
     /// What the terminal's clock showed at `at`; also the heartbeat's answer.
@@ -112,7 +116,7 @@ pub enum Delivery {
     },
     /// Whether the clock was set.
     ClockSet(bool),
-    /// Counts and capacities.
+    /// Counts and capacities; nothing is known where it does not answer that question.
     Sizes(Sizes),
     /// The user list.
     Users(UserList),

@@ -451,7 +451,7 @@ fn only_the_end_of_a_known_log_is_read_again() {
     let (session, first) = visit(&mut terminal, options(false, &asks));
     assert!(first.records() == terminal.log);
     let again = |known: &Session| SessionOptions {
-        known: known.known().cloned(),
+        known: known.known().copied(),
         layout: known.layout(),
         ..options(false, &asks)
     };

@@ -42,11 +42,27 @@ pub(crate) enum Condition {
     OwnFootprints,
     /// Its listening host is not set as it was configured.
     ListeningHostChanged,
+    /// It takes connections and does not answer: somebody else holds its only one.
+    NoAnswer,
+    /// Its communication key is another one than ours, or ours is missing.
+    CommKeyRefused,
+    /// Its firmware speaks only the encrypted form of the protocol on port 4370.
+    SecurePull,
+    /// An access panel of another family answers at its address.
+    AccessPanel,
+    /// Its log has records of a size that is in doubt, or refuses to be read.
+    LogUnreadable,
+    /// Its log was cleared, or ran over before its records were fetched.
+    LogCleared,
+    /// It counts more records than it hands out.
+    CountsDisagree,
+    /// Records wait in quarantine for people whom its user list does not name.
+    PeopleUnresolved,
 }
 
 impl Condition {
     /// Every condition.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Unreachable,
         Self::LoginRefused,
         Self::SecretMissing,
@@ -58,6 +74,14 @@ impl Condition {
         Self::GapInPosts,
         Self::OwnFootprints,
         Self::ListeningHostChanged,
+        Self::NoAnswer,
+        Self::CommKeyRefused,
+        Self::SecurePull,
+        Self::AccessPanel,
+        Self::LogUnreadable,
+        Self::LogCleared,
+        Self::CountsDisagree,
+        Self::PeopleUnresolved,
     ];
 
     /// The name in metrics, in `/status` and in manuals.
@@ -74,6 +98,14 @@ impl Condition {
             Self::GapInPosts => "gap_in_posts",
             Self::OwnFootprints => "own_footprints",
             Self::ListeningHostChanged => "listening_host_changed",
+            Self::NoAnswer => "no_answer",
+            Self::CommKeyRefused => "comm_key_refused",
+            Self::SecurePull => "secure_pull",
+            Self::AccessPanel => "access_panel",
+            Self::LogUnreadable => "log_unreadable",
+            Self::LogCleared => "log_cleared",
+            Self::CountsDisagree => "counts_disagree",
+            Self::PeopleUnresolved => "people_unresolved",
         }
     }
 }
@@ -82,7 +114,10 @@ impl Condition {
     /// True for what happens, and can happen again while it still stands in the list; false
     /// for what lasts until it is over.
     fn happens(self) -> bool {
-        matches!(self, Self::RingOverrun | Self::SerialsRestarted)
+        matches!(
+            self,
+            Self::RingOverrun | Self::SerialsRestarted | Self::LogCleared
+        )
     }
 }
 

@@ -20,6 +20,7 @@ use zkteco_push::{Dialect, Info, Stamp, Table};
 use crate::conditions::Conditions;
 use crate::config::Config;
 use crate::hikvision::{self, CHAIN, MAC};
+use crate::pull;
 
 /// Pending serials remembered, as many as the mirror keeps.
 const PENDING: usize = 1_000;
@@ -53,6 +54,7 @@ struct Seen {
     facts: Mutex<Facts>,
     conditions: Conditions,
     hikvision: hikvision::Device,
+    pull: pull::Device,
 }
 
 impl Seen {
@@ -61,6 +63,7 @@ impl Seen {
             hikvision: hikvision::Device::new(facts.kept(MAC).cloned()),
             facts: Mutex::new(facts),
             conditions: Conditions::default(),
+            pull: pull::Device::default(),
         }
     }
 }
@@ -115,6 +118,11 @@ impl Known {
         &self.seen.hikvision
     }
 
+    /// What is known of it as a terminal on port 4370.
+    pub(crate) fn pull(&self) -> &pull::Device {
+        &self.seen.pull
+    }
+
     /// True when it may post to its listening address.
     pub(crate) fn may_post(&self) -> bool {
         self.is_approved() && self.has_tenant
@@ -122,7 +130,7 @@ impl Known {
 
     /// True when it is asked by us, so that what it has cannot be missed.
     pub(crate) fn is_dialled(&self) -> bool {
-        self.enrolment.vendor == Vendor::Hikvision && self.enrolment.access.address.is_some()
+        self.enrolment.access.address.is_some()
     }
 
     /// Its serial chain as it was last seen committed, for when its database cannot be asked.

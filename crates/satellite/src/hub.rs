@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::devices::{Devices, Known};
 use crate::door::Crowd;
 use crate::metrics::Metrics;
+use crate::pull;
 use crate::refusals::Refusals;
 use crate::stores::{Means, Stores};
 use crate::trace::Trace;
@@ -65,6 +66,8 @@ pub(crate) struct Hub {
     /// Uploads between their last byte and their answer.
     pub(crate) settling: Stage,
     pub(crate) drain: Drain,
+    /// Room for the logs of terminals on port 4370 that are read at the same time.
+    pub(crate) reading: pull::Room,
     pub(crate) wishes: mpsc::Sender<Wish>,
     pub(crate) started: Instant,
     pub(crate) started_at: Millis,
@@ -97,6 +100,7 @@ impl Hub {
             settling: progress.stage("settle", SETTLE_LIMIT),
             progress,
             drain: Drain::new(),
+            reading: pull::Room::default(),
             wishes,
             started: Instant::now(),
             started_at: crate::clock::now(),

@@ -25,6 +25,7 @@ pub mod hikvision;
 mod hub;
 pub mod lifecycle;
 pub mod metrics;
+mod pull;
 pub mod refusals;
 pub mod stores;
 mod tally;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::logging::Escaped;
-use event::{DeviceId, TenantId, Text};
+use event::{DeviceId, Millis, TenantId, Text};
+use store::quarantine::{self, QuarantineFilter, QuarantineRow};
 use store::schema::{self, SchemaState};
 use store::{
     Failure, Gate, Mirror, Observer, Refused, Session, Sessions, Target, Trouble, Want, Writer,
@@ -73,11 +74,39 @@ impl Store {
             let done = store::cursors(session.engine(), Some(&[device])).await;
             finished(session, done)
         };
-        let cursors = cursors.await;
-        let cursors =
-            cursors.map_err(|failure: Failure| Refused::Unavailable(failure.trouble()))?;
+        let cursors = cursors.await.map_err(unavailable)?;
         let found = cursors.into_iter().find(|(_, known, _)| known == name);
         Ok(found.map(|(_, _, value)| value))
+    }
+
+    /// Rows of its quarantine, the newest first.
+    pub(crate) async fn quarantine(
+        &self,
+        filter: &QuarantineFilter,
+    ) -> Result<Vec<QuarantineRow>, Refused> {
+        let rows = async {
+            let mut session = self.sessions.take(Want::Any, ASK_WITHIN).await?;
+            let done = quarantine::list(session.engine(), filter).await;
+            finished(session, done)
+        };
+        rows.await.map_err(unavailable)
+    }
+
+    /// Marks rows of its quarantine as dealt with: their records are stored.
+    pub(crate) async fn settle(&self, ids: &[i64], now: Millis) -> Result<(), Refused> {
+        let settled = async {
+            let mut session = self.sessions.take(Want::Any, ASK_WITHIN).await?;
+            let mut done = Ok(());
+            for id in ids {
+                let one = quarantine::settle(session.engine(), *id, now).await;
+                if let Err(failure) = one {
+                    done = Err(failure);
+                    break;
+                }
+            }
+            finished(session, done)
+        };
+        settled.await.map_err(unavailable)
     }
 
     /// Every cursor in this database.
@@ -112,6 +141,10 @@ impl Store {
         let done = lease::release_all(session.engine(), holder, held).await;
         finished(session, done)
     }
+}
+
+fn unavailable(failure: Failure) -> Refused {
+    Refused::Unavailable(failure.trouble())
 }
 
 /// Gives a session back, or up, by what came of its work.

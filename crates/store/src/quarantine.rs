@@ -47,6 +47,8 @@ pub struct QuarantineFilter {
     pub reason: Option<String>,
     /// Also the settled ones.
     pub include_settled: bool,
+    /// Only rows with a lower number, for the next page.
+    pub before: Option<i64>,
     /// At most so many, the newest first.
     pub limit: u32,
 }
@@ -73,6 +75,10 @@ pub async fn list(
     }
     if !filter.include_settled {
         sql.push_str(" AND q.settled_at IS NULL");
+    }
+    if let Some(before) = filter.before {
+        sql.push_str(" AND q.id < ?");
+        values.push(Value::Int(before));
     }
     sql.push_str(" ORDER BY q.id DESC LIMIT ?");
     values.push(Value::Int(i64::from(filter.limit)));

@@ -7,6 +7,9 @@
 //! connections and gives back what it occupies in the device. What a visit does is its vendor's
 //! room; nothing here knows a protocol.
 
+mod link;
+pub(crate) mod socket;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,9 +20,11 @@ use store::{Fence, Target};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::devices::Known;
-use crate::hikvision;
 use crate::hub::Hub;
 use crate::stores::Store;
+use crate::{hikvision, pull};
+
+pub(crate) use link::Link;
 
 /// How often a keeper looks what changed.
 const TURN: Duration = Duration::from_secs(1);
@@ -217,7 +222,8 @@ impl Keeper {
 async fn visit(hub: Arc<Hub>, known: Arc<Known>, store: Store, fence: Fence) {
     match known.enrolment.vendor {
         Vendor::Hikvision => hikvision::visit(hub, known, store, fence).await,
+        Vendor::Zkteco => pull::visit(hub, known, store, fence).await,
         // Such a device is never among those that are dialled.
-        Vendor::Zkteco | Vendor::Satellite => std::future::pending().await,
+        Vendor::Satellite => std::future::pending().await,
     }
 }

@@ -24,9 +24,8 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
 use crate::clock;
+use crate::dial::socket;
 
-/// Longest that a connection may take to open.
-const CONNECT_WITHIN: Duration = Duration::from_secs(8);
 /// Longest from a question to the end of its answer; 3.4 s is the longest that was measured.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// Longest answer. A page of thirty records has some 20 KiB.
@@ -276,26 +275,10 @@ pub(super) fn unauthorized<'c>(
     };
 }
 
-/// Opens a connection whose end is noticed within a minute even when nobody says so.
+/// Opens a connection.
 pub(super) async fn open(address: &str) -> Result<TcpStream, Trouble> {
-    let connecting = TcpStream::connect(address);
-    let stream = match tokio::time::timeout(CONNECT_WITHIN, connecting).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(Trouble::Unreachable(error.to_string())),
-        Err(_) => {
-            let detail = format!("it does not answer within {} s", CONNECT_WITHIN.as_secs());
-            return Err(Trouble::Unreachable(detail));
-        }
-    };
-    let keepalive = socket2::TcpKeepalive::new()
-        .with_time(Duration::from_secs(30))
-        .with_interval(Duration::from_secs(10))
-        .with_retries(3);
-    let prepared = stream
-        .set_nodelay(true)
-        .and_then(|()| socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive));
-    prepared.map_err(|error| Trouble::Unreachable(error.to_string()))?;
-    Ok(stream)
+    let opened = socket::open(address).await;
+    opened.map_err(|error| Trouble::Unreachable(error.to_string()))
 }
 
 async fn connect(address: &str) -> Result<Open, Trouble> {

@@ -26,9 +26,10 @@ use super::client::{Client, SharedLogin, Trouble};
 use super::footprints::Footprints;
 use super::hosts;
 use super::intake::{Brought, Intake};
-use super::state::{Link, SEARCHED};
+use super::state::SEARCHED;
 use crate::clock;
 use crate::conditions::{self, Condition};
+use crate::dial::Link;
 use crate::trace::Step;
 
 /// First and longest pause after a failure.

@@ -14,38 +14,14 @@ use event::Text;
 use hikvision_isapi::{Chain, Completeness};
 use tokio::sync::Notify;
 
+use crate::dial::Link;
+
 /// The cursor that holds a device's serial chain.
 pub(crate) const CHAIN: &str = "hik:chain";
 /// The cursor of a device whose records carry no serials: the time up to which it was searched.
 pub(crate) const SEARCHED: &str = "hik:searched";
 /// The cursor that keeps the hardware address a device gave at first contact.
 pub(crate) const MAC: &str = "hik:mac";
-
-/// How a connection to the device does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Link {
-    /// Nothing is connected, and nothing needs to be.
-    #[default]
-    Idle,
-    /// Connecting, or waiting before the next try.
-    Connecting,
-    /// Connected, and heard within its time.
-    Up,
-    /// It was lost or refused.
-    Down,
-}
-
-impl Link {
-    /// The word in `/status`.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Connecting => "connecting",
-            Self::Up => "up",
-            Self::Down => "down",
-        }
-    }
-}
 
 /// What was seen of a device last. All of it is for people; no decision hangs on it.
 #[derive(Debug, Clone, Default)]

@@ -16,9 +16,9 @@ use tokio::time::Instant;
 
 use super::client::{self, SharedLogin, Trouble};
 use super::intake::{Brought, Intake};
-use super::state::Link;
 use crate::clock;
 use crate::conditions::{self, Condition};
+use crate::dial::Link;
 
 /// Where the stream is.
 const PATH: &str = "/ISAPI/Event/notification/alertStream";

@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock;
 use crate::hikvision::{Device, Devices, Post};
 use crate::ledger::Ledger;
+use crate::pull::{Terminal, Terminals};
 use crate::push;
 use crate::scenario::{Scenario, ScenarioError};
 use crate::schedule::Schedule;
@@ -139,6 +140,7 @@ pub struct Fleet {
     shared: Arc<Shared>,
     tasks: TaskTracker,
     hikvision: Devices,
+    pull: Terminals,
 }
 
 impl Fleet {
@@ -176,11 +178,13 @@ impl Fleet {
             tasks.spawn(push::run(Arc::clone(&shared), place));
         }
         let hikvision = Devices::start(&shared, shift_s, &tasks)?;
+        let pull = Terminals::start(&shared, shift_s, &tasks)?;
         tasks.close();
         Ok(Self {
             shared,
             tasks,
             hikvision,
+            pull,
         })
     }
 
@@ -192,6 +196,11 @@ impl Fleet {
     /// The Hikvision devices that post, in the order of the scenario.
     pub fn posting(&self) -> impl Iterator<Item = &Post> {
         self.hikvision.posting.iter().map(Arc::as_ref)
+    }
+
+    /// The terminals on port 4370, in the order of the scenario.
+    pub fn pulled(&self) -> impl Iterator<Item = &Terminal> {
+        self.pull.0.iter().map(Arc::as_ref)
     }
 
     /// Every upload of new records from now on. An observer that lags more than 4,096

@@ -9,6 +9,8 @@
 //! was answered 200. A device that is dialled is never told what it may forget: everything it
 //! makes is owed, and stands there from the moment it exists.
 //!
+//! A terminal on port 4370 is never told either: its record stands there before it can be read.
+//!
 //! Invariants, for terminals that push: a line stands in the file only if a server's reply made the terminal forget that
 //! record; a terminal forgets it only after the line is durable (`fdatasync`); a record stands
 //! there once, however often it is re-sent afterwards. Twins are two records and make two

@@ -10,14 +10,16 @@
 //! scenario ── schedule ── records      what exists, and when (pure; computed from a seed)
 //!                │
 //!              fleet ── push           a family of terminals: how it is delivered
-//!                │   └─ hikvision      another one, which is dialled or posts
+//!                │   ├─ hikvision      another one, which is dialled or posts
+//!                │   ├─ pull           another one, which is dialled on port 4370
 //!                │        └ http       one connection, written by hand
 //!           ledger, summary            what came of it
 //! ```
 //!
 //! Another family (another vendor, another dialect) is another module beside these; it shares
 //! everything else. Hikvision devices also run one by one, without a fleet, with handles to
-//! break them: [`hikvision::Device`], [`hikvision::Post`]. The HTTP client is written by hand because the habits of old firmware are
+//! break them: [`hikvision::Device`], [`hikvision::Post`]; so do terminals on port 4370:
+//! [`pull::Terminal`]. The HTTP client is written by hand because the habits of old firmware are
 //! the point: no client library sends half a body or looks for ` 200 ` at a fixed place.
 //! Nothing here knows how any server works, and no server code is used here.
 
@@ -28,6 +30,7 @@ pub mod hikvision;
 mod histogram;
 mod http;
 mod ledger;
+pub mod pull;
 mod push;
 mod random;
 mod records;

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 /// The exit status of a wrong configuration, as sysexits.h has it.
 const WRONG_CONFIGURATION: u8 = 78;
 
-/// Simulated ZKTeco push terminals and Hikvision devices over real TCP.
+/// Simulated ZKTeco terminals that push or are dialled, and Hikvision devices, over real sockets.
 #[derive(Parser)]
 #[command(name = "terminals", version, long_about = LONG, after_long_help = EXAMPLES)]
 struct Cli {
@@ -30,7 +30,8 @@ struct Cli {
     command: Word,
 }
 
-const LONG: &str = "Simulated ZKTeco push terminals and Hikvision devices over real TCP.
+const LONG: &str =
+    "Simulated ZKTeco terminals that push or are dialled, and Hikvision devices, over real sockets.
 
 Each terminal shakes hands, polls, and uploads attendance records by the rules of old firmware: \
 it forgets a record only when the reply has status 200 and the letters OK, and sends everything \
@@ -39,7 +40,10 @@ record so acknowledged: compare it with what the server stored.
 
 Hikvision devices are made by [[hikvision]] tables of a scenario file. Those that are dialled \
 listen on the loopback address, and every row they make goes into the ledger at once; those that \
-post send an event again until it is answered 200.";
+post send an event again until it is answered 200.
+
+Terminals on port 4370 are made by [[pull]] tables. They listen on the loopback address, over TCP \
+and UDP, and what they hold goes into the ledger before anybody can read it.";
 
 const EXAMPLES: &str = "Examples:
   Ten terminals, six punches a minute each, for a minute:
@@ -216,7 +220,14 @@ fn sockets(scenario: &Scenario) -> u32 {
             .saturating_add(group.dialled.saturating_mul(4))
     };
     let devices = scenario.hikvision.iter().map(of);
-    devices.fold(scenario.count, u32::saturating_add)
+    // A socket of each transport and a client.
+    let pull = scenario
+        .pull
+        .iter()
+        .map(|group| group.count.saturating_mul(3));
+    devices
+        .chain(pull)
+        .fold(scenario.count, u32::saturating_add)
 }
 
 /// Says how to enrol the devices that are dialled, and which ones post.
@@ -228,6 +239,14 @@ fn introduce(fleet: &Fleet) {
             "{serial} listens; its password is {password}. Write it into a file and enrol it:\n  \
              satellite devices add --tenant TENANT --vendor hikvision --serial {serial} \
              --address {address} --user {user} --secret-file FILE"
+        );
+    }
+    for terminal in fleet.pulled() {
+        let (serial, address) = (terminal.serial(), terminal.address());
+        eprintln!(
+            "{serial} listens on TCP and UDP. Enrol it:\n  \
+             satellite devices add --tenant TENANT --vendor zkteco --serial {serial} \
+             --address {address}"
         );
     }
     for post in fleet.posting() {

@@ -13,6 +13,7 @@ use event::{Serial, WallTime, Zone};
 use serde::{Deserialize, Serialize};
 
 use crate::hikvision::HikvisionGroup;
+use crate::pull::PullGroup;
 use crate::random;
 use crate::target::Target;
 
@@ -30,7 +31,7 @@ pub struct Scenario {
     pub target: Target,
     /// Everything that looks random follows from this number.
     pub seed: u64,
-    /// Push terminals, 1 to 10,000; 0 only beside Hikvision devices.
+    /// Push terminals, 1 to 10,000; 0 only beside devices of another family.
     pub count: u32,
     /// What serials start with: 1 to 20 of `A-Z a-z 0-9 - _`.
     pub serial_prefix: String,
@@ -74,6 +75,9 @@ pub struct Scenario {
     /// Hikvision devices, in groups of one kind. They share seed, zone, start, duration, rate,
     /// limit and bursts with the push terminals.
     pub hikvision: Vec<HikvisionGroup>,
+    /// ZKTeco terminals that are dialled on port 4370, in groups of one kind. They share the
+    /// same with the push terminals.
+    pub pull: Vec<PullGroup>,
 }
 
 /// A peak: so many punches at each terminal within so many seconds.
@@ -174,6 +178,7 @@ impl Default for Scenario {
             faults: Faults::default(),
             habits: HabitShares::default(),
             hikvision: Vec::new(),
+            pull: Vec::new(),
         }
     }
 }
@@ -303,7 +308,8 @@ impl Scenario {
                 Err(ScenarioError(what.to_owned()))
             }
         };
-        let alone = self.hikvision.iter().all(|group| group.devices() == 0);
+        let alone = self.hikvision.iter().all(|group| group.devices() == 0)
+            && self.pull.iter().all(|group| group.count == 0);
         need(
             (1..=10_000).contains(&self.count) || self.count == 0 && !alone,
             "count: must be 1 to 10000",
@@ -358,6 +364,7 @@ impl Scenario {
             "people: fewer than the punches that fall into one second; raise it",
         )?;
         self.check_hikvision()?;
+        self.check_pull()?;
         self.check_shares()
     }
 
@@ -370,6 +377,22 @@ impl Scenario {
                 if !serials.insert(serial.clone()) {
                     return Err(ScenarioError(format!(
                         "hikvision.serial_prefix: two devices are {serial}; give each group its own"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_pull(&self) -> Result<(), ScenarioError> {
+        let mut serials = HashSet::new();
+        for group in &self.pull {
+            group.check()?;
+            for place in 0..group.count {
+                let serial = group.serial(place);
+                if !serials.insert(serial.clone()) {
+                    return Err(ScenarioError(format!(
+                        "pull.serial_prefix: two terminals are {serial}; give each group its own"
                     )));
                 }
             }

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::hikvision::Totals;
 use crate::histogram::Histogram;
+use crate::pull;
 use crate::scenario::Scenario;
 
 /// A counter that only grows.
@@ -64,6 +65,7 @@ pub(crate) struct Tally {
     pub(crate) duplicate_serials: Count,
     pub(crate) ack_latency: Histogram,
     pub(crate) hikvision: Arc<Totals>,
+    pub(crate) pull: Arc<pull::Totals>,
     refused: Mutex<BTreeMap<u16, u64>>,
     ledger_error: Mutex<Option<String>>,
 }
@@ -92,9 +94,11 @@ impl Tally {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let hikvision = &self.hikvision;
-        let generated = self.generated.get() + hikvision.made.load(Relaxed);
-        let acked = self.acked.get() + hikvision.served.load(Relaxed);
-        let forgotten = hikvision.forgotten.load(Relaxed);
+        let pull = &self.pull;
+        let generated =
+            self.generated.get() + hikvision.made.load(Relaxed) + pull.made.load(Relaxed);
+        let acked = self.acked.get() + hikvision.served.load(Relaxed) + pull.served.load(Relaxed);
+        let forgotten = hikvision.forgotten.load(Relaxed) + pull.forgotten.load(Relaxed);
         Summary {
             seconds: elapsed.as_secs_f64(),
             generated,

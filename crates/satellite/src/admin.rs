@@ -8,6 +8,7 @@
 mod conditions;
 mod devices;
 mod hikvision;
+mod pull;
 mod totals;
 
 use std::collections::HashMap;
@@ -34,6 +35,7 @@ use crate::trace::Way;
 pub use conditions::{ConditionStatus, DeviceConditions};
 pub use devices::{DeviceStatus, Devices};
 pub use hikvision::HikvisionStatus;
+pub use pull::PullStatus;
 pub use totals::{JournalStatus, Totals};
 
 /// What `/status` answers.
@@ -57,6 +59,8 @@ pub struct Status {
     pub conditions: Vec<DeviceConditions>,
     /// Every enrolled Hikvision device, by serial.
     pub hikvision: Vec<HikvisionStatus>,
+    /// Every enrolled ZKTeco terminal that is dialled on port 4370, by serial.
+    pub pull: Vec<PullStatus>,
     /// The door for terminals.
     pub door: DoorStatus,
     /// The stages of the work, and whether they move.
@@ -204,7 +208,7 @@ fn gauges(hub: &Hub) {
         for (condition, _) in known.conditions().now() {
             *conditions.entry(condition).or_default() += 1;
         }
-        let missing = known.hikvision().view().missing;
+        let missing = known.claim().1.unwrap_or(0);
         if missing > 0 {
             *gaps.entry(known.enrolment.tenant.clone()).or_default() += missing;
         }
@@ -281,6 +285,7 @@ async fn status(State(hub): State<Arc<Hub>>) -> Json<Status> {
         pending: hub.devices.pending(),
         conditions: conditions::list(&hub),
         hikvision: hikvision::list(&hub),
+        pull: pull::list(&hub),
         door: DoorStatus {
             connections: hub.crowd.connections(),
             free_bytes: hub.crowd.free_bytes(),
@@ -339,7 +344,8 @@ fn store_status(store: &Store) -> StoreStatus {
 async fn trace(State(hub): State<Arc<Hub>>, Path(serial): Path<String>) -> Response {
     match Serial::new(&serial) {
         Ok(serial) => {
-            let known = hub.devices.find(Vendor::Hikvision, &serial);
+            let find = |vendor| hub.devices.find(vendor, &serial);
+            let known = find(Vendor::Hikvision).or_else(|| find(Vendor::Zkteco));
             let way = known.map_or(Way::Push, |known| Way::of(&known.enrolment));
             Json(hub.trace.report(&serial, way)).into_response()
         }

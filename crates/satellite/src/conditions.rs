@@ -43,7 +43,7 @@ pub(crate) enum Condition {
     /// Its listening host is not set as it was configured.
     ListeningHostChanged,
     /// It takes connections and does not answer: somebody else holds its only one.
-    NoAnswer,
+    NoSession,
     /// Its communication key is another one than ours, or ours is missing.
     CommKeyRefused,
     /// Its firmware speaks only the encrypted form of the protocol on port 4370.
@@ -74,7 +74,7 @@ impl Condition {
         Self::GapInPosts,
         Self::OwnFootprints,
         Self::ListeningHostChanged,
-        Self::NoAnswer,
+        Self::NoSession,
         Self::CommKeyRefused,
         Self::SecurePull,
         Self::AccessPanel,
@@ -98,7 +98,7 @@ impl Condition {
             Self::GapInPosts => "gap_in_posts",
             Self::OwnFootprints => "own_footprints",
             Self::ListeningHostChanged => "listening_host_changed",
-            Self::NoAnswer => "no_answer",
+            Self::NoSession => "no_session",
             Self::CommKeyRefused => "comm_key_refused",
             Self::SecurePull => "secure_pull",
             Self::AccessPanel => "access_panel",

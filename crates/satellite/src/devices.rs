@@ -123,6 +123,23 @@ impl Known {
         &self.seen.pull
     }
 
+    /// What may be claimed of its record, and how many events are known to be missing where
+    /// that can be known. Push attendance alone gives no numbers to prove anything with.
+    pub(crate) fn claim(&self) -> (Completeness, Option<u64>) {
+        let claim = match self.enrolment.vendor {
+            Vendor::Hikvision => {
+                let view = self.hikvision().view();
+                view.completeness.map(|word| (word, view.missing))
+            }
+            Vendor::Zkteco | Vendor::Satellite => {
+                let view = self.pull().view();
+                view.completeness.map(|word| (word, view.missing))
+            }
+        };
+        let (word, missing) = claim.unzip();
+        (word.unwrap_or(Completeness::Unproven), missing)
+    }
+
     /// True when it may post to its listening address.
     pub(crate) fn may_post(&self) -> bool {
         self.is_approved() && self.has_tenant
@@ -476,13 +493,8 @@ fn due_state(known: &Known, now: Millis) -> Option<DeviceState> {
         }
     }
     facts.state_written = Some((now, state));
-    // Push attendance gives no serial numbers to prove a chain with.
-    let view = known.hikvision().view();
-    let completeness = view.completeness.unwrap_or(Completeness::Unproven);
-    let gap_events = view
-        .completeness
-        .and_then(|_| i64::try_from(view.missing).ok());
-    drop(view);
+    let (completeness, missing) = known.claim();
+    let gap_events = missing.and_then(|n| i64::try_from(n).ok());
     Some(DeviceState {
         device: Arc::clone(&known.device),
         state: Text::const_new(state),

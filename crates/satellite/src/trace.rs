@@ -68,6 +68,7 @@ impl Step {
             }
             (_, _, Way::Push) => self.of_push(),
             (_, _, Way::Dialled) => self.of_dialled(),
+            (_, _, Way::Pulled) => self.of_pulled(),
             (_, _, Way::Listens) => self.of_listens(),
         }
     }
@@ -101,6 +102,23 @@ impl Step {
         }
     }
 
+    fn of_pulled(self) -> &'static str {
+        match self {
+            Self::Reached => {
+                "The terminal has not answered at its address yet. Check power, address, port 4370, the way there (VPN, firewall) and whether another program (ZKTime, BioTime) holds its only connection; its conditions are in satellite devices show SERIAL."
+            }
+            Self::Identified => {
+                "No terminal with this serial answers at its address. Correct the address, or the serial of the enrolment."
+            }
+            Self::Approved => {
+                "The terminal refuses our communication key. Correct the key's file, or the key in its communication menu; satellite devices show SERIAL says more."
+            }
+            _ => {
+                "It answers and its log has not been read yet, or is empty. Make a punch; see satellite devices show SERIAL."
+            }
+        }
+    }
+
     fn of_listens(self) -> &'static str {
         match self {
             Self::Reached => {
@@ -123,6 +141,8 @@ pub enum Way {
     Push,
     /// We dial it.
     Dialled,
+    /// We dial it on port 4370.
+    Pulled,
     /// It posts with a token.
     Listens,
 }
@@ -134,6 +154,7 @@ impl Way {
         match enrolment.vendor {
             Vendor::Hikvision if enrolment.access.address.is_some() => Self::Dialled,
             Vendor::Hikvision => Self::Listens,
+            Vendor::Zkteco if enrolment.access.address.is_some() => Self::Pulled,
             _ => Self::Push,
         }
     }

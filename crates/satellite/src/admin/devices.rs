@@ -5,8 +5,7 @@
 //! `docs/devices.schema.json`. It is answered from memory, so that it tells the truth about
 //! terminals while every database is down.
 
-use event::{Millis, Vendor};
-use hikvision_isapi::Completeness;
+use event::Millis;
 use serde::Serialize;
 
 use crate::devices::{Known, ONLINE};
@@ -108,8 +107,7 @@ fn status(known: &Known, store: Option<String>, now: Millis) -> DeviceStatus {
         Some(_) => "offline",
     };
     let enrolment = &known.enrolment;
-    let hikvision = enrolment.vendor == Vendor::Hikvision;
-    let completeness = view.completeness.unwrap_or(Completeness::Unproven);
+    let (completeness, missing) = known.claim();
     let text = |text: &Option<event::Text>| text.as_ref().map(ToString::to_string);
     DeviceStatus {
         serial: enrolment.serial.to_string(),
@@ -126,7 +124,7 @@ fn status(known: &Known, store: Option<String>, now: Millis) -> DeviceStatus {
         clock_skew_seconds: None,
         log_used: facts.log_used,
         log_capacity: facts.log_capacity,
-        gap_events: hikvision.then_some(view.missing),
+        gap_events: missing,
         completeness: completeness.as_str(),
         conditions: held(known),
     }

@@ -152,6 +152,94 @@ const TABLE: &[Told] = &[
             "Write it again: PROGRAM devices configure SERIAL",
         ),
     },
+    Told {
+        name: "no_session",
+        es: (
+            "Acepta la conexión y no contesta: casi siempre otro programa ocupa su única conexión.",
+            "Cierre ZKTime, BioTime o ZKAccess en otras máquinas. En modo servidor en la nube (ADMS) muchos relojes no atienden el puerto 4370: entonces que envíe él. Después de un corte puede tardar unos minutos en soltar la conexión anterior; reiniciarlo la suelta.",
+        ),
+        en: (
+            "It takes the connection and does not answer: almost always another program holds its only one.",
+            "Close ZKTime, BioTime or ZKAccess on other machines. In cloud-server mode (ADMS) many terminals do not serve port 4370: then let it push. After a cut it can take minutes to let go of the old connection; a restart lets go at once.",
+        ),
+    },
+    Told {
+        name: "comm_key_refused",
+        es: (
+            "El reloj pide una clave de comunicación y la nuestra falta o es otra.",
+            "Menú del reloj → Comunicación → Conexión con PC → Clave de comunicación. Ponga ese número en el archivo y repita PROGRAM devices add con --address y --secret-file; un archivo cambiado se nota solo.",
+        ),
+        en: (
+            "The terminal wants a communication key, and ours is missing or another one.",
+            "Terminal menu → Comm. → PC Connection → Comm Key. Put that number into the file and repeat PROGRAM devices add with --address and --secret-file; a changed file is noticed by itself.",
+        ),
+    },
+    Told {
+        name: "secure_pull",
+        es: (
+            "Su firmware solo habla la forma cifrada del protocolo del puerto 4370.",
+            "Configúrelo para que envíe (servidor en la nube, ADMS), o permita en su menú de comunicación el protocolo anterior (standalone) si lo tiene.",
+        ),
+        en: (
+            "Its firmware speaks only the encrypted form of the protocol on port 4370.",
+            "Set it to push (cloud server, ADMS), or allow the older standalone protocol in its communication menu where it has that.",
+        ),
+    },
+    Told {
+        name: "access_panel",
+        es: (
+            "En su dirección contesta un panel de acceso C3 o inBio, no un reloj.",
+            "Quite la dirección o corríjala. Los paneles se conectan por envío de acceso, si su firmware lo tiene.",
+        ),
+        en: (
+            "A C3 or inBio access panel answers at its address, not a terminal.",
+            "Remove or correct the address. Panels come by access push where their firmware has it.",
+        ),
+    },
+    Told {
+        name: "log_unreadable",
+        es: (
+            "Su memoria se lee, pero no se sabe cómo están hechos sus registros, o se niega a darla. No se guarda nada adivinado.",
+            "El reloj conserva todo. Anote modelo y firmware (PROGRAM devices show SERIAL) y repórtelos; mientras tanto, que envíe él si puede.",
+        ),
+        en: (
+            "Its log comes and the layout of its records is in doubt, or it refuses to give it. Nothing guessed is stored.",
+            "The terminal keeps everything. Note model and firmware (PROGRAM devices show SERIAL) and report them; let it push meanwhile where it can.",
+        ),
+    },
+    Told {
+        name: "log_cleared",
+        es: (
+            "Su memoria se borró, o dio la vuelta antes de que se leyera.",
+            "Averigüe quién la borró y cuándo. Lo ya guardado no se pierde; lo que se borró sin leerse ya no existe.",
+        ),
+        en: (
+            "Its log was cleared, or ran over before it was read.",
+            "Find out who cleared it and when. What was stored stays; what was erased unread is gone.",
+        ),
+    },
+    Told {
+        name: "counts_disagree",
+        es: (
+            "Dice tener más registros de los que entrega.",
+            "Ya se leyó dos veces. Reinicie el reloj; si sigue igual, exporte sus registros por USB y compare.",
+        ),
+        en: (
+            "It counts more records than it hands out.",
+            "It was read twice already. Restart the terminal; if it stays so, export its records by USB and compare.",
+        ),
+    },
+    Told {
+        name: "people_unresolved",
+        es: (
+            "Hay registros de personas que ya no están en su lista de usuarios.",
+            "Están en revisión (PROGRAM quarantine list --serial SERIAL) y se guardan solos si la persona vuelve a la lista. Si se borró del reloj, dé de alta el mismo PIN.",
+        ),
+        en: (
+            "There are records of people who are not in its user list.",
+            "They are in quarantine (PROGRAM quarantine list --serial SERIAL) and are stored by themselves when the person is in the list again. If the person was deleted, enrol the same PIN.",
+        ),
+    },
 ];
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub(crate) mod hikvision;
 mod import;
 pub(crate) mod list;
 mod listening;
+pub(crate) mod pull;
 pub(crate) mod show;
 
 use clap::Subcommand;

@@ -98,6 +98,7 @@ async fn list(args: &ListArgs, context: &Context) -> anyhow::Result<Exit> {
         serial: args.serial.as_ref().map(ToString::to_string),
         reason: args.reason.clone(),
         include_settled: args.settled,
+        before: None,
         limit: args.limit,
     };
     let mut found: Vec<(String, QuarantineRow)> = Vec::new();

@@ -16,7 +16,7 @@ use store::feed::{self, FeedFilter};
 use store::registry::{Enrolment, EnrolmentState};
 
 use super::databases::{self, Place};
-use super::devices::hikvision::{Condition, live};
+use super::devices::hikvision::{Condition, live, live_pull};
 use super::devices::{list, show};
 use super::words::Word;
 use super::{Context, http, out, time};
@@ -89,16 +89,30 @@ struct Known {
     conditions: Vec<Condition>,
 }
 
+/// The conditions of a device that is dialled or posts, as the running satellite has them.
+async fn held(known: &Known, context: &Context) -> Vec<Condition> {
+    let Some(one) = &known.enrolment else {
+        return Vec::new();
+    };
+    let serial = one.serial.as_str();
+    if one.vendor == Vendor::Hikvision {
+        let mut all = live(context).await.unwrap_or_default();
+        return all
+            .remove(serial)
+            .map(|live| live.conditions)
+            .unwrap_or_default();
+    }
+    let own = live_pull(context, serial).await.ok().flatten();
+    own.map(|live| live.conditions).unwrap_or_default()
+}
+
 /// Traces.
 pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
     let serial = &args.serial;
     let running = ask(context, serial).await;
     let mut known = known(context, serial).await;
-    let is_hikvision = |one: &Enrolment| one.vendor == Vendor::Hikvision;
-    if running.is_ok() && known.enrolment.as_ref().is_some_and(is_hikvision) {
-        let mut all = live(context).await.unwrap_or_default();
-        let own = all.remove(serial.as_str());
-        known.conditions = own.map(|live| live.conditions).unwrap_or_default();
+    if running.is_ok() {
+        known.conditions = held(&known, context).await;
     }
     let mut steps = from_databases(&known, context);
     let address = match &running {

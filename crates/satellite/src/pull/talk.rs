@@ -370,7 +370,7 @@ impl<'a> Talk<'a> {
         drop(view);
         for condition in [
             Condition::Unreachable,
-            Condition::NoAnswer,
+            Condition::NoSession,
             Condition::CommKeyRefused,
             Condition::SecurePull,
             Condition::AccessPanel,

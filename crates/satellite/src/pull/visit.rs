@@ -217,7 +217,7 @@ impl Visit {
                 self.raise_and_step(Condition::CommKeyRefused, Step::Approved, text);
             }
             Error::Silent if told => {
-                self.raise_and_step(Condition::NoAnswer, Step::Reached, text);
+                self.raise_and_step(Condition::NoSession, Step::Reached, text);
             }
             Error::Silent => {}
             Error::Timeout { .. } | Error::Short { .. } | Error::Flood(_) => {

@@ -14,6 +14,7 @@ use hikvision_isapi::Credentials;
 use satellite::config::SECRETS_FOLDER;
 use serde_json::json;
 use store::registry::{Access, Enrolled, Enrolment, NewEnrolment};
+use zkteco_pull::CommKey;
 
 use super::super::words::Word;
 use super::super::{Context, now, out, time};
@@ -25,12 +26,17 @@ pub(super) const EXAMPLES: &str = "Examples:
   satellite devices add --tenant acme --vendor zkteco --serial ABC1 --time-zone America/Tijuana
   A used terminal, whose former owner's records must not come in:
     satellite devices add --tenant acme --vendor zkteco --serial ABC1 --accept-from 2026-11-21
+  A ZKTeco terminal that is dialled on port 4370; its communication key is in a file:
+    satellite devices add --tenant acme --vendor zkteco --serial ABC1 \\
+      --address 10.8.0.21 --secret-file abc1
   A Hikvision device that can be reached, for example over a VPN; its password is in a file:
     satellite devices add --tenant acme --vendor hikvision --serial K12345678 \\
       --address 10.8.0.20:80 --user events --secret-file k12345678
   A Hikvision device that posts to us; prints what to type into it:
     satellite devices add --tenant acme --vendor hikvision --serial K12345678 --listen";
 
+/// The port of ZKTeco terminals that are dialled.
+const PULL_PORT: u16 = 4370;
 /// Shortest serial by which a dialled device is recognised.
 const SERIAL_MIN: usize = 6;
 
@@ -68,13 +74,13 @@ pub(crate) struct Args {
     /// Hikvision: let it post to us; prints its URL once, and makes a new one each time
     #[arg(long)]
     listen: bool,
-    /// Hikvision: where it is dialled
+    /// Where it is dialled; a ZKTeco terminal on port 4370 when none is given
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<String>,
     /// Hikvision: the account on the device
     #[arg(long)]
     user: Option<String>,
-    /// Hikvision: the file with the account's password, a path or a name in /etc/satellite/secrets
+    /// The file with the account's password, for ZKTeco with the communication key: a path, or a name in /etc/satellite/secrets
     #[arg(long, value_name = "F")]
     secret_file: Option<String>,
     /// Hikvision: its MAC address, which it may show instead of its serial
@@ -97,7 +103,10 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         .accept_from
         .as_deref()
         .map(|text| accept_from(text, &shown_in, now()));
-    let access = access(args, context)?;
+    let access = match vendor {
+        Vendor::Zkteco => terminal(args, context)?,
+        _ => access(args, context)?,
+    };
     let listening = args.listen.then(|| Listening::fresh(context)).transpose()?;
     let new = NewEnrolment {
         name: filled(args.name.as_deref()),
@@ -139,14 +148,50 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
 
 /// Which vendor is meant; flags of another one are a mistake.
 fn vendor(args: &Args, context: &Context) -> anyhow::Result<Vendor> {
-    let reached = [&args.address, &args.user, &args.secret_file, &args.mac];
-    let has_hikvision = args.listen || reached.into_iter().any(Option::is_some);
+    let has_hikvision = args.listen || args.user.is_some() || args.mac.is_some();
     match Vendor::from_word(&args.vendor.to_ascii_lowercase()) {
         Some(Vendor::Zkteco) if has_hikvision => {
             anyhow::bail!(context.say(Word::OnlyHikvision, &[]))
         }
         Some(vendor @ (Vendor::Zkteco | Vendor::Hikvision)) => Ok(vendor),
         _ => anyhow::bail!(context.say(Word::UnknownVendor, &[&Escaped(&args.vendor)])),
+    }
+}
+
+/// How a ZKTeco terminal is dialled, checked; without an address it pushes by itself.
+fn terminal(args: &Args, context: &Context) -> anyhow::Result<Access> {
+    let file = args.secret_file.as_deref();
+    let Some(address) = args.address.as_deref() else {
+        if file.is_some() {
+            anyhow::bail!(context.say(Word::KeyNeedsAddress, &[]));
+        }
+        return Ok(Access::default());
+    };
+    let address = with_port(address);
+    if !is_host_and_port(&address) {
+        anyhow::bail!(context.say(Word::BadAddress, &[&Escaped(&address)]));
+    }
+    if let Some(file) = file {
+        let secret = secret_file(file, &secret_places(Path::new(SECRETS_FOLDER)))
+            .map_err(|error| anyhow::anyhow!(context.say(Word::SecretTrouble, &[&error])))?;
+        if CommKey::parse(secret.expose().trim()).is_none() {
+            anyhow::bail!(context.say(Word::BadKey, &[]));
+        }
+    }
+    Ok(Access {
+        address: Some(Text::from(address)),
+        secret_file: file.map(Text::new),
+        ..Access::default()
+    })
+}
+
+/// The address with the port that these terminals come with, where none was given.
+fn with_port(address: &str) -> String {
+    let bare_name = !address.contains(':');
+    if bare_name || address.ends_with(']') {
+        format!("{address}:{PULL_PORT}")
+    } else {
+        address.to_owned()
     }
 }
 
@@ -222,6 +267,9 @@ impl Done {
         if let (Some(address), Some(user)) = (&access.address, &access.user) {
             let line = context.say(Word::DialledAt, &[&Escaped(address), &Escaped(user)]);
             page.push_str(&format!("{line}\n"));
+        } else if let Some(address) = &access.address {
+            let line = context.say(Word::PulledAt, &[&Escaped(address)]);
+            page.push_str(&format!("{line}\n"));
         }
         if self.rotated {
             page.push_str(&format!("{}\n", context.say(Word::Rotated, &[])));
@@ -260,6 +308,16 @@ impl Done {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_without_a_port_is_dialled_where_they_all_listen() {
+        assert_eq!(with_port("10.8.0.21"), "10.8.0.21:4370");
+        assert_eq!(with_port("[fd00::7]"), "[fd00::7]:4370");
+        assert_eq!(
+            with_port("reloj-1.acme.local:4371"),
+            "reloj-1.acme.local:4371"
+        );
+    }
 
     #[test]
     fn an_address_is_host_and_port_and_never_a_url() {

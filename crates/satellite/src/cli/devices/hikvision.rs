@@ -11,7 +11,7 @@ use daemon::logging::Escaped;
 use event::{DeviceId, Millis, Vendor, Zone};
 use hikvision_isapi::Chain;
 use satellite::hikvision::CHAIN_CURSOR;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::registry::Enrolment;
 
@@ -19,6 +19,7 @@ use super::super::conditions;
 use super::super::databases;
 use super::super::words::Word;
 use super::super::{Context, http, time};
+use super::pull;
 
 /// What a running satellite says of one device.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -38,7 +39,7 @@ pub(crate) struct Live {
 }
 
 /// A condition that holds.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Condition {
     pub(crate) name: String,
     since: String,
@@ -49,12 +50,14 @@ pub(crate) struct Condition {
 struct Status {
     #[serde(default)]
     hikvision: Vec<Live>,
+    #[serde(default)]
+    pull: Vec<pull::Live>,
 }
 
 /// How events come from a terminal: `push`, `dialled`, `listens`; `None` when they cannot.
 pub(crate) fn reached(one: &Enrolment) -> Option<&'static str> {
     match one.vendor {
-        Vendor::Hikvision if one.access.address.is_some() => Some("dialled"),
+        _ if one.access.address.is_some() => Some("dialled"),
         Vendor::Hikvision if one.access.token_hash.is_some() => Some("listens"),
         Vendor::Hikvision => None,
         _ => Some("push"),
@@ -66,14 +69,30 @@ pub(crate) fn reached(one: &Enrolment) -> Option<&'static str> {
 /// # Errors
 /// It does not answer, or not as expected.
 pub(crate) async fn live(context: &Context) -> Result<HashMap<String, Live>, String> {
+    let status = status(context).await?;
+    let by_serial = |live: Live| (live.serial.clone(), live);
+    Ok(status.hikvision.into_iter().map(by_serial).collect())
+}
+
+/// Asks the running satellite for a terminal that is dialled on port 4370.
+///
+/// # Errors
+/// It does not answer, or not as expected.
+pub(crate) async fn live_pull(
+    context: &Context,
+    serial: &str,
+) -> Result<Option<pull::Live>, String> {
+    let mut all = status(context).await?.pull.into_iter();
+    Ok(all.find(|live| live.serial == serial))
+}
+
+async fn status(context: &Context) -> Result<Status, String> {
     let asked = http::get(context.config.listen.admin, "/status").await;
     let (status, body) = asked.map_err(|error| error.to_string())?;
     if status != 200 {
         return Err(format!("HTTP {status}"));
     }
-    let status: Status = serde_json::from_str(&body).map_err(|error| error.to_string())?;
-    let by_serial = |live: Live| (live.serial.clone(), live);
-    Ok(status.hikvision.into_iter().map(by_serial).collect())
+    serde_json::from_str(&body).map_err(|error| error.to_string())
 }
 
 /// The serial chains of these devices as they were last committed. A database that does not
@@ -200,32 +219,46 @@ impl Seen<'_> {
     /// The conditions that hold, each with since when, what it means and what to do; or that
     /// nobody can say.
     pub(crate) fn conditions(&self, context: &Context) -> String {
-        let live = match &self.live {
-            Err(error) => {
-                let admin = context.config.listen.admin;
-                return format!("{}\n", context.say(Word::OnlyStored, &[&admin, error]));
-            }
-            Ok(None) => return format!("{}\n", context.say(Word::NotNoticed, &[])),
-            Ok(Some(live)) => live,
-        };
-        if live.conditions.is_empty() {
-            return format!("{}\n", context.say(Word::NoConditions, &[]));
-        }
-        let (serial, program) = (self.enrolment.serial.as_str(), super::super::program());
-        let mut page = String::new();
-        for condition in &live.conditions {
-            let since = Millis::parse(&condition.since)
-                .map_or_else(|| condition.since.clone(), |at| time::show(at, self.zone));
-            let detail = Escaped(&condition.detail);
-            let head = context.say(Word::ConditionLine, &[&condition.name, &since, &detail]);
-            page.push_str(&format!("{head}\n"));
-            let told = conditions::told(context.lang, &condition.name, serial, &program);
-            if let Some((means, advice)) = told {
-                page.push_str(&format!("  {means}\n  → {advice}\n"));
-            }
-        }
-        page
+        let live = self
+            .live
+            .as_ref()
+            .map(|live| live.as_ref().map(|live| &live.conditions[..]));
+        conditions_page(live, self.enrolment, self.zone, context)
     }
+}
+
+/// The conditions that hold for a device, or why nobody can say.
+pub(crate) fn conditions_page(
+    live: Result<Option<&[Condition]>, &String>,
+    enrolment: &Enrolment,
+    zone: &Zone,
+    context: &Context,
+) -> String {
+    let held = match live {
+        Err(error) => {
+            let admin = context.config.listen.admin;
+            return format!("{}\n", context.say(Word::OnlyStored, &[&admin, error]));
+        }
+        Ok(None) => return format!("{}\n", context.say(Word::NotNoticed, &[])),
+        Ok(Some(held)) => held,
+    };
+    if held.is_empty() {
+        return format!("{}\n", context.say(Word::NoConditions, &[]));
+    }
+    let (serial, program) = (enrolment.serial.as_str(), super::super::program());
+    let mut page = String::new();
+    for condition in held {
+        let since = Millis::parse(&condition.since)
+            .map_or_else(|| condition.since.clone(), |at| time::show(at, zone));
+        let detail = Escaped(&condition.detail);
+        let head = context.say(Word::ConditionLine, &[&condition.name, &since, &detail]);
+        page.push_str(&format!("{head}\n"));
+        let told = conditions::told(context.lang, &condition.name, serial, &program);
+        if let Some((means, advice)) = told {
+            page.push_str(&format!("  {means}\n  → {advice}\n"));
+        }
+    }
+    page
 }
 
 fn stream_word(live: &Live, context: &Context) -> String {

@@ -239,10 +239,9 @@ fn print(lines: &[Line<'_>], pending: &[&Pending], context: &Context) -> anyhow:
 /// One line for each word of completeness that is in the table of a list with several vendors'
 /// means of proof; a list of push terminals alone, which have none, needs no legend.
 fn meanings(lines: &[Line<'_>], context: &Context) -> String {
-    if lines
-        .iter()
-        .all(|line| line.enrolment.vendor != Vendor::Hikvision)
-    {
+    if lines.iter().all(|line| {
+        line.enrolment.access.address.is_none() && line.enrolment.vendor != Vendor::Hikvision
+    }) {
         return String::new();
     }
     let words = ["proven", "seen", "unproven"].into_iter().filter(|word| {

@@ -17,6 +17,7 @@ use super::super::words::Word;
 use super::super::{Context, out, table, time};
 use super::hikvision::{self, Seen};
 use super::list;
+use super::pull::Pulled;
 
 /// Lines of the audit that are searched, and shown at most.
 const AUDIT: (u32, usize) = (5_000, 5);
@@ -42,6 +43,8 @@ struct Found<'a> {
     zone: &'a Zone,
     /// More, of a Hikvision device.
     seen: Option<Seen<'a>>,
+    /// More, of a terminal that is dialled on port 4370.
+    pulled: Option<Pulled<'a>>,
 }
 
 /// Shows.
@@ -62,6 +65,14 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         Vendor::Hikvision => Some(seen(context, enrolment, status.as_ref(), &zone).await),
         _ => None,
     };
+    let pulled = match enrolment.vendor {
+        Vendor::Zkteco if enrolment.access.address.is_some() => Some(Pulled {
+            enrolment,
+            live: hikvision::live_pull(context, args.serial.as_str()).await,
+            zone: &zone,
+        }),
+        _ => None,
+    };
     let found = Found {
         enrolment,
         status,
@@ -69,6 +80,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         audit: audit(context, &args.serial).await,
         zone: &zone,
         seen,
+        pulled,
     };
     if args.json {
         out::json(&found_json(&found, context))?;
@@ -161,6 +173,9 @@ fn found_json(found: &Found<'_>, context: &Context) -> Value {
     if let Some(seen) = &found.seen {
         all["hikvision"] = seen.json();
     }
+    if let Some(pulled) = &found.pulled {
+        all["pull"] = pulled.json();
+    }
     all
 }
 
@@ -230,11 +245,15 @@ fn found_text(found: &Found<'_>, context: &Context) -> String {
     if let Some(seen) = &found.seen {
         facts.extend(seen.facts(context));
     }
+    if let Some(pulled) = &found.pulled {
+        facts.extend(pulled.facts(context));
+    }
     let mut page = table::facts(&facts);
     page.push('\n');
-    match &found.seen {
-        Some(seen) => page.push_str(&seen.conditions(context)),
-        None => page.push_str(&settings(context)),
+    match (&found.seen, &found.pulled) {
+        (Some(seen), _) => page.push_str(&seen.conditions(context)),
+        (None, Some(pulled)) => page.push_str(&pulled.conditions(context)),
+        (None, None) => page.push_str(&settings(context)),
     }
     page.push_str(&audit_lines(found, context));
     page

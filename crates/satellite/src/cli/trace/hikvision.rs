@@ -1,4 +1,5 @@
-//! What to do when a Hikvision device's events do not come, by the way in which they should.
+//! What to do when the events of a dialled or posting device do not come, by the way in which
+//! they should.
 //!
 //! A condition that the running satellite names knows more than the step that is not green, so
 //! it speaks first. Trouble of the store and a blocked enrolment are the same for every vendor
@@ -12,11 +13,16 @@ use super::super::words::Word;
 use super::super::{Context, conditions, program};
 
 /// Conditions that keep every event from coming, the most telling first.
-const BLOCKING: [&str; 4] = [
+const BLOCKING: [&str; 9] = [
     "secret_missing",
     "login_refused",
+    "comm_key_refused",
+    "secure_pull",
+    "access_panel",
     "wrong_device",
+    "no_session",
     "unreachable",
+    "log_unreadable",
 ];
 
 /// Advice for the first step that is not green; `None` where no vendor's words are needed.
@@ -27,7 +33,8 @@ pub(super) fn advice(
     held: &[Condition],
     context: &Context,
 ) -> Option<String> {
-    if enrolment.vendor != Vendor::Hikvision || (step == "stored" && failed) {
+    let is_dialled = enrolment.access.address.is_some();
+    if (enrolment.vendor != Vendor::Hikvision && !is_dialled) || (step == "stored" && failed) {
         return None;
     }
     let (serial, program) = (&enrolment.serial, program());
@@ -41,6 +48,15 @@ pub(super) fn advice(
     let tenant = &enrolment.tenant;
     let address = enrolment.access.address.as_deref().unwrap_or_default();
     let address = daemon::logging::Escaped(address);
+    if enrolment.vendor == Vendor::Zkteco {
+        return match step {
+            "reached" | "identified" | "approved" => {
+                Some(context.say(Word::AdvisePull, &[&address, &program, serial]))
+            }
+            "parsed" if !failed => Some(context.say(Word::AdviseNoPunches, &[&program, serial])),
+            _ => None,
+        };
+    }
     match (step, reached(enrolment)) {
         ("reached" | "identified" | "approved", None) => {
             Some(context.say(Word::AdviseNoWay, &[&program, tenant, serial]))

@@ -17,6 +17,7 @@ pub mod hikvision;
 mod http;
 mod metrics;
 mod place;
+pub mod pull;
 mod random;
 mod satellite;
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! serial → clock, sizes → (what it is) → (people) → the log's end → events → the log's end
-//!        → every few minutes: sizes, and the log's end when they moved
+//!        → every minute: sizes, and the log's end when they moved
 //!        → every day: what it is, people, the whole log
 //! ```
 //!
@@ -34,13 +34,13 @@ use crate::dial::socket::NotOpen;
 use crate::trace::Step;
 
 /// How often the terminal's counts are looked at.
-const CHECK: Duration = Duration::from_secs(240);
+const CHECK: Duration = Duration::from_secs(60);
 /// How often its whole log is read again.
 const WHOLE: Duration = Duration::from_secs(24 * 3_600);
 /// Pause before room for a log is looked for again while events are listened for.
 const ROOM: Duration = Duration::from_secs(1);
 /// Shortest time between two readings of the user list for the sake of an unknown person.
-const USERS: Duration = Duration::from_secs(60);
+const USERS: Duration = Duration::from_secs(10);
 /// Longest until a session over UDP must be open: three questions in the field's way.
 const UDP_OPEN: Duration = Duration::from_secs(5);
 /// Reads in a row before what was heard is acted on.
@@ -103,6 +103,8 @@ pub(super) struct Talk<'a> {
     errand: Option<Errand>,
     /// The sizes were asked for to see whether the log must be read.
     checking: bool,
+    /// Somebody unknown punched: the user list is to be read again when it is time.
+    wants_people: bool,
     /// The log was read whole because the counts disagreed.
     recounted: bool,
     next_check: Instant,
@@ -154,6 +156,7 @@ impl<'a> Talk<'a> {
             room: None,
             errand: None,
             checking: false,
+            wants_people: false,
             recounted: false,
             next_check: now + CHECK,
             hold: None,
@@ -239,7 +242,9 @@ impl<'a> Talk<'a> {
     fn wake(&self, until: Millis) -> Instant {
         let since = until.0.saturating_sub(self.base.0.0).max(0);
         let due = self.base.1 + Duration::from_millis(since.unsigned_abs());
-        let own = [Some(self.next_check), self.hold, self.open_by];
+        let people = self.learned.users_at.filter(|_| self.wants_people);
+        let people = people.map(|at| at + USERS);
+        let own = [Some(self.next_check), self.hold, self.open_by, people];
         own.into_iter()
             .flatten()
             .fold(due, Instant::min)
@@ -291,6 +296,9 @@ impl<'a> Talk<'a> {
                 .extend([Ask::Users, Ask::Sizes, Ask::Log(Extent::Whole)]);
         } else if !self.session.is_idle() {
             // It sends no events: the session ends, and the next one comes soon.
+        } else if self.wants_people && is_due(self.learned.users_at, USERS) {
+            self.wants_people = false;
+            self.plan.push_back(Ask::Users);
         } else if is_due(self.learned.whole_at, WHOLE) {
             self.learned.whole_at = Some(now);
             self.plan
@@ -453,9 +461,7 @@ impl<'a> Talk<'a> {
     fn ask_for_people(&mut self, uncertain: u64) {
         if uncertain > 0 {
             self.unresolved(uncertain, false);
-            if is_due(self.learned.users_at, USERS) {
-                self.plan.push_back(Ask::Users);
-            }
+            self.wants_people = true;
         }
     }
 

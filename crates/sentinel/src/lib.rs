@@ -34,6 +34,7 @@ pub mod config;
 pub mod decide;
 pub mod kind;
 pub mod look;
+pub mod looks;
 pub mod message;
 pub mod observation;
 pub mod silence;
@@ -43,5 +44,6 @@ pub use config::Config;
 pub use kind::{Class, Kind, Severity};
 pub use look::Look;
 pub use observation::{
-    Fact, Facts, Finding, Numbers, Observation, Round, Signal, Subject, Trouble, Value,
+    Admin, Canary, Door, Fact, Facts, Finding, Numbers, Observation, Round, Rows, Signal, Subject,
+    Trouble, Unit, Value,
 };

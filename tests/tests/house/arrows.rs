@@ -34,7 +34,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             PROTOCOLS,
         ],
     ),
-    ("sentinel", &["event", "notify", "daemon", PROTOCOLS]),
+    (
+        "sentinel",
+        &["event", "notify", "fetch", "daemon", PROTOCOLS],
+    ),
     ("xtask", &["mariadb"]),
     (
         "promises",

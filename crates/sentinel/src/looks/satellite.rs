@@ -1,0 +1,306 @@
+//! Looks at satellite itself: what systemd says of its unit, what its admin door says of its
+//! work, whether anybody answers at the port for terminals.
+//!
+//! A dependency that is down is not a freeze: satellite says in `/status` which of its stores
+//! take no events and why, and that is handed on about the store. Frozen is only work that
+//! waits although its database is up, or a door that takes connections and says nothing.
+
+mod judge;
+mod restart;
+pub mod status;
+pub mod unit;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use fetch::{Failed, Fetch, Url};
+use jiff::Timestamp;
+
+use crate::{Admin, Door, Look, Observation, Round, Signal, Subject, Unit};
+use judge::History;
+use restart::Restarts;
+use status::Status;
+use unit::State;
+
+/// From round to round.
+const EVERY: Duration = Duration::from_secs(10);
+/// Longest wait for `/status`.
+const ASK_WITHIN: Duration = Duration::from_secs(5);
+/// Longest `/status` that is read, in bytes: thousands of Hikvision devices fit.
+const LIMIT: usize = 8 << 20;
+
+/// The admin door, and what it says of the stores.
+pub struct Work {
+    status: Url,
+    unit: Option<String>,
+    /// Tenants of `[[watch.store]]`, whose stores are named in observations.
+    tenants: Vec<String>,
+    memory: Mutex<Memory>,
+}
+
+struct Memory {
+    history: History,
+    restarts: Option<Restarts>,
+}
+
+impl Work {
+    /// A look at the admin door at `admin`; `unit` is restarted when it is frozen, if
+    /// `may_restart`.
+    pub fn new(admin: &Url, unit: Option<&str>, may_restart: bool, tenants: Vec<String>) -> Self {
+        Self {
+            status: admin.join("/status"),
+            unit: unit.map(str::to_owned),
+            tenants,
+            memory: Mutex::new(Memory {
+                history: History::default(),
+                restarts: may_restart.then(Restarts::default),
+            }),
+        }
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn see(&self) -> Result<Status, Failed> {
+        let asked = Fetch::get(self.status.clone())
+            .within(ASK_WITHIN)
+            .limit(LIMIT);
+        let answer = asked.send().await?;
+        if answer.status != 200 || answer.is_cut {
+            return Err(Failed::Http(format!("status {}", answer.status)));
+        }
+        serde_json::from_slice(&answer.body).map_err(|error| Failed::Http(error.to_string()))
+    }
+
+    fn judged(&self, status: &Status, now: Timestamp) -> Vec<Observation> {
+        let history = &mut self.memory().history;
+        let moving = history.moving(status);
+        let troubles = history.troubles(status, Instant::now());
+        let stuck = status.stages.iter().find(|stage| stage.stalled);
+        let admin = if stuck.is_some() {
+            Admin::Stuck
+        } else {
+            Admin::Moving
+        };
+        let mut satellite = Observation::wrong(Subject::Satellite, now, troubles)
+            .signal(Signal::Admin(admin))
+            .number("uptime_seconds", wide(status.uptime_seconds))
+            .number("journal_events", wide(status.journal.events))
+            .number("pending", wide(status.pending));
+        for (name, count) in [
+            ("received", status.totals.received),
+            ("committed", status.totals.committed),
+        ] {
+            satellite = satellite.number(name, wide(count));
+        }
+        let stores = self.tenants.iter().filter_map(|tenant| {
+            let store = status.store_of(tenant)?;
+            let admin = match moving.get(&store.label) {
+                Some(false) => Admin::Stuck,
+                _ => Admin::Moving,
+            };
+            let seen = Observation::wrong(Subject::store(tenant), now, judge::store(store));
+            Some(
+                seen.signal(Signal::Admin(admin))
+                    .number("waiting", wide(store.waiting))
+                    .number("oldest_waiting_seconds", store.oldest_waiting_seconds),
+            )
+        });
+        let stores: Vec<_> = stores.collect();
+        [vec![satellite], stores].concat()
+    }
+
+    /// Nothing readable came. A frozen process that systemd calls active is restarted, at most
+    /// so often.
+    async fn unseen(&self, failed: &Failed, now: Timestamp) -> Vec<Observation> {
+        let admin = match failed {
+            Failed::Connect(_) => Admin::Refused,
+            _ => Admin::Silent,
+        };
+        let observation = Observation::unknown(Subject::Satellite, now, &failed.to_string());
+        let mut seen = vec![observation.signal(Signal::Admin(admin))];
+        let stores = self.tenants.iter().map(|tenant| {
+            Observation::unknown(Subject::store(tenant), now, "satellite does not say")
+        });
+        seen.extend(stores);
+        let frozen = admin == Admin::Silent;
+        if let Some(unit) = &self.unit
+            && self.restart_is_due(frozen)
+            && unit::state(unit).await == State::Active
+        {
+            tracing::error!(unit, "satellite is frozen and is restarted through systemd");
+            let done = unit::restart(unit).await;
+            if let Err(why) = done {
+                tracing::error!(unit, why, "satellite could not be restarted");
+            }
+        }
+        seen
+    }
+
+    fn restart_is_due(&self, frozen: bool) -> bool {
+        let restarts = &mut self.memory().restarts;
+        restarts
+            .as_mut()
+            .is_some_and(|restarts| restarts.is_due(frozen, Instant::now()))
+    }
+}
+
+#[async_trait]
+impl Look for Work {
+    fn name(&self) -> &str {
+        "satellite"
+    }
+
+    fn every(&self) -> Duration {
+        EVERY
+    }
+
+    fn deadline(&self) -> Duration {
+        EVERY - Duration::from_secs(1)
+    }
+
+    fn subjects(&self) -> Vec<Subject> {
+        let stores = self.tenants.iter().map(|tenant| Subject::store(tenant));
+        [Subject::Satellite].into_iter().chain(stores).collect()
+    }
+
+    async fn look(&self, now: Timestamp) -> Round {
+        Round::part(match self.see().await {
+            Ok(status) => {
+                self.restart_is_due(false);
+                self.judged(&status, now)
+            }
+            Err(failed) => self.unseen(&failed, now).await,
+        })
+    }
+}
+
+/// systemd's word on the unit.
+pub struct UnitLook {
+    unit: String,
+}
+
+impl UnitLook {
+    /// A look at that unit.
+    pub fn new(unit: &str) -> Self {
+        Self {
+            unit: unit.to_owned(),
+        }
+    }
+}
+
+#[async_trait]
+impl Look for UnitLook {
+    fn name(&self) -> &str {
+        "unit"
+    }
+
+    fn every(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(4)
+    }
+
+    fn subjects(&self) -> Vec<Subject> {
+        vec![Subject::Satellite]
+    }
+
+    async fn look(&self, now: Timestamp) -> Round {
+        let fine = || Observation::fine(Subject::Satellite, now);
+        Round::one(match unit::state(&self.unit).await {
+            State::Active => fine().signal(Signal::Unit(Unit::Active)),
+            State::Inactive(_) => fine().signal(Signal::Unit(Unit::Inactive)),
+            State::Unknown(why) => Observation::unknown(Subject::Satellite, now, &why),
+        })
+    }
+}
+
+/// The port for terminals, at the address nearest to satellite.
+pub struct DoorLook {
+    url: Url,
+}
+
+impl DoorLook {
+    /// A look at the door at that address.
+    pub fn new(url: &Url) -> Self {
+        Self {
+            url: url.join("/iclock/ping?SN=SENTINEL"),
+        }
+    }
+}
+
+#[async_trait]
+impl Look for DoorLook {
+    fn name(&self) -> &str {
+        "door"
+    }
+
+    fn every(&self) -> Duration {
+        EVERY
+    }
+
+    fn deadline(&self) -> Duration {
+        EVERY - Duration::from_secs(1)
+    }
+
+    fn subjects(&self) -> Vec<Subject> {
+        vec![Subject::Satellite]
+    }
+
+    async fn look(&self, now: Timestamp) -> Round {
+        let asked = Fetch::get(self.url.clone()).within(ASK_WITHIN).send().await;
+        let seen = match asked {
+            // Whatever it says: somebody is there and speaks HTTP.
+            Ok(answer) => Observation::fine(Subject::Satellite, now)
+                .signal(Signal::Door(Door::Answers))
+                .number("door_seconds", answer.took.as_secs_f64()),
+            Err(failed) => {
+                let door = match failed {
+                    Failed::Connect(_) => Door::Refused,
+                    _ => Door::Silent,
+                };
+                Observation::unknown(Subject::Satellite, now, &failed.to_string())
+                    .signal(Signal::Door(door))
+            }
+        };
+        Round::one(seen)
+    }
+}
+
+/// A count as a measurement; far below 2⁵³ it is exact.
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2⁵³")]
+pub(crate) fn wide(count: u64) -> f64 {
+    count as f64
+}
+
+/// The looks at satellite that the configuration asks for.
+pub fn looks(watch: &crate::config::Watch) -> Vec<Arc<dyn Look>> {
+    let mut looks: Vec<Arc<dyn Look>> = Vec::new();
+    let admin: Option<Url> = watch
+        .satellite_admin
+        .as_ref()
+        .and_then(|url| url.parse().ok());
+    if let Some(admin) = admin {
+        let tenants = watch
+            .stores
+            .iter()
+            .map(|store| store.tenant.clone())
+            .collect();
+        let unit = watch.satellite_unit.as_deref();
+        looks.push(Arc::new(Work::new(&admin, unit, watch.restart, tenants)));
+    }
+    if let Some(unit) = &watch.satellite_unit {
+        looks.push(Arc::new(UnitLook::new(unit)));
+    }
+    if let Some(url) = watch.terminal_urls.last().and_then(|url| url.parse().ok()) {
+        looks.push(Arc::new(DoorLook::new(&url)));
+    }
+    looks
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,447 @@
+//! What of satellite's own words is wrong. Pure: the page and the monotonic clock come in.
+//!
+//! Counters are judged by how they rose, and a restart sets them back to zero, which is no
+//! fall. What waits in the journal is waiting and never called missing.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::status::{Status, Store};
+use super::wide;
+use crate::{Fact, Kind, Severity, Trouble, Value};
+
+/// Work that waits for so long, while its database is up and nothing is committed, is stuck.
+const STUCK_AFTER: f64 = 30.0;
+/// The time over which rises are judged.
+const WINDOW: Duration = Duration::from_secs(3600);
+/// A short time, for what comes in waves.
+const WAVE: Duration = Duration::from_secs(600);
+/// Counts are remembered so often.
+const SAMPLE_EVERY: Duration = Duration::from_secs(60);
+/// Restarts within [`WINDOW`] that are too many.
+const RESTARTS: usize = 3;
+/// Records set aside within [`WINDOW`] from which on somebody should look soon.
+const QUARANTINED: u64 = 100;
+/// Refusals within [`WAVE`] below which none are called many.
+const REFUSED: u64 = 100;
+/// How many times more than usual refusals have to be.
+const TIMES: u64 = 5;
+/// Refusals within [`WAVE`] of those who were shut out or prove nothing.
+const STRANGERS: u64 = 20;
+/// The journal's oldest may wait so long before that is told, in seconds.
+const JOURNAL_WAITS: u64 = 300;
+
+/// Refusals of terminals that are known and shut out, or that prove nothing.
+const SHUT_OUT: [&str; 4] = ["blocked", "unknown_token", "wrong_device", "rejected"];
+/// Refusals of terminals that nobody enrolled.
+const UNKNOWN: [&str; 1] = ["pending"];
+
+/// Counters at one moment.
+#[derive(Debug, Clone)]
+struct Sample {
+    at: Instant,
+    quarantined: u64,
+    refused: u64,
+    shut_out: u64,
+    unknown: u64,
+    epochs: u64,
+}
+
+/// What the look remembers.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    /// Commits of each store at the last round.
+    commits: HashMap<String, u64>,
+    started_at: Option<String>,
+    restarts: VecDeque<Instant>,
+    samples: VecDeque<Sample>,
+}
+
+impl History {
+    /// For each store that is up: false while work waits too long and nothing was committed
+    /// since the last round.
+    pub(super) fn moving(&mut self, status: &Status) -> HashMap<String, bool> {
+        let mut moving = HashMap::new();
+        for store in &status.stores {
+            let before = self.commits.insert(store.label.clone(), store.commits);
+            let waits = store.waiting > 0 || store.oldest_waiting_seconds > 0.0;
+            let old = store.oldest_waiting_seconds >= STUCK_AFTER;
+            let still = before == Some(store.commits);
+            moving.insert(store.label.clone(), !(store.up && waits && old && still));
+        }
+        moving
+    }
+
+    /// What is wrong with satellite as a whole.
+    pub(super) fn troubles(&mut self, status: &Status, now: Instant) -> Vec<Trouble> {
+        self.note_start(status, now);
+        self.note_counts(status, now);
+        let newest = self.samples.back().cloned();
+        let Some(newest) = newest else {
+            return Vec::new();
+        };
+        let found = [
+            self.restarts(),
+            journal(status),
+            self.quarantine(&newest),
+            self.rejects(&newest),
+            self.unknown(status, &newest),
+            self.shut_out(&newest),
+            self.replaced(&newest),
+        ];
+        found.into_iter().flatten().collect()
+    }
+
+    fn note_start(&mut self, status: &Status, now: Instant) {
+        let before = self.started_at.replace(status.started_at.clone());
+        if before.is_some_and(|before| before != status.started_at) {
+            self.restarts.push_back(now);
+            // Counters began again.
+            self.samples.clear();
+        }
+        while self
+            .restarts
+            .front()
+            .is_some_and(|at| now.duration_since(*at) > WINDOW)
+        {
+            self.restarts.pop_front();
+        }
+    }
+
+    fn note_counts(&mut self, status: &Status, now: Instant) {
+        let refused = &status.totals.refused;
+        let of = |names: &[&str]| names.iter().filter_map(|name| refused.get(*name)).sum();
+        let sample = Sample {
+            at: now,
+            quarantined: status.totals.quarantined.values().sum(),
+            refused: refused.values().sum(),
+            shut_out: of(&SHUT_OUT),
+            unknown: of(&UNKNOWN),
+            epochs: status.totals.new_epochs,
+        };
+        // The last one is always of now; those before it are a minute apart.
+        let count = self.samples.len();
+        let close = count >= 2 && {
+            let before = self.samples.get(count - 2);
+            before.is_some_and(|before| now.duration_since(before.at) < SAMPLE_EVERY)
+        };
+        if close {
+            self.samples.pop_back();
+        }
+        self.samples.push_back(sample);
+        while self
+            .samples
+            .front()
+            .is_some_and(|it| now.duration_since(it.at) > 2 * WINDOW)
+        {
+            self.samples.pop_front();
+        }
+    }
+
+    /// By how much a count rose within `window` before the newest sample.
+    fn rise(&self, newest: &Sample, window: Duration, count: impl Fn(&Sample) -> u64) -> u64 {
+        let mut samples = self.samples.iter();
+        let first = samples.find(|it| newest.at.duration_since(it.at) <= window);
+        first.map_or(0, |first| count(newest).saturating_sub(count(first)))
+    }
+
+    fn restarts(&self) -> Option<Trouble> {
+        let count = self.restarts.len();
+        (count >= RESTARTS).then(|| counted(Kind::SatelliteRestarts, count as u64))
+    }
+
+    fn quarantine(&self, newest: &Sample) -> Option<Trouble> {
+        let count = self.rise(newest, WINDOW, |it| it.quarantined);
+        let severity = match count {
+            0 => return None,
+            1..QUARANTINED => Severity::Notice,
+            _ => Severity::Warning,
+        };
+        Some(counted(Kind::QuarantineGrowing, count).severity(severity))
+    }
+
+    /// Refusals of the last ten minutes against those of the time before.
+    fn rejects(&self, newest: &Sample) -> Option<Trouble> {
+        let wave = self.rise(newest, WAVE, |it| it.refused - it.shut_out - it.unknown);
+        let all = self.rise(newest, 2 * WINDOW, |it| {
+            it.refused - it.shut_out - it.unknown
+        });
+        let first = self.samples.front()?;
+        let before = newest.at.duration_since(first.at).saturating_sub(WAVE);
+        let waves = (before.as_secs() / WAVE.as_secs()).max(1);
+        let usual = all.saturating_sub(wave) / waves;
+        (wave >= REFUSED && wave >= TIMES * usual)
+            .then(|| counted(Kind::RejectsRising, wave).fact(Fact::Expected, count(usual)))
+    }
+
+    fn unknown(&self, status: &Status, newest: &Sample) -> Option<Trouble> {
+        let tries = self.rise(newest, WINDOW, |it| it.unknown);
+        if status.pending == 0 && tries == 0 {
+            return None;
+        }
+        Some(
+            counted(Kind::UnknownTerminals, status.pending).severity(if tries > 0 {
+                Severity::Warning
+            } else {
+                Severity::Notice
+            }),
+        )
+    }
+
+    fn shut_out(&self, newest: &Sample) -> Option<Trouble> {
+        let tries = self.rise(newest, WAVE, |it| it.shut_out);
+        (tries >= STRANGERS).then(|| counted(Kind::RefusedTerminals, tries))
+    }
+
+    fn replaced(&self, newest: &Sample) -> Option<Trouble> {
+        let epochs = self.rise(newest, WINDOW, |it| it.epochs);
+        (epochs > 0).then(|| counted(Kind::DatabaseReplaced, epochs))
+    }
+}
+
+fn count(count: u64) -> Value {
+    Value::Count(i64::try_from(count).unwrap_or(i64::MAX))
+}
+
+fn counted(kind: Kind, n: u64) -> Trouble {
+    Trouble::new(kind).fact(Fact::Count, count(n))
+}
+
+/// What waits on disk, and whether the disk still takes it.
+fn journal(status: &Status) -> Option<Trouble> {
+    let journal = &status.journal;
+    let refuses = journal.state != "ready";
+    let old = journal
+        .oldest_seconds
+        .is_some_and(|age| age >= JOURNAL_WAITS);
+    if !refuses && !old && journal.unreadable == 0 {
+        return None;
+    }
+    let severity = if refuses {
+        Severity::Critical
+    } else {
+        Severity::Warning
+    };
+    let trouble = Trouble::new(Kind::JournalGrowing)
+        .severity(severity)
+        .fact(Fact::Waiting, count(journal.events))
+        .fact(Fact::Setting, journal.state.as_str());
+    let oldest = journal.oldest_seconds.map(|age| Value::Seconds(wide(age)));
+    Some(match oldest {
+        Some(oldest) => trouble.fact(Fact::Oldest, oldest),
+        None => trouble,
+    })
+}
+
+/// What satellite says is wrong with a store, as a kind that operators know.
+pub(super) fn store(store: &Store) -> Vec<Trouble> {
+    if store.up {
+        return Vec::new();
+    }
+    // A store that was not asked yet, just after a start, is not up and has no trouble.
+    let Some(word) = &store.trouble else {
+        return Vec::new();
+    };
+    let kind = match word.as_str() {
+        "no_answer" | "locked" => Kind::DatabaseHung,
+        "read_only" => Kind::DatabaseReadOnly,
+        "full" => Kind::DatabaseFull,
+        "too_many_connections" => Kind::DatabaseConnections,
+        _ => Kind::DatabaseDown,
+    };
+    let detail = store.detail.as_deref().unwrap_or(word);
+    let trouble = Trouble::new(kind)
+        .severity(Severity::Critical)
+        .fact(Fact::Place, store.place.as_str())
+        .fact(Fact::Detail, detail);
+    vec![trouble]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::status::{Journal, Stage, Totals};
+    use super::*;
+
+    fn status() -> Status {
+        Status {
+            version: "0".to_owned(),
+            uptime_seconds: 100,
+            started_at: "a".to_owned(),
+            stores: vec![Store {
+                label: "store".to_owned(),
+                place: "mysql://x".to_owned(),
+                up: true,
+                trouble: None,
+                detail: None,
+                waiting: 0,
+                oldest_waiting_seconds: 0.0,
+                commits: 7,
+            }],
+            pending: 0,
+            stages: vec![Stage {
+                name: "settle".to_owned(),
+                stalled: false,
+            }],
+            journal: Journal {
+                state: "ready".to_owned(),
+                events: 0,
+                oldest_seconds: None,
+                unreadable: 0,
+            },
+            totals: Totals {
+                received: 0,
+                committed: 0,
+                quarantined: std::collections::BTreeMap::new(),
+                refused: std::collections::BTreeMap::new(),
+                new_epochs: 0,
+            },
+        }
+    }
+
+    /// Shows a page that changes with the minute for so many minutes; answers the last troubles.
+    fn play(minutes: u64, page: impl Fn(u64, &mut Status)) -> Vec<(Kind, Severity)> {
+        let (mut history, start) = (History::default(), Instant::now());
+        let mut last = Vec::new();
+        for minute in 0..=minutes {
+            let mut status = status();
+            page(minute, &mut status);
+            for second in [0, 20, 40] {
+                let now = start + Duration::from_secs(60 * minute + second);
+                last = history.troubles(&status, now);
+            }
+        }
+        last.iter()
+            .map(|trouble| (trouble.kind, trouble.severity))
+            .collect()
+    }
+
+    #[test]
+    fn work_that_waits_while_its_database_is_up_and_commits_nothing_is_stuck() {
+        let mut history = History::default();
+        let mut stuck = |up: bool, oldest: f64, commits: u64| {
+            let mut status = status();
+            status.stores[0].up = up;
+            status.stores[0].waiting = 3;
+            status.stores[0].oldest_waiting_seconds = oldest;
+            status.stores[0].commits = commits;
+            !history.moving(&status)["store"]
+        };
+        assert!(!stuck(true, 40.0, 7), "the first look cannot tell");
+        assert!(stuck(true, 40.0, 7));
+        assert!(!stuck(true, 40.0, 8), "something was committed");
+        assert!(!stuck(true, 5.0, 8));
+        assert!(
+            !stuck(false, 40.0, 8),
+            "a dependency that is down is not a freeze"
+        );
+    }
+
+    #[test]
+    fn a_quiet_day_has_no_trouble_and_a_steady_count_of_refusals_neither() {
+        let quiet = |minute: u64, status: &mut Status| {
+            status
+                .totals
+                .refused
+                .insert("body_timeout".to_owned(), 30 * minute);
+        };
+        assert!(play(300, quiet).is_empty());
+    }
+
+    #[test]
+    fn refusals_that_rise_many_times_over_their_usual_count_are_told() {
+        let rising = |minute: u64, status: &mut Status| {
+            let n = 5 * minute
+                + if minute > 170 {
+                    300 * (minute - 170)
+                } else {
+                    0
+                };
+            status
+                .totals
+                .refused
+                .insert("store_unavailable".to_owned(), n);
+        };
+        assert_eq!(
+            play(175, rising),
+            [(Kind::RejectsRising, Severity::Warning)]
+        );
+    }
+
+    #[test]
+    fn each_thing_that_satellite_says_of_itself_becomes_its_kind() {
+        let restarts =
+            |minute: u64, status: &mut Status| status.started_at = (minute / 10).to_string();
+        assert_eq!(
+            play(40, restarts),
+            [(Kind::SatelliteRestarts, Severity::Warning)]
+        );
+        let journal = |_: u64, status: &mut Status| {
+            status.journal.events = 9;
+            status.journal.oldest_seconds = Some(900);
+        };
+        assert_eq!(
+            play(1, journal),
+            [(Kind::JournalGrowing, Severity::Warning)]
+        );
+        let full = |_: u64, status: &mut Status| status.journal.state = "disk_low".to_owned();
+        assert_eq!(play(1, full), [(Kind::JournalGrowing, Severity::Critical)]);
+        let few = |minute: u64, status: &mut Status| {
+            status
+                .totals
+                .quarantined
+                .insert("bad_time".to_owned(), minute);
+        };
+        assert_eq!(play(20, few), [(Kind::QuarantineGrowing, Severity::Notice)]);
+        let strangers = |minute: u64, status: &mut Status| {
+            status
+                .totals
+                .refused
+                .insert("unknown_token".to_owned(), 10 * minute);
+        };
+        assert_eq!(
+            play(20, strangers),
+            [(Kind::RefusedTerminals, Severity::Warning)]
+        );
+        let pending = |_: u64, status: &mut Status| status.pending = 2;
+        assert_eq!(
+            play(1, pending),
+            [(Kind::UnknownTerminals, Severity::Notice)]
+        );
+        let epoch = |minute: u64, status: &mut Status| status.totals.new_epochs = minute / 5;
+        assert_eq!(
+            play(6, epoch),
+            [(Kind::DatabaseReplaced, Severity::Warning)]
+        );
+    }
+
+    #[test]
+    fn a_restart_that_sets_the_counters_back_is_no_rise() {
+        let restarted = |minute: u64, status: &mut Status| {
+            status.started_at = (minute / 20).to_string();
+            status
+                .totals
+                .refused
+                .insert("blocked".to_owned(), 500 * (1 - minute / 20));
+        };
+        assert!(play(25, restarted).is_empty());
+    }
+
+    #[test]
+    fn a_store_in_trouble_is_told_by_its_kind_and_one_not_asked_yet_is_not() {
+        let mut it = status().stores.remove(0);
+        it.up = false;
+        assert!(store(&it).is_empty());
+        for (word, kind) in [
+            ("unreachable", Kind::DatabaseDown),
+            ("no_answer", Kind::DatabaseHung),
+            ("locked", Kind::DatabaseHung),
+            ("read_only", Kind::DatabaseReadOnly),
+            ("full", Kind::DatabaseFull),
+            ("too_many_connections", Kind::DatabaseConnections),
+            ("denied", Kind::DatabaseDown),
+        ] {
+            it.trouble = Some(word.to_owned());
+            assert_eq!(store(&it)[0].kind, kind, "{word}");
+        }
+    }
+}

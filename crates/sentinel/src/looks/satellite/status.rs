@@ -1,0 +1,213 @@
+//! What satellite answers at `/status` and `/devices`, as far as sentinel reads it.
+//!
+//! The pages' schemas are published (`docs/status.schema.json`, `docs/devices.schema.json`).
+//! What a newer satellite adds is passed over. A field that is missing makes the page
+//! unreadable, and what is unreadable is unknown: nothing here has a default that could look
+//! like health.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// `/status`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Status {
+    /// The running version.
+    pub version: String,
+    /// Since the start.
+    pub uptime_seconds: u64,
+    /// Another one means a restart.
+    pub started_at: String,
+    /// Each database once.
+    pub stores: Vec<Store>,
+    /// Terminals that wait for approval.
+    pub pending: u64,
+    /// The stages of the work.
+    pub stages: Vec<Stage>,
+    /// What waits on disk.
+    pub journal: Journal,
+    /// Counted since the start.
+    pub totals: Totals,
+}
+
+/// A database.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Store {
+    /// `store`, or the tenant whose own it is.
+    pub label: String,
+    /// Its address.
+    pub place: String,
+    /// Whether it takes events.
+    pub up: bool,
+    /// What is wrong with it, in a word.
+    pub trouble: Option<String>,
+    /// The same in its own words.
+    pub detail: Option<String>,
+    /// Submissions that wait.
+    pub waiting: u64,
+    /// Age of the oldest of them.
+    pub oldest_waiting_seconds: f64,
+    /// Transactions since the start.
+    pub commits: u64,
+}
+
+/// A stage of the work.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Stage {
+    /// Its name.
+    pub name: String,
+    /// True when work waits and nothing moves.
+    pub stalled: bool,
+}
+
+/// The journal.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Journal {
+    /// `ready`, `full`, `disk_low` or `failed`.
+    pub state: String,
+    /// Events that wait.
+    pub events: u64,
+    /// Age of the oldest.
+    pub oldest_seconds: Option<u64>,
+    /// Submissions that cannot be read.
+    pub unreadable: u64,
+}
+
+/// Counters.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Totals {
+    /// Events read.
+    pub received: u64,
+    /// Events that became rows.
+    pub committed: u64,
+    /// Records set aside, by reason.
+    pub quarantined: BTreeMap<String, u64>,
+    /// Requests refused, by reason.
+    pub refused: BTreeMap<String, u64>,
+    /// Epochs opened.
+    pub new_epochs: u64,
+}
+
+impl Status {
+    /// The database of a tenant: its own, else the common one.
+    pub fn store_of(&self, tenant: &str) -> Option<&Store> {
+        let own = self.stores.iter().find(|store| store.label == tenant);
+        own.or_else(|| self.stores.iter().find(|store| store.label == "store"))
+    }
+}
+
+/// `/devices`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Devices {
+    /// False until the enrolments are known.
+    pub loaded: bool,
+    /// Every enrolled terminal.
+    pub devices: Vec<Device>,
+}
+
+/// A terminal.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Device {
+    /// As it is enrolled.
+    pub serial: String,
+    /// Who made it.
+    pub vendor: String,
+    /// Whose it is.
+    pub tenant: String,
+    /// Where it stands.
+    pub site: Option<String>,
+    /// `online`, `offline`, `unheard` or `blocked`.
+    pub state: String,
+    /// True for one that is not real.
+    pub canary: bool,
+    /// When it last spoke, UTC.
+    pub last_contact_at: Option<String>,
+    /// When its newest event happened, UTC.
+    pub last_event_at: Option<String>,
+    /// Silence from which on it is offline.
+    pub offline_after_seconds: u64,
+    /// How far its clock is ahead.
+    pub clock_skew_seconds: Option<i64>,
+    /// Records in its log.
+    pub log_used: Option<i64>,
+    /// Records that fit.
+    pub log_capacity: Option<i64>,
+    /// Events that it has and satellite has not.
+    pub gap_events: Option<u64>,
+    /// What holds, by name.
+    pub conditions: Vec<Condition>,
+}
+
+/// A condition of a terminal.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Condition {
+    /// Its name.
+    pub name: String,
+    /// When it began, UTC.
+    pub since: String,
+    /// What was seen.
+    pub detail: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::{Map, Value};
+
+    use super::*;
+
+    fn schema(name: &str) -> Value {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+        let text = std::fs::read_to_string(docs.join(name)).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// An answer that a schema allows: every field there, nullable ones null or not.
+    fn made(schema: &Value, null: bool) -> Value {
+        let mut kinds: Vec<&str> = match &schema["type"] {
+            Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
+            one => one.as_str().into_iter().collect(),
+        };
+        if null && kinds.contains(&"null") {
+            return Value::Null;
+        }
+        kinds.retain(|kind| *kind != "null");
+        match kinds[0] {
+            "object" => {
+                let fields = schema["properties"].as_object().into_iter().flatten();
+                let fields = fields.map(|(name, inner)| (name.clone(), made(inner, null)));
+                Value::Object(fields.collect::<Map<_, _>>())
+            }
+            "array" => Value::Array(vec![made(&schema["items"], null)]),
+            "boolean" => true.into(),
+            "integer" => 3.into(),
+            "number" => 2.5.into(),
+            _ => schema["enum"][0]
+                .as_str()
+                .unwrap_or("2026-11-21 09:15:30.000")
+                .into(),
+        }
+    }
+
+    #[test]
+    fn every_answer_that_the_published_schemas_allow_can_be_read() {
+        for null in [false, true] {
+            let status = made(&schema("status.schema.json"), null);
+            let status: Status = serde_json::from_value(status).unwrap();
+            assert_eq!(status.stores.len(), 1);
+            let devices = made(&schema("devices.schema.json"), null);
+            let devices: Devices = serde_json::from_value(devices).unwrap();
+            assert_eq!(devices.devices[0].state, "online");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_a_promised_field_is_unreadable_and_never_health() {
+        for name in ["stores", "stages", "journal", "totals", "started_at"] {
+            let mut status = made(&schema("status.schema.json"), false);
+            status.as_object_mut().unwrap().remove(name);
+            assert!(serde_json::from_value::<Status>(status).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Our own connection to an event database: opened for one look, read-only by the user's
+//! rights, closed afterwards.
+//!
+//! Nothing of satellite's store is used, so that a fault in it cannot hide itself. A connection
+//! that is not opened anew says nothing about whether anybody can still connect, so each round
+//! opens one. What went wrong is sorted here by what an operator would call it; the words of
+//! the server are kept as the detail.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use daemon::config::StoreUrl;
+use jiff::Timestamp;
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _};
+use tokio::net::TcpStream;
+
+use crate::config::WatchedStore;
+
+/// Longest wait for a bare TCP connection, when it has to be told whether anybody is there.
+const KNOCK_WITHIN: Duration = Duration::from_secs(2);
+
+/// What is wrong with a database, as far as a reader can tell.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failed {
+    /// Nobody takes connections there.
+    #[error("{0}")]
+    Down(String),
+    /// It takes connections and does not answer.
+    #[error("{0}")]
+    Hung(String),
+    /// Its connections are used up.
+    #[error("{0}")]
+    Full(String),
+    /// It works, and does not let us in or not see what we came for: our own trouble.
+    #[error("{0}")]
+    Denied(String),
+    /// Anything else, in its own words.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub enum Reader {
+    /// To MySQL or MariaDB.
+    Mysql(MySqlConnection),
+    /// To a file.
+    Sqlite(SqliteConnection),
+}
+
+/// A row of texts; `None` is NULL.
+pub type Texts = Vec<Option<String>>;
+
+impl Reader {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`Failed`], within a little more than `within`.
+    pub async fn open(store: &WatchedStore, within: Duration) -> Result<Self, Failed> {
+        let password = store.password.as_ref().map(daemon::config::Secret::expose);
+        Self::connect(&store.url, password, within).await
+    }
+
+    /// The same by address and password.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub async fn connect(
+        url: &StoreUrl,
+        password: Option<&str>,
+        within: Duration,
+    ) -> Result<Self, Failed> {
+        match url {
+            StoreUrl::Sqlite(path) => sqlite(path, within).await,
+            StoreUrl::Mysql(parts) => {
+                let options = MySqlConnectOptions::from_str(&url.to_string());
+                let options = options.map_err(|error| Failed::Other(error.to_string()))?;
+                let options = options
+                    .charset("utf8mb4")
+                    .timezone(Some("+00:00".to_owned()))
+                    .pipes_as_concat(false)
+                    .no_engine_substitution(false)
+                    .disable_statement_logging();
+                let options = match password {
+                    Some(password) => options.password(password),
+                    None => options,
+                };
+                match tokio::time::timeout(within, options.connect()).await {
+                    Ok(Ok(connection)) => Ok(Self::Mysql(connection)),
+                    Ok(Err(error)) => Err(judge(&error)),
+                    Err(_) => Err(silent(&parts.host, parts.port, within).await),
+                }
+            }
+        }
+    }
+
+    /// Asks one question without values; every column must be text in the answer (CAST it).
+    ///
+    /// # Errors
+    /// [`Failed`], within `within`; the connection must not be used again then.
+    pub async fn ask(&mut self, sql: &'static str, within: Duration) -> Result<Vec<Texts>, Failed> {
+        let asked = async {
+            match self {
+                Self::Mysql(connection) => {
+                    let rows = sqlx::query(sql).fetch_all(connection).await?;
+                    rows.iter()
+                        .map(|row| (0..row.len()).map(|at| row.try_get_unchecked(at)).collect())
+                        .collect()
+                }
+                Self::Sqlite(connection) => {
+                    let rows = sqlx::query(sql).fetch_all(connection).await?;
+                    rows.iter()
+                        .map(|row| (0..row.len()).map(|at| row.try_get_unchecked(at)).collect())
+                        .collect()
+                }
+            }
+        };
+        timed(asked, within).await
+    }
+
+    /// Counts the rows of a question with text values in the places of `?`.
+    ///
+    /// # Errors
+    /// As [`Reader::ask`].
+    pub async fn ask_with(
+        &mut self,
+        sql: &'static str,
+        values: &[&str],
+        within: Duration,
+    ) -> Result<Vec<Texts>, Failed> {
+        let asked = async {
+            match self {
+                Self::Mysql(connection) => {
+                    let query = values
+                        .iter()
+                        .fold(sqlx::query(sql), |query, v| query.bind(*v));
+                    let rows = query.fetch_all(connection).await?;
+                    rows.iter()
+                        .map(|row| (0..row.len()).map(|at| row.try_get_unchecked(at)).collect())
+                        .collect()
+                }
+                Self::Sqlite(connection) => {
+                    let query = values
+                        .iter()
+                        .fold(sqlx::query(sql), |query, v| query.bind(*v));
+                    let rows = query.fetch_all(connection).await?;
+                    rows.iter()
+                        .map(|row| (0..row.len()).map(|at| row.try_get_unchecked(at)).collect())
+                        .collect()
+                }
+            }
+        };
+        timed(asked, within).await
+    }
+
+    /// Says goodbye, so that the server does not count an aborted connection.
+    pub async fn close(self) {
+        let closing = async {
+            match self {
+                Self::Mysql(connection) => connection.close().await,
+                Self::Sqlite(connection) => connection.close().await,
+            }
+        };
+        drop(tokio::time::timeout(Duration::from_secs(1), closing).await);
+    }
+}
+
+async fn timed<T>(
+    asked: impl Future<Output = Result<T, sqlx::Error>>,
+    within: Duration,
+) -> Result<T, Failed> {
+    match tokio::time::timeout(within, asked).await {
+        Ok(done) => done.map_err(|error| judge(&error)),
+        Err(_) => Err(Failed::Hung(format!(
+            "no answer within {} s",
+            within.as_secs_f32()
+        ))),
+    }
+}
+
+async fn sqlite(path: &Path, within: Duration) -> Result<Reader, Failed> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(within / 2)
+        .disable_statement_logging();
+    match tokio::time::timeout(within, options.connect()).await {
+        Ok(Ok(connection)) => Ok(Reader::Sqlite(connection)),
+        Ok(Err(error)) => Err(judge(&error)),
+        Err(_) => Err(Failed::Hung(
+            "the file could not be opened in time".to_owned(),
+        )),
+    }
+}
+
+/// Nothing came in time: is nobody there, or does somebody not answer?
+async fn silent(host: &str, port: u16, within: Duration) -> Failed {
+    let knock = tokio::time::timeout(KNOCK_WITHIN, TcpStream::connect((host, port))).await;
+    let seconds = within.as_secs_f32();
+    match knock {
+        Ok(Ok(_)) => Failed::Hung(format!(
+            "it takes connections and says nothing for {seconds} s"
+        )),
+        Ok(Err(error)) => Failed::Down(error.to_string()),
+        Err(_) => Failed::Down(format!("no connection within {seconds} s")),
+    }
+}
+
+/// Sorts an error of the driver.
+fn judge(error: &sqlx::Error) -> Failed {
+    let words = error.to_string();
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) => Failed::Down(words),
+        sqlx::Error::Database(told) => match told.try_downcast_ref::<MySqlDatabaseError>() {
+            Some(told) => of_number(told.number(), words),
+            None => of_sqlite(told.code().as_deref(), words),
+        },
+        _ => Failed::Other(words),
+    }
+}
+
+/// By the server's number: <https://mariadb.com/kb/en/mariadb-error-code-reference/>.
+fn of_number(number: u16, words: String) -> Failed {
+    match number {
+        // Too many connections, of all or of this user.
+        1040 | 1203 | 1226 => Failed::Full(words),
+        // Shutdown in progress; the server has gone away.
+        1053 | 1077 | 2006 | 2013 => Failed::Down(words),
+        // Access denied; unknown database; a table or right is missing; host blocked.
+        1044 | 1045 | 1049 | 1129 | 1130 | 1142 | 1143 | 1146 | 1227 | 1356 | 1370 | 1698 => {
+            Failed::Denied(words)
+        }
+        _ => Failed::Other(words),
+    }
+}
+
+/// By SQLite's primary result code: <https://sqlite.org/rescode.html>.
+fn of_sqlite(code: Option<&str>, words: String) -> Failed {
+    let number: u32 = code.and_then(|code| code.parse().ok()).unwrap_or_default();
+    match number & 0xff {
+        5 | 6 => Failed::Hung(words),
+        3 | 23 => Failed::Denied(words),
+        10 | 11 | 14 | 26 => Failed::Down(words),
+        _ => Failed::Other(words),
+    }
+}
+
+/// A time of the views: `YYYY-MM-DD HH:MM:SS[.mmm]`, UTC.
+pub fn moment(text: &str) -> Option<Timestamp> {
+    let read = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S%.f", text).ok()?;
+    let zoned = read.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(zoned.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_the_views_is_read_with_and_without_its_fraction() {
+        let with = moment("2026-11-21 09:15:30.250").unwrap();
+        assert_eq!(with.as_millisecond(), 1_795_252_530_250);
+        assert_eq!(
+            moment("2026-11-21 09:15:30").unwrap().as_millisecond(),
+            1_795_252_530_000
+        );
+        for wrong in ["", "2026-11-21", "x", "2026-13-01 00:00:00"] {
+            assert_eq!(moment(wrong), None, "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_down_and_one_that_says_nothing_is_hung() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let url: StoreUrl = format!("mysql://u@127.0.0.1:{port}/d").parse().unwrap();
+        let within = Duration::from_millis(300);
+        let hung = Reader::connect(&url, None, within).await.unwrap_err();
+        assert!(matches!(hung, Failed::Hung(_)), "{hung:?}");
+        drop(silent);
+        let down = Reader::connect(&url, None, within).await.unwrap_err();
+        assert!(matches!(down, Failed::Down(_)), "{down:?}");
+        let nothing = StoreUrl::Sqlite("/nonexistent/x.db".into());
+        let nothing = Reader::connect(&nothing, None, within).await.unwrap_err();
+        assert!(matches!(nothing, Failed::Down(_)), "{nothing:?}");
+    }
+}

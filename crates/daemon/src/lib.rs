@@ -5,10 +5,12 @@
 //! moves; and the orderly end. It is shared by all daemons, so it knows nothing of events,
 //! terminals or databases, and none of ours is among its dependencies.
 
+pub mod actor;
 pub mod config;
 pub mod drain;
 pub mod exit;
 pub mod logging;
+pub mod owner;
 pub mod progress;
 pub mod signals;
 pub mod supervisor;

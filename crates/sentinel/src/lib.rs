@@ -24,19 +24,24 @@
 //! | [`kind`] | what can be wrong: a fixed vocabulary with class and severity |
 //! | [`look`] | the seam between the loop and everything that looks |
 //! | [`decide`] | the decisions (pure) |
+//! | [`database`] | sentinel's own file |
+//! | [`run`] | start, loop, end; the admin door |
 //! | [`message`], [`words`] | what people are told, in Spanish and in English (pure) |
 //! | [`config`] | the file |
 //! | [`calendar`] | attention hours, holidays, due times (pure) |
 //! | [`silence`] | learned silence: what is usual for a terminal, and when it is missing (pure) |
 
+mod admin;
 pub mod calendar;
 pub mod config;
+pub mod database;
 pub mod decide;
 pub mod kind;
 pub mod look;
 pub mod looks;
 pub mod message;
 pub mod observation;
+pub mod run;
 pub mod silence;
 pub mod words;
 
@@ -47,3 +52,4 @@ pub use observation::{
     Admin, Canary, Door, Fact, Facts, Finding, Numbers, Observation, Round, Rows, Signal, Subject,
     Trouble, Unit, Value,
 };
+pub use run::{Running, Sentinel};

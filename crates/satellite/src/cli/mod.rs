@@ -5,7 +5,6 @@
 //! standard error, so that what is listed can be piped. Nothing here changes an event; whatever
 //! changes the registry leaves a line in its audit.
 
-mod actor;
 mod check;
 mod conditions;
 mod databases;
@@ -17,7 +16,6 @@ mod help;
 mod http;
 mod nearest;
 mod out;
-mod owner;
 mod quarantine;
 mod run;
 mod table;
@@ -31,6 +29,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
 use daemon::config::ConfigError;
 use daemon::exit::Exit;
+use daemon::{actor, owner};
 use event::{Millis, TenantId, Zone};
 use satellite::Config;
 use satellite::lifecycle::exit_of;

@@ -88,6 +88,11 @@ impl State {
             Self::Closed => "closed",
         }
     }
+
+    /// The state of that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == word)
+    }
 }
 
 /// How wide the cause is.
@@ -297,6 +302,12 @@ impl Happened {
             Self::Restarted => "restarted",
             Self::Note => "note",
         }
+    }
+
+    /// What that word means.
+    pub fn from_word(word: &str) -> Option<Self> {
+        let text = serde_json::Value::String(word.to_owned());
+        serde_json::from_value(text).ok()
     }
 }
 

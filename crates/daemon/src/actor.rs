@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 const LIMIT: usize = 64;
 
 /// The person before `sudo` where there was one, else the user, else the user's number.
-pub(crate) fn actor() -> String {
+pub fn actor() -> String {
     let name = pick(["SUDO_USER", "USER", "LOGNAME"].map(|name| std::env::var(name).ok()));
     name.unwrap_or_else(|| match std::fs::metadata("/proc/self") {
         Ok(process) => format!("uid {}", process.uid()),

@@ -5,6 +5,8 @@
 //! into parts of a body, which make it harmless; subjects are made of our own words, names from
 //! the configuration and numbers.
 
+mod daily;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -15,6 +17,8 @@ use crate::decide::{Core, Incident, Member, Scope, Setting, State, Window};
 use crate::kind::Severity;
 use crate::observation::{Fact, Subject};
 use crate::words::{self, pick, seconds_text};
+
+pub use daily::daily;
 
 /// Members whose names one mail lists at most.
 const NAMES: usize = 30;
@@ -129,9 +133,14 @@ fn subject(context: &Context<'_>, step: Step, language: Language) -> String {
             format!("{severity}, {level}")
         }
     };
+    let summary = summary(config, incident, language);
+    format!("[{}] {mark}: {summary}", incident.id)
+}
+
+/// An incident in one line: what is wrong, and where.
+pub fn summary(config: &Config, incident: &Incident, language: Language) -> String {
     let title = words::of_kind(incident.kind).title(language);
-    let place = place(config, incident, language);
-    format!("[{}] {mark}: {title}{place}", incident.id)
+    format!("{title}{}", place(config, incident, language))
 }
 
 /// Where, in brackets, made of names that are ours or harmless.

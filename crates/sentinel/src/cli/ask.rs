@@ -1,0 +1,66 @@
+//! What is asked of the running sentinel, and waiting for its answer.
+//!
+//! A request is a row of its file. When no sentinel runs the row stays, and is dealt with at
+//! the next start; the command says so instead of pretending.
+
+use std::time::Duration;
+
+use daemon::actor::actor;
+use daemon::exit::Exit;
+use jiff::Timestamp;
+use sentinel::decide::{Ask, IncidentId};
+
+use super::{Context, complain, out};
+
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(clap::Args)]
+pub(crate) struct AckArgs {
+    /// Which incident: INC-2026-000123
+    incident: String,
+}
+
+/// Reads the name of an incident.
+pub(crate) fn incident(text: &str) -> anyhow::Result<IncidentId> {
+    IncidentId::parse(text)
+        .ok_or_else(|| anyhow::anyhow!("'{text}' is no incident; they look like INC-2026-000123"))
+}
+
+/// `sentinel ack`.
+pub(crate) async fn acknowledge(args: AckArgs, context: &Context) -> anyhow::Result<Exit> {
+    let incident = incident(&args.incident)?;
+    let done = context.say(
+        "enterado, nadie más será llamado",
+        "acknowledged, nobody else is called",
+    );
+    ask(
+        context,
+        &Ask::Acknowledge { incident },
+        &format!("{incident}: {done}"),
+    )
+    .await
+}
+
+/// Asks, waits, and says how it went.
+pub(crate) async fn ask(context: &Context, ask: &Ask, done: &str) -> anyhow::Result<Exit> {
+    let mut database = context.database().await?;
+    let text = serde_json::to_string(ask)?;
+    let id = database.request(&text, &actor(), Timestamp::now()).await?;
+    let end = tokio::time::Instant::now() + PATIENCE;
+    while tokio::time::Instant::now() < end {
+        match database.answer_to(id).await?.as_deref() {
+            Some("") => {
+                out::line(done)?;
+                return Ok(Exit::Fine);
+            }
+            Some(why) => anyhow::bail!("{why}"),
+            None => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    }
+    complain(context.say(
+        "Sentinela no contesta; lo pedido queda anotado y se hará cuando arranque",
+        "sentinel does not answer; what was asked is kept and done when it starts",
+    ));
+    Ok(Exit::Failed)
+}

@@ -1,0 +1,122 @@
+//! `sentinel check`: the configuration, what it means, and what it does not protect from.
+
+use daemon::exit::Exit;
+use sentinel::words;
+
+use super::{Context, out};
+
+pub(crate) const EXAMPLES: &str = "Examples:
+  sentinel check
+  sentinel check --config /etc/sentinel/sentinel.toml";
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
+    let warnings = warnings(context);
+    let looks = sentinel::looks::all(&context.config);
+    let looks: Vec<String> = looks.iter().map(|look| look.name().to_owned()).collect();
+    if args.json {
+        out::json(&serde_json::json!({ "looks": looks, "warnings": warnings }))?;
+        return Ok(Exit::Fine);
+    }
+    let config = &context.config;
+    let file = config.file.as_ref().map_or_else(
+        || {
+            context
+                .say("valores de fábrica", "built-in defaults")
+                .to_owned()
+        },
+        |file| file.display().to_string(),
+    );
+    let count = looks.len().to_string();
+    let rows = [
+        vec![
+            context.say("Carpeta de estado", "State folder").to_owned(),
+            config.state_dir.display().to_string(),
+        ],
+        vec![
+            context
+                .say("Puerta de administración", "Admin door")
+                .to_owned(),
+            config.admin.to_string(),
+        ],
+        vec![
+            context.say("Clientes", "Clients").to_owned(),
+            config.tenants().collect::<Vec<_>>().join(", "),
+        ],
+        vec![
+            context.say("Revisiones", "Checks").to_owned(),
+            format!("{count}: {}", looks.join(", ")),
+        ],
+    ];
+    out::print(&out::table(
+        &[context.say("Configuración", "Configuration"), &file],
+        &rows,
+    ))?;
+    for level in &config.levels {
+        let after = words::seconds_text(level.after.as_secs_f64());
+        let who: Vec<&str> = level
+            .to
+            .iter()
+            .map(|contact| contact.to.address())
+            .collect();
+        out::line(&format!("{} (+{after}): {}", level.name, who.join(", ")))?;
+    }
+    for warning in warnings {
+        out::line(&format!("! {warning}"))?;
+    }
+    Ok(Exit::Fine)
+}
+
+/// What the configuration does not protect from.
+fn warnings(context: &Context) -> Vec<&'static str> {
+    let config = &context.config;
+    let local =
+        |url: &str| url.contains("127.0.0.1") || url.contains("localhost") || url.contains("[::1]");
+    let same = config.watch.satellite_admin.as_deref().is_some_and(local);
+    let relays = config.mail.as_ref().map_or(0, |mail| mail.relays.len());
+    let tests = [
+        (
+            config.levels.is_empty(),
+            "nadie será avisado: falta [[level]]",
+            "nobody is told: there is no [[level]]",
+        ),
+        (
+            same,
+            "Sentinela está en el mismo servidor que el Programa Satélite: no puede avisar si ese servidor se apaga; instálelo en otro, o use heartbeat_url",
+            "sentinel is on the same machine as satellite: it cannot tell when that machine is gone; install it on another, or use heartbeat_url",
+        ),
+        (
+            config.heartbeat_url.is_none(),
+            "nadie nota si Sentinela se apaga: falta heartbeat_url",
+            "nobody notices when sentinel is gone: there is no heartbeat_url",
+        ),
+        (
+            relays == 1,
+            "hay un solo servidor de correo: si falla, los avisos esperan",
+            "there is only one mail relay: when it fails, alerts wait",
+        ),
+        (
+            config.public_url.is_none(),
+            "los correos no llevan enlace para «Enterado, lo atiendo»: falta public_url",
+            "mails carry no link to acknowledge: there is no public_url",
+        ),
+        (
+            config.watch.stores.is_empty(),
+            "no se revisa ninguna base de datos: falta [[watch.store]]",
+            "no database is looked at: there is no [[watch.store]]",
+        ),
+        (
+            config.watch.terminal_urls.is_empty(),
+            "no hay checadas de prueba: falta [[watch.terminal_url]]",
+            "there are no canary punches: there is no [[watch.terminal_url]]",
+        ),
+    ];
+    let told = tests.into_iter().filter(|(wrong, ..)| *wrong);
+    told.map(|(_, es, en)| context.say(es, en)).collect()
+}

@@ -1,0 +1,237 @@
+//! `--help` in Spanish: the texts that clap shows, exchanged before it reads the command line.
+//!
+//! The English texts stand where each option is declared and are the keys here. A text that is
+//! missing here stays English; a test says which.
+
+use clap::{Arg, Command};
+
+use super::Lang;
+
+/// The command with its help in that language.
+pub(crate) fn speak(mut command: Command, lang: Lang) -> Command {
+    if lang == Lang::En {
+        return command;
+    }
+    // Only after this it has all its options, also the inherited ones.
+    command.build();
+    translate(command)
+}
+
+fn translate(command: Command) -> Command {
+    let about = command.get_about().map(|text| spanish(&text.to_string()));
+    let after = command
+        .get_after_help()
+        .map(|text| examples(&text.to_string()));
+    let mut command = command
+        .help_template("{about-with-newline}\nUso: {usage}\n\n{all-args}{after-help}")
+        .subcommand_help_heading("Órdenes")
+        .mut_args(option)
+        .mut_subcommands(translate);
+    if let Some(about) = about {
+        command = command.about(about);
+    }
+    if let Some(after) = after {
+        command = command.after_help(after);
+    }
+    command
+}
+
+fn option(arg: Arg) -> Arg {
+    let heading = if arg.is_positional() {
+        "Argumentos"
+    } else {
+        "Opciones"
+    };
+    let text = arg.get_help().map(|text| spanish(&text.to_string()));
+    let arg = arg.help_heading(heading);
+    match (arg.get_id().as_str(), text) {
+        ("help", _) => arg.help("Muestra esta ayuda").long_help(None),
+        ("version", _) => arg.help("Muestra la versión"),
+        (_, Some(text)) => arg.help(text),
+        (_, None) => arg,
+    }
+}
+
+fn spanish(text: &str) -> String {
+    let known = TEXTS.iter().find(|(english, _)| *english == text);
+    known.map_or(text, |(_, spanish)| spanish).to_owned()
+}
+
+/// Examples with their remarks exchanged; the commands in them stay as they are.
+fn examples(text: &str) -> String {
+    let exchange = |text: String, (english, spanish): &(&str, &str)| text.replace(english, spanish);
+    REMARKS.iter().fold(text.to_owned(), exchange)
+}
+
+/// What commands and options do.
+const TEXTS: &[(&str, &str)] = &[
+    (
+        super::ABOUT,
+        "Comprueba día y noche que las checadas llegan, y avisa a quien debe cuando no",
+    ),
+    (
+        "Configuration [default: /etc/sentinel/sentinel.toml; without it: state under ./sentinel-data]",
+        "Configuración [si no se indica: /etc/sentinel/sentinel.toml; sin ese archivo: estado en ./sentinel-data]",
+    ),
+    (
+        "Language of what people read [default: from LC_ALL, LC_MESSAGES, LANG, else the configuration]",
+        "Idioma de los textos [si no se indica: LC_ALL, LC_MESSAGES, LANG; si no, la configuración]",
+    ),
+    ("Run the watchdog", "Ejecuta Sentinela"),
+    (
+        "Check the configuration and say what it means",
+        "Revisa la configuración y dice qué significa",
+    ),
+    (
+        "How each client stands, and what was seen last",
+        "Cómo está cada cliente, y lo último que se vio",
+    ),
+    (
+        "Incidents: list, show, remark, close",
+        "Incidentes: lista, detalle, notas, cierre",
+    ),
+    (
+        "Say that you are on an incident; nobody else is called",
+        "Enterado, lo atiendo: nadie más será llamado",
+    ),
+    (
+        "Windows in which nobody is told",
+        "Mantenimiento: tiempos sin avisos",
+    ),
+    (
+        "The way by which alerts leave",
+        "El camino por el que salen los avisos",
+    ),
+    ("As JSON", "En JSON"),
+    (
+        "Also those that were closed in the last so many days",
+        "También los cerrados en los últimos tantos días",
+    ),
+    (
+        "One incident with its timeline",
+        "Un incidente con su línea de tiempo",
+    ),
+    (
+        "Which incident: INC-2026-000123",
+        "Cuál incidente: INC-2026-000123",
+    ),
+    (
+        "A workaround holds: the recovery clock stands",
+        "Hay solución alternativa: el tiempo de recuperación se detiene",
+    ),
+    ("Which workaround", "Cuál solución"),
+    (
+        "Add a remark to its timeline",
+        "Agrega una nota a su línea de tiempo",
+    ),
+    ("The remark", "La nota"),
+    (
+        "Close it by your word; what is still wrong opens a new one",
+        "Lo cierra bajo su palabra; lo que siga mal abre uno nuevo",
+    ),
+    ("Why it happened", "Por qué ocurrió"),
+    (
+        "Note why a closed incident happened",
+        "Anota la causa de un incidente cerrado",
+    ),
+    ("Nobody is told from now on", "Sin avisos desde ahora"),
+    (
+        "For how long: 30m, 2h; at most 12h",
+        "Por cuánto tiempo: 30m, 2h; a lo más 12h",
+    ),
+    (
+        "Only about this client [default: about everything]",
+        "Solo de este cliente [si no se indica: de todo]",
+    ),
+    ("Why", "Por qué"),
+    (
+        "List windows that have not ended",
+        "Lista los mantenimientos que no han terminado",
+    ),
+    ("End a window now", "Termina un mantenimiento ahora"),
+    ("Its number", "Su número"),
+    (
+        "Send a test to each contact and say what became of it",
+        "Envía una prueba a cada contacto y dice qué pasó",
+    ),
+    (
+        "Only to this contact of the levels",
+        "Solo a este contacto de los niveles",
+    ),
+];
+
+/// What stands beside the examples.
+const REMARKS: &[(&str, &str)] = &[
+    ("Examples:", "Ejemplos:"),
+    ("Example:", "Ejemplo:"),
+    (
+        "Exit status: 0 fine, 1 failed, 78 the configuration is wrong.",
+        "Estado de salida: 0 bien, 1 falló, 78 la configuración tiene un error.",
+    ),
+    ("# those that are not closed", "# los que no están cerrados"),
+    (
+        "# to every contact of every level",
+        "# a todos los contactos de todos los niveles",
+    ),
+    (
+        "A window lasts at most 12 hours. It never hides an acknowledged punch that is not found.",
+        "Un mantenimiento dura a lo más 12 horas. Nunca oculta un dato confirmado que no se encuentra.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::super::Cli;
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn texts(command: &Command, found: &mut Vec<String>, examples: &mut String) {
+        found.extend(command.get_about().map(ToString::to_string));
+        examples.extend(command.get_after_help().map(ToString::to_string));
+        for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+            let own = !matches!(arg.get_id().as_str(), "help" | "version");
+            found.extend(arg.get_help().filter(|_| own).map(ToString::to_string));
+        }
+        for sub in command
+            .get_subcommands()
+            .filter(|sub| sub.get_name() != "help")
+        {
+            texts(sub, found, examples);
+        }
+    }
+
+    #[test]
+    fn every_text_of_help_has_its_spanish_and_no_spanish_is_left_over() {
+        let mut command = Cli::command();
+        let (mut found, mut examples) = (Vec::new(), String::new());
+        texts(&command, &mut found, &mut examples);
+        command.build();
+        for text in &found {
+            let known = TEXTS.iter().any(|(english, _)| english == text);
+            assert!(known, "no Spanish for {text:?}");
+        }
+        for (english, _) in TEXTS {
+            assert!(found.iter().any(|text| text == english), "{english:?}");
+        }
+        for (english, _) in REMARKS {
+            assert!(examples.contains(english), "{english:?}");
+        }
+    }
+
+    #[test]
+    fn help_is_spanish_where_that_is_asked_for_and_reads_the_same_command_line() {
+        let command = || speak(Cli::command(), Lang::Es);
+        let help = command().try_get_matches_from(["sentinel", "maintenance", "begin", "--help"]);
+        let help = help.unwrap_err().to_string();
+        for text in [
+            "Uso: sentinel maintenance begin",
+            "Opciones:",
+            "Solo de este cliente",
+        ] {
+            assert!(help.contains(text), "{text:?} in\n{help}");
+        }
+        let read =
+            command().try_get_matches_from(["sentinel", "--lang", "es", "ack", "INC-2026-000001"]);
+        assert_eq!(read.unwrap().subcommand_name(), Some("ack"));
+    }
+}

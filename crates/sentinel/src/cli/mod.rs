@@ -1,0 +1,246 @@
+//! The commands of `sentinel`, one module each, and what they share.
+//!
+//! Commands read sentinel's file; what changes something is asked of the running sentinel,
+//! which is the only one that decides. Output goes to standard output, remarks to standard
+//! error, so that what is listed can be piped.
+
+mod ask;
+mod check;
+mod help;
+mod incidents;
+mod mail;
+mod maintenance;
+mod out;
+mod status;
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use daemon::exit::Exit;
+use daemon::owner;
+use notify::Language;
+use sentinel::Config;
+use sentinel::database::Database;
+use sentinel::run::exit_of;
+
+pub(crate) use out::complain;
+
+const ABOUT: &str =
+    "Proves around the clock that punches arrive, and tells the right person when not";
+
+const EXAMPLES: &str = "Examples:
+  sentinel check
+  sentinel status
+  sentinel incidents
+  sentinel ack INC-2026-000123
+
+Exit status: 0 fine, 1 failed, 78 the configuration is wrong.";
+
+/// A language of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Lang {
+    /// Español.
+    Es,
+    /// English.
+    En,
+}
+
+impl From<Lang> for Language {
+    fn from(lang: Lang) -> Self {
+        match lang {
+            Lang::Es => Self::Spanish,
+            Lang::En => Self::English,
+        }
+    }
+}
+
+impl Lang {
+    /// What the environment asks for; `None` when it asks for neither.
+    fn from_environment() -> Option<Self> {
+        let named = |name| {
+            std::env::var(name)
+                .ok()
+                .filter(|it: &String| !it.is_empty())
+        };
+        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .into_iter()
+            .find_map(named)?;
+        match locale.split(['_', '.', '@', '-']).next() {
+            Some("es") => Some(Self::Es),
+            Some("en") => Some(Self::En),
+            _ => None,
+        }
+    }
+}
+
+/// The command line.
+#[derive(Parser)]
+#[command(name = "sentinel", version, about = ABOUT, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// Configuration [default: /etc/sentinel/sentinel.toml; without it: state under ./sentinel-data]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Language of what people read [default: from LC_ALL, LC_MESSAGES, LANG, else the configuration]
+    #[arg(long, global = true, value_enum)]
+    lang: Option<Lang>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the watchdog
+    #[command(after_help = "Example:\n  sentinel run --config /etc/sentinel/sentinel.toml")]
+    Run,
+    /// Check the configuration and say what it means
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::Args),
+    /// How each client stands, and what was seen last
+    #[command(after_help = status::EXAMPLES)]
+    Status(status::Args),
+    /// Incidents: list, show, remark, close
+    #[command(after_help = incidents::EXAMPLES)]
+    Incidents(incidents::Args),
+    /// Say that you are on an incident; nobody else is called
+    #[command(after_help = "Example:\n  sentinel ack INC-2026-000123")]
+    Ack(ask::AckArgs),
+    /// Windows in which nobody is told
+    #[command(subcommand, after_help = maintenance::EXAMPLES)]
+    Maintenance(maintenance::Command),
+    /// The way by which alerts leave
+    #[command(subcommand, after_help = mail::EXAMPLES)]
+    Mail(mail::Command),
+}
+
+/// What every command is given.
+pub(crate) struct Context {
+    config: Config,
+    language: Language,
+}
+
+impl Context {
+    fn load(file: Option<PathBuf>, lang: Option<Lang>) -> anyhow::Result<Self> {
+        let config = Config::load(file.as_deref())?;
+        owner::become_owner(&config.state_dir)?;
+        let language = lang.map_or(config.language, Into::into);
+        Ok(Self { config, language })
+    }
+
+    /// One of two texts.
+    fn say<T>(&self, spanish: T, english: T) -> T {
+        match self.language {
+            Language::Spanish => spanish,
+            Language::English => english,
+        }
+    }
+
+    /// The file of a sentinel that has run.
+    async fn database(&self) -> anyhow::Result<Database> {
+        let folder = &self.config.state_dir;
+        if !folder.join(sentinel::database::FILE).exists() {
+            let folder = folder.display();
+            anyhow::bail!(self.say(
+                format!("no hay datos en {folder}: Sentinela no se ha ejecutado aquí"),
+                format!("there is nothing in {folder}: sentinel has not run here"),
+            ));
+        }
+        Ok(Database::existing(folder).await?)
+    }
+
+    /// A moment in the configuration's zone.
+    fn moment(&self, at: jiff::Timestamp) -> String {
+        sentinel::words::moment(self.language, &self.config.zone, at)
+    }
+}
+
+/// Reads the command line. Help comes in the language that it asks for.
+///
+/// # Errors
+/// It is not understood, or asks for help or the version: [`help_or_usage`] prints that.
+pub(crate) fn read() -> Result<Cli, clap::Error> {
+    let words: Vec<String> = std::env::args().collect();
+    let asked = words.windows(2).find_map(|pair| match pair {
+        [option, value] if option == "--lang" => Lang::from_str(value, false).ok(),
+        _ => None,
+    });
+    let lang = asked.or_else(Lang::from_environment).unwrap_or(Lang::En);
+    let matches = help::speak(Cli::command(), lang).try_get_matches()?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// Carries out what was asked for.
+pub(crate) async fn dispatch(cli: Cli) -> Exit {
+    let lang = cli.lang.or_else(Lang::from_environment);
+    let done = match cli.command {
+        Command::Run => run(cli.config).await,
+        command => match Context::load(cli.config, lang) {
+            Ok(context) => with_config(command, context).await,
+            Err(error) => Err(error),
+        },
+    };
+    done.unwrap_or_else(|error| explain(&error))
+}
+
+async fn run(file: Option<PathBuf>) -> anyhow::Result<Exit> {
+    let config = Config::load(file.as_deref())?;
+    owner::become_owner(&config.state_dir)?;
+    drop(config);
+    sentinel::run::run(file).await
+}
+
+async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit> {
+    match command {
+        Command::Check(args) => check::run(&args, &context),
+        Command::Status(args) => status::run(&args, &context).await,
+        Command::Incidents(args) => incidents::run(args, &context).await,
+        Command::Ack(args) => ask::acknowledge(args, &context).await,
+        Command::Maintenance(command) => maintenance::run(command, &context).await,
+        Command::Mail(command) => mail::run(command, &context).await,
+        // It loads its own configuration and was dealt with before.
+        Command::Run => Ok(Exit::Fine),
+    }
+}
+
+/// Says what went wrong and with which status to leave. Whoever reads our output may stop
+/// reading; that is no failure.
+fn explain(error: &anyhow::Error) -> Exit {
+    let closed = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<std::io::Error>();
+        io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    };
+    if error.chain().any(closed) {
+        return Exit::Fine;
+    }
+    complain(&format!("{error:#}"));
+    exit_of(error)
+}
+
+/// Prints help or the version (fine), or what is wrong with the command line (failed).
+pub(crate) fn help_or_usage(message: &clap::Error) -> Exit {
+    // When this cannot be printed there is nobody to tell.
+    message.print().ok();
+    if message.use_stderr() {
+        Exit::Failed
+    } else {
+        Exit::Fine
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_command_teaches_with_an_example() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands() {
+            let help = sub.get_after_help().map(ToString::to_string);
+            assert!(
+                help.unwrap_or_default().contains("sentinel "),
+                "{}",
+                sub.get_name()
+            );
+        }
+    }
+}

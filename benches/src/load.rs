@@ -103,6 +103,16 @@ impl Seen {
             .map_or(0.0, |latency| latency.as_secs_f64() * 1_000.0)
     }
 
+    /// Adds what was seen in another stretch of time.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.seconds += other.seconds;
+        self.records += other.records;
+        self.failed += other.failed;
+        self.missed += other.missed;
+        self.latencies.extend(other.latencies);
+        self.latencies.sort_unstable();
+    }
+
     fn note(&mut self, observation: &Observation) {
         match observation.result {
             UploadResult::Acked { latency } => {

@@ -34,8 +34,11 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 300.0)]
     per_minute: f64,
     /// Seconds of each phase.
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// How often the phases take turns; the uploads of all turns are ranked together.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
     /// Records that are each posted to a terminal drawn at random.
     #[arg(long, default_value_t = 100_000)]
     routings: u32,
@@ -86,27 +89,12 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     let bench = Bench::start(options).await?;
     let connections = Connections::watch(bench.common.address().clone());
     let process = bench.satellite.process_id();
-    let cpu = machine::cpu_seconds(process)?;
-    let mut phases = Table::new("One tenant's database hangs", PHASES);
-    let quiet = bench.phase().await?;
-    let cpu = machine::cpu_seconds(process)? - cpu;
-    phases.push(phase_row("nothing hangs", &quiet, &quiet));
-    let lock = lock_tables(bench.common.address(), &database(0))?;
-    let locked = bench.phase().await?;
-    drop(lock);
-    phases.push(phase_row("one tenant's tables are locked", &locked, &quiet));
-    bench.rest().await;
-    let again = bench.phase().await?;
-    phases.push(phase_row("nothing hangs, again", &again, &quiet));
-    bench.apart.pause()?;
-    let stopped = bench.phase().await;
-    bench.apart.resume()?;
-    phases.push(phase_row(
-        "one tenant's server is stopped",
-        &stopped?,
-        &again,
-    ));
-    bench.rest().await;
+    let mut phases = Phases::default();
+    for round in 1..=options.rounds.max(1) {
+        eprintln!("  round {round} of {}", options.rounds.max(1));
+        bench.round(&mut phases).await?;
+    }
+    let hangs = phases.table();
     let most = connections.most().await;
     let memory = machine::memory(process)?;
     let (posts, rate) = (bench.routed.posts, bench.routed.rate);
@@ -118,7 +106,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         Cell::Number(number(most) / f64::from(options.tenants), 2),
         Cell::Number(memory.resident, 1),
         Cell::Number(memory.peak, 1),
-        Cell::Share(cpu / quiet.seconds),
+        Cell::Share(phases.cpu / phases.quiet.seconds),
         Cell::Count(posts),
         Cell::rate(rate),
         Cell::Count(rows),
@@ -128,7 +116,31 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         wrong == 0,
         "{wrong} rows are in the database of another tenant, or missing in their own"
     );
-    Ok(Report::new(vec![table, phases]))
+    Ok(Report::new(vec![table, hangs]))
+}
+
+/// What the others saw in each phase, over all rounds.
+#[derive(Default)]
+struct Phases {
+    quiet: Seen,
+    locked: Seen,
+    stopped: Seen,
+    /// Satellite's processor time while nothing hung, in seconds.
+    cpu: f64,
+}
+
+impl Phases {
+    fn table(&self) -> Table {
+        let mut table = Table::new("One tenant's database hangs", PHASES);
+        for (name, seen) in [
+            ("nothing hangs", &self.quiet),
+            ("one tenant's tables are locked", &self.locked),
+            ("one tenant's server is stopped", &self.stopped),
+        ] {
+            table.push(phase_row(name, seen, &self.quiet));
+        }
+        table
+    }
 }
 
 fn phase_row(name: &str, seen: &Seen, before: &Seen) -> Vec<Cell> {
@@ -206,6 +218,32 @@ impl Bench {
             self.satellite.log_end()
         );
         Ok(seen)
+    }
+
+    /// Each way of hanging once, each with a quiet phase before it, so that what drifts on the
+    /// machine touches all of them alike.
+    async fn round(&self, phases: &mut Phases) -> Result<()> {
+        self.quiet(phases).await?;
+        let lock = lock_tables(self.common.address(), &database(0))?;
+        let locked = self.phase().await;
+        drop(lock);
+        phases.locked.join(locked?);
+        self.rest().await;
+        self.quiet(phases).await?;
+        self.apart.pause()?;
+        let stopped = self.phase().await;
+        self.apart.resume()?;
+        phases.stopped.join(stopped?);
+        self.rest().await;
+        Ok(())
+    }
+
+    async fn quiet(&self, phases: &mut Phases) -> Result<()> {
+        let process = self.satellite.process_id();
+        let before = machine::cpu_seconds(process)?;
+        phases.quiet.join(self.phase().await?);
+        phases.cpu += machine::cpu_seconds(process)? - before;
+        Ok(())
     }
 
     /// Lets the tenant that hung deliver what its terminal kept.

@@ -337,11 +337,17 @@ async fn held(stage: &Stage, devices: &[Device], prefix: &str) -> Result<Verdict
     }
 }
 
-/// Missing rows that no device holds any more.
+/// Missing rows that no device holds any more: thrown away by the ring, or by a reset, after
+/// which another row may stand under the same serial.
 fn gone(verdict: &Verdict, devices: &[Device]) -> u64 {
     let is_gone = |row: &&super::feed::Name| {
         let device = devices.iter().find(|device| device.serial() == row.serial);
-        device.is_some_and(|device| row.serial_no < device.oldest())
+        device.is_some_and(|device| {
+            let shown = device.shows(row.serial_no);
+            shown.is_none_or(|(major, minor, time)| {
+                format!("{major}/{minor}") != row.code || time != row.time
+            })
+        })
     };
     u64::try_from(verdict.missing.iter().filter(is_gone).count()).unwrap_or(u64::MAX)
 }

@@ -261,6 +261,15 @@ impl Device {
         self.inner.machine.held().0
     }
 
+    /// What stands under that serial in the log now: major, minor and wall time. A row that
+    /// a reset or the ring has thrown away stands under none.
+    #[must_use]
+    pub fn shows(&self, serial_no: u64) -> Option<(u16, u16, String)> {
+        let machine = &self.inner.machine;
+        let row = machine.placed(serial_no)?.row;
+        Some((row.major, row.minor, machine.wall(row.at_s)))
+    }
+
     /// How often the log was reset.
     #[must_use]
     pub fn epoch(&self) -> u32 {

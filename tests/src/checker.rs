@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions as _, Row as _};
-use terminals::Ledger;
+use terminals::{AccessRecord, Ledger};
 
 use crate::place::Place;
 
@@ -87,6 +87,32 @@ impl FeedRow {
             local_time: row.try_get(5)?,
         })
     }
+}
+
+/// The columns of access events, in the words of both engines.
+const ACCESS: &str = "SELECT serial, person, local_time, vendor_code, attributes FROM event_feed \
+                      WHERE kind IN ('access', 'alarm', 'device') AND serial <> '' ORDER BY seq";
+
+type AccessColumns = (
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
+
+/// An access event of the feed in the words of the ledger.
+fn access_record((serial, pin, time, event, attributes): AccessColumns) -> Result<AccessRecord> {
+    let attributes: serde_json::Value = serde_json::from_str(&attributes.unwrap_or_default())
+        .with_context(|| format!("an event of {serial} has no attributes"))?;
+    let index = attributes["index"].as_str().unwrap_or_default().parse()?;
+    Ok(AccessRecord {
+        serial,
+        pin: pin.unwrap_or_default(),
+        time: time.unwrap_or_default(),
+        index,
+        event: event.unwrap_or_default().parse()?,
+    })
 }
 
 enum Connection {
@@ -217,6 +243,74 @@ impl Checker {
             .await
             .context("VACUUM INTO failed")?;
         Ok(())
+    }
+
+    /// Every access event of the terminals whose serial begins with `prefix`, in order.
+    ///
+    /// # Errors
+    /// The view cannot be read, or an event lacks its number.
+    pub async fn access(&mut self, prefix: &str) -> Result<Vec<AccessRecord>> {
+        let columns: Vec<AccessColumns> = match &mut self.connection {
+            Connection::Mysql(connection) => {
+                let rows = sqlx::query(ACCESS).fetch_all(connection).await?;
+                let read = |row: &MySqlRow| -> Result<AccessColumns, sqlx::Error> {
+                    Ok((
+                        row.try_get_unchecked(0)?,
+                        row.try_get_unchecked(1)?,
+                        row.try_get_unchecked(2)?,
+                        row.try_get_unchecked(3)?,
+                        row.try_get_unchecked(4)?,
+                    ))
+                };
+                rows.iter().map(read).collect::<Result<_, _>>()?
+            }
+            Connection::Sqlite(connection) => {
+                let rows = sqlx::query(ACCESS).fetch_all(connection).await?;
+                let read = |row: &SqliteRow| -> Result<AccessColumns, sqlx::Error> {
+                    Ok((
+                        row.try_get(0)?,
+                        row.try_get(1)?,
+                        row.try_get(2)?,
+                        row.try_get(3)?,
+                        row.try_get(4)?,
+                    ))
+                };
+                rows.iter().map(read).collect::<Result<_, _>>()?
+            }
+        };
+        let own = columns.into_iter().filter(|row| row.0.starts_with(prefix));
+        own.map(access_record).collect()
+    }
+
+    /// Holds the access events of the feed against those of a ledger.
+    ///
+    /// # Errors
+    /// One cannot be read, the ledger holds none, or an event is missing, doubled or was never
+    /// acknowledged; the first few are in the error.
+    pub async fn access_is_exact(&mut self, ledger: &Path, prefix: &str) -> Result<usize> {
+        let acked = Ledger::read_access(ledger).context("the ledger cannot be read")?;
+        let distinct: BTreeSet<&AccessRecord> = acked.iter().collect();
+        ensure!(
+            !acked.is_empty(),
+            "the ledger holds no access event: nothing was compared"
+        );
+        ensure!(
+            distinct.len() == acked.len(),
+            "the ledger holds an event twice"
+        );
+        let feed = self.access(prefix).await?;
+        let stored: BTreeSet<&AccessRecord> = feed.iter().collect();
+        let missing: Vec<_> = distinct.difference(&stored).take(SHOWN).collect();
+        let unacked: Vec<_> = stored.difference(&distinct).take(SHOWN).collect();
+        let doubled = feed.len() - stored.len();
+        ensure!(
+            missing.is_empty() && unacked.is_empty() && doubled == 0,
+            "{} events acknowledged, {} rows; missing: {missing:#?}; never acknowledged: \
+             {unacked:#?}; {doubled} doubled",
+            acked.len(),
+            feed.len()
+        );
+        Ok(feed.len())
     }
 
     /// Compares the punches of the feed with those of the ledgers, taken together.

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use event::{Device, DeviceId, Millis, Serial, SharedDevice, Text, Vendor, Zone};
-use hikvision_isapi::{Chain, Completeness};
+use event::{Completeness, Device, DeviceId, Millis, Serial, SharedDevice, Text, Vendor, Zone};
+use hikvision_isapi::Chain;
 use store::registry::TokenHash;
 use store::registry::{Enrolment, EnrolmentState};
 use store::status::DeviceState;
@@ -20,6 +20,7 @@ use zkteco_push::{Dialect, Info, Stamp, Table};
 use crate::conditions::Conditions;
 use crate::config::Config;
 use crate::hikvision::{self, CHAIN, MAC};
+use crate::index::{INDEX, Index};
 use crate::pull;
 
 /// Pending serials remembered, as many as the mirror keeps.
@@ -55,12 +56,14 @@ struct Seen {
     conditions: Conditions,
     hikvision: hikvision::Device,
     pull: pull::Device,
+    index: Index,
 }
 
 impl Seen {
     fn of(facts: Facts) -> Self {
         Self {
             hikvision: hikvision::Device::new(facts.kept(MAC).cloned()),
+            index: Index::of(facts.kept(INDEX)),
             facts: Mutex::new(facts),
             conditions: Conditions::default(),
             pull: pull::Device::default(),
@@ -123,6 +126,11 @@ impl Known {
         &self.seen.pull
     }
 
+    /// The count of its records, for terminals in access-control mode.
+    pub(crate) fn index(&self) -> &Index {
+        &self.seen.index
+    }
+
     /// What may be claimed of its record, and how many events are known to be missing where
     /// that can be known. Push attendance alone gives no numbers to prove anything with.
     pub(crate) fn claim(&self) -> (Completeness, Option<u64>) {
@@ -133,7 +141,8 @@ impl Known {
             }
             Vendor::Zkteco | Vendor::Satellite => {
                 let view = self.pull().view();
-                view.completeness.map(|word| (word, view.missing))
+                let pulled = view.completeness.map(|word| (word, view.missing));
+                pulled.or_else(|| self.index().claim())
             }
         };
         let (word, missing) = claim.unzip();

@@ -15,6 +15,7 @@ use store::Journal;
 use tokio::sync::mpsc;
 
 use crate::clock::HouseClock;
+use crate::commands::Commands;
 use crate::config::Config;
 use crate::devices::{Devices, Known};
 use crate::door::Crowd;
@@ -57,6 +58,8 @@ pub(crate) struct Hub {
     /// The name under which leases are held: the same over restarts with one state folder.
     pub(crate) instance: String,
     pub(crate) devices: Devices,
+    /// Commands to push terminals that have not ended.
+    pub(crate) commands: Commands,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusals: Refusals,
     pub(crate) trace: Trace,
@@ -93,6 +96,7 @@ impl Hub {
             journal,
             instance,
             devices: Devices::new(),
+            commands: Commands::default(),
             refusals: Refusals::new(Arc::clone(&metrics)),
             metrics,
             trace: Trace::default(),

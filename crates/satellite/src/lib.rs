@@ -13,6 +13,7 @@
 
 pub mod admin;
 mod clock;
+mod commands;
 pub mod conditions;
 pub mod config;
 mod devices;
@@ -23,6 +24,7 @@ mod enrolment;
 pub mod guard;
 pub mod hikvision;
 mod hub;
+mod index;
 pub mod lifecycle;
 pub mod metrics;
 mod pull;

@@ -22,7 +22,7 @@ use crate::enrolment::Keeper;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::stores::{self, Means, MigrationDenied, Stores};
-use crate::{admin, dial, door, drainer, guard, hikvision, upkeep};
+use crate::{admin, commands, dial, door, drainer, guard, hikvision, index, upkeep};
 
 /// Most sessions at one database server; one that grants few connections is asked for fewer.
 /// More of them do not commit more: a server at which a hundred work at once is busy with its
@@ -111,6 +111,8 @@ impl Satellite {
         let mut keeper = Keeper::new(Arc::clone(&hub), wishes);
         keeper.load().await;
         hub.drain.spawn(keeper.run());
+        hub.drain.spawn(commands::run(Arc::clone(&hub)));
+        hub.drain.spawn(index::run(Arc::clone(&hub)));
         hub.drain.spawn(upkeep::run(Arc::clone(&hub)));
         hub.drain.spawn(drainer::run(Arc::clone(&hub)));
         hub.drain.spawn(dial::run(Arc::clone(&hub)));

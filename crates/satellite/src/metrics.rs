@@ -12,6 +12,7 @@ use prometheus::{
     GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
+use store::command::CommandState;
 use zkteco_push::Refusal;
 
 use crate::conditions::Condition;
@@ -90,6 +91,10 @@ pub struct Metrics {
     conditions: IntCounterVec,
     /// Devices for which a condition holds.
     pub(crate) conditions_now: IntGaugeVec,
+    /// Commands to terminals that have not ended.
+    commands_open: IntGauge,
+    /// Commands to terminals by how they ended.
+    commands: IntCounterVec,
     /// Tasks that ended in a panic.
     pub(crate) panics: IntCounter,
 }
@@ -109,7 +114,7 @@ fn put<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Re
 }
 
 /// Every metric with its help text.
-const HELP: [(&str, &str); 26] = [
+const HELP: [(&str, &str); 28] = [
     ("build_info", "Version of the running program."),
     (
         "events_received_total",
@@ -183,6 +188,14 @@ const HELP: [(&str, &str); 26] = [
     (
         "device_conditions",
         "Devices for which a condition holds, by its name.",
+    ),
+    (
+        "commands_open",
+        "Commands to terminals that have not ended.",
+    ),
+    (
+        "commands_total",
+        "Commands to terminals that ended, by how they did.",
     ),
 ];
 
@@ -262,6 +275,8 @@ impl Metrics {
             stream_faults: make.counter("stream_faults_total"),
             conditions: make.counters("device_conditions_total", &["condition"]),
             conditions_now: make.gauges("device_conditions", &["condition"]),
+            commands_open: make.gauge("commands_open"),
+            commands: make.counters("commands_total", &["state"]),
             panics: make.counter("panics_total"),
             registry: registry.clone(),
         };
@@ -298,6 +313,12 @@ impl Metrics {
         for reason in Refusal::ALL {
             self.refused.with_label_values(&[reason.as_str()]);
         }
+        for state in CommandState::ALL
+            .into_iter()
+            .filter(|state| !state.is_open())
+        {
+            self.commands.with_label_values(&[state.as_str()]);
+        }
         for condition in Condition::ALL {
             self.conditions.with_label_values(&[condition.as_str()]);
             self.conditions_now.with_label_values(&[condition.as_str()]);
@@ -312,6 +333,17 @@ impl Metrics {
         for result in ["ok", "failed"] {
             self.reloads.with_label_values(&[result]);
         }
+    }
+
+    /// So many commands have not ended.
+    pub(crate) fn commands_open(&self, open: usize) {
+        self.commands_open
+            .set(i64::try_from(open).unwrap_or(i64::MAX));
+    }
+
+    /// A command ended in that state.
+    pub(crate) fn command_ended(&self, state: CommandState) {
+        self.commands.with_label_values(&[state.as_str()]).inc();
     }
 
     /// A condition of a device began.

@@ -2,6 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
+use std::time::{Duration, Instant};
+
+use event::{Millis, Serial, Vendor};
+use store::command::{self, Command, CommandState, NewCommand};
+use store::registry;
+
 mod house;
 use house::{House, KNOWN, PUNCH};
 
@@ -114,4 +120,144 @@ async fn trace_says_what_keeps_an_access_terminal_from_bringing_events() {
     }
     let loops = after("registry").await;
     assert!(loops.contains("registers again and again"), "{loops}");
+}
+
+/// Writes a command into the table, as `satellite devices command` does.
+async fn tell(house: &House, form: &str, text: &str) -> Command {
+    let mut engine = house.config.store.connect().await.unwrap();
+    let serial = Serial::new(KNOWN).unwrap();
+    let found = registry::find(&mut engine, Some(Vendor::Zkteco), &serial).await;
+    let now = Millis(jiff::Timestamp::now().as_millisecond());
+    let new = NewCommand {
+        device: found.unwrap().unwrap().id,
+        serial: &serial,
+        form,
+        text,
+        actor: "test",
+        expires_at: Millis(now.0 + 600_000),
+    };
+    command::enqueue(&mut engine, &new, now).await.unwrap()
+}
+
+/// Polls until a command is handed out.
+async fn polled(house: &House) -> String {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(30) {
+        let (_, body) = house.ask(request("GET", "getrequest", "").as_bytes()).await;
+        if body != "OK\n" {
+            return body;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("no command was handed out");
+}
+
+/// Waits until the table says how a command ended.
+async fn ended(house: &House, id: &str) -> Command {
+    let mut engine = house.config.store.connect().await.unwrap();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(30) {
+        let found = command::get(&mut engine, id).await.unwrap().unwrap();
+        if !found.state.is_open() {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the command has not ended");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_goes_out_with_a_poll_and_its_result_into_the_table_though_rows_come_later() {
+    let house = House::new().await;
+    let ask =
+        async |path: &str, body: &str| house.ask(request("POST", path, body).as_bytes()).await.1;
+    ask("cdata?table=rtlog", LIVE).await;
+    let text = "DATA QUERY tablename=transaction,fielddesc=*,filter=starttime=2026-11-21 00:00:00\tendtime=2026-11-21 23:59:59";
+    let told = tell(&house, "records", text).await;
+    assert_eq!(polled(&house).await, format!("C:{}:{text}\n", told.id));
+    let id = &told.id;
+    // The result comes first, and an answer that nobody asked for is an upload like any other.
+    ask(
+        "devicecmd",
+        &format!("ID={id}&Return=2&CMD=DATA QUERY\r\nID=zz&Return=0&CMD=X\r\n"),
+    )
+    .await;
+    let query =
+        format!("querydata?type=tabledata&cmdid={id}&tablename=transaction&count=1&packcnt=2");
+    let second = ROW
+        .replace("index=21", "index=22")
+        .replace("=864209730", "=864209731");
+    assert_eq!(
+        ask(&format!("{query}&packidx=1"), ROW).await,
+        "transaction=1"
+    );
+    assert_eq!(
+        ask(&format!("{query}&packidx=2"), &second).await,
+        "transaction=1"
+    );
+    let done = ended(&house, id).await;
+    assert_eq!(
+        (done.state, done.records, done.return_code),
+        (CommandState::Done, 2, Some(2))
+    );
+    let rows = house.rows().await;
+    let routes: Vec<_> = rows.iter().map(|row| row.route.as_str()).collect();
+    assert_eq!(routes, ["push", "backfill"], "the first was there already");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forbidden_text_in_the_table_never_reaches_a_terminal() {
+    let house = House::new().await;
+    let told = tell(&house, "info", "CLEAR DATA").await;
+    let fine = tell(&house, "info", "INFO").await;
+    let heard = polled(&house).await;
+    assert_eq!(heard, format!("C:{}:INFO\n", fine.id));
+    let refused = ended(&house, &told.id).await;
+    assert_eq!(
+        (refused.state, refused.attempts),
+        (CommandState::Refused, 0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_access_terminal_holds_is_proven_only_by_its_own_count() {
+    let house = House::new().await;
+    let ask =
+        async |path: &str, body: &str| house.ask(request("POST", path, body).as_bytes()).await.1;
+    let row = |index: u64| {
+        ROW.replace("index=21", &format!("index={index}"))
+            .replace("=864209730", &format!("={}", 864_209_709 + index))
+    };
+    let table = "cdata?table=tabledata&tablename=transaction&count=2";
+    ask(table, &format!("{}{}", row(21), row(24))).await;
+    let told = tell(
+        &house,
+        "records",
+        "DATA QUERY tablename=transaction,fielddesc=*,filter=*",
+    )
+    .await;
+    assert!(polled(&house).await.contains(&told.id));
+    let id = &told.id;
+    let all: String = [21, 22, 24].map(row).concat();
+    let query = format!(
+        "querydata?type=tabledata&cmdid={id}&tablename=transaction&count=3&packcnt=1&packidx=1"
+    );
+    assert_eq!(ask(&query, &all).await, "transaction=3");
+    ask("devicecmd", &format!("ID={id}&Return=3&CMD=DATA QUERY")).await;
+    assert_eq!(ended(&house, id).await.state, CommandState::Done);
+    let begun = Instant::now();
+    let mut chain = String::new();
+    while begun.elapsed() < Duration::from_secs(10) {
+        let mut engine = house.config.store.connect().await.unwrap();
+        let cursors = store::cursors(&mut engine, None).await.unwrap();
+        let found = cursors.into_iter().find(|(_, name, _)| name == "acc:chain");
+        chain = found.unwrap().2.to_string();
+        let read = zkteco_push::IndexChain::parse(&chain).unwrap();
+        if read.completeness().as_str() == "proven" {
+            assert_eq!((read.gone(), read.newest()), (1, Some(24)), "23 is gone");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("not proven: {chain}");
 }

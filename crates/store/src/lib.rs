@@ -12,6 +12,7 @@
 
 mod access;
 mod batch;
+pub mod command;
 mod commit;
 mod cursor;
 mod device_row;

@@ -507,7 +507,7 @@ pub async fn audit(
 /// Waits until no other change is under way, so that lines of the audit appear in the order of
 /// their numbers. Without it a lower number could become visible after a higher one, and
 /// whoever watches [`change_number`] would miss that change.
-async fn queue_up(engine: &mut AnyEngine) -> Result<(), Failure> {
+pub(crate) async fn queue_up(engine: &mut AnyEngine) -> Result<(), Failure> {
     let end = for_update(engine.dialect());
     let sql = format!("SELECT id FROM feed_head WHERE id = 1{end}");
     if engine.fetch(crate::built(sql), &[]).await?.is_empty() {
@@ -518,7 +518,7 @@ async fn queue_up(engine: &mut AnyEngine) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn audit_inside(
+pub(crate) async fn audit_inside(
     engine: &mut AnyEngine,
     now: Millis,
     actor: &str,

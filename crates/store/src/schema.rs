@@ -24,10 +24,16 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../migrations/mysql_0002.sql"),
         include_str!("../migrations/sqlite_0002.sql"),
     ),
+    (
+        3,
+        "commands to push terminals",
+        include_str!("../migrations/mysql_0003.sql"),
+        include_str!("../migrations/sqlite_0003.sql"),
+    ),
 ];
 
 /// The newest schema version that this program knows.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
 /// How a database's schema stands to this program's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -141,11 +141,12 @@ async fn a_database_of_the_first_version_is_behind_and_keeps_its_rows_when_it_is
         let enrolment = "INSERT INTO enrolment (device_id, vendor, serial, active, tenant, state, \
                          canary, created_at) VALUES (?, 'hikvision', 'DS1', 1, 'acme', \
                          'approved', 0, '2026-11-21 10:15:30.123')";
-        // All that the second version added.
+        // All that later versions added.
         let back = [
             enrolment,
             "DROP TABLE access",
-            "DELETE FROM _sqlx_migrations WHERE version = 2",
+            "DROP TABLE command",
+            "DELETE FROM _sqlx_migrations WHERE version >= 2",
         ];
         for sql in back {
             let values: &[Value<'_>] = match sql == enrolment {

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access;
 use crate::clock;
 use crate::hikvision::{Device, Devices, Post};
 use crate::ledger::Ledger;
@@ -176,6 +177,11 @@ impl Fleet {
         let tasks = TaskTracker::new();
         for place in 0..shared.scenario.count {
             tasks.spawn(push::run(Arc::clone(&shared), place));
+        }
+        for group in &shared.scenario.access {
+            for place in 0..group.count {
+                tasks.spawn(access::run(Arc::clone(&shared), group.clone(), place));
+            }
         }
         let hikvision = Devices::start(&shared, shift_s, &tasks)?;
         let pull = Terminals::start(&shared, shift_s, &tasks)?;

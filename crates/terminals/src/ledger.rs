@@ -27,6 +27,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::thread;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
@@ -39,7 +40,7 @@ const LONGEST_LINE: u64 = 64 * 1024;
 /// One acknowledged record, as the ledger holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerRecord {
-    /// The terminal's family: `zkteco`, `hikvision`.
+    /// The terminal's family: `zkteco`, `zkteco-access`, `hikvision`.
     pub vendor: String,
     /// The serial that the terminal named itself by. Two terminals can share one.
     pub serial: String,
@@ -98,6 +99,47 @@ pub(crate) struct HikvisionEntry<'a> {
 }
 
 impl HikvisionEntry<'_> {
+    /// Adds this entry to lines that will be appended together.
+    pub(crate) fn write(&self, lines: &mut Vec<u8>) -> io::Result<()> {
+        serde_json::to_writer(&mut *lines, self)?;
+        lines.push(b'\n');
+        Ok(())
+    }
+}
+
+/// What stands as the vendor of an event of a terminal in access-control mode.
+const ACCESS: &str = "zkteco-access";
+
+/// An event of a ZKTeco terminal in access-control mode, as the ledger holds it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AccessRecord {
+    /// The serial that the terminal named itself by.
+    pub serial: String,
+    /// The person, as sent; empty where the event names nobody.
+    pub pin: String,
+    /// The terminal's wall time, `YYYY-MM-DD HH:MM:SS`.
+    pub time: String,
+    /// The event's number in the terminal's log.
+    pub index: u64,
+    /// The event code.
+    pub event: u16,
+}
+
+/// The same on its way into the ledger.
+#[derive(Serialize)]
+pub(crate) struct AccessEntry<'a> {
+    pub(crate) vendor: &'static str,
+    pub(crate) serial: &'a str,
+    pub(crate) pin: &'a str,
+    pub(crate) time: &'a str,
+    pub(crate) status: u16,
+    pub(crate) verify: u16,
+    pub(crate) line: &'static str,
+    pub(crate) index: u64,
+    pub(crate) event: u16,
+}
+
+impl AccessEntry<'_> {
     /// Adds this entry to lines that will be appended together.
     pub(crate) fn write(&self, lines: &mut Vec<u8>) -> io::Result<()> {
         serde_json::to_writer(&mut *lines, self)?;
@@ -184,13 +226,25 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::read`].
     pub fn read_hikvision(path: &Path) -> io::Result<Vec<HikvisionRecord>> {
+        Self::read_family(path, "hikvision")
+    }
+
+    /// Reads the events of terminals in access-control mode; others are passed over.
+    ///
+    /// # Errors
+    /// As [`Ledger::read`].
+    pub fn read_access(path: &Path) -> io::Result<Vec<AccessRecord>> {
+        Self::read_family(path, ACCESS)
+    }
+
+    fn read_family<R: DeserializeOwned>(path: &Path, vendor: &str) -> io::Result<Vec<R>> {
         #[derive(Deserialize)]
         struct Family {
             vendor: String,
         }
         each_line(path, |line| {
             let family: Family = serde_json::from_slice(line)?;
-            if family.vendor == "hikvision" {
+            if family.vendor == vendor {
                 serde_json::from_slice(line).map(Some)
             } else {
                 Ok(None)
@@ -199,11 +253,12 @@ impl Ledger {
     }
 
     /// The punches in these records: distinct (serial, PIN, wall time). Twins and records of
-    /// the same person in the same second are one punch; a record that names nobody is none.
+    /// the same person in the same second are one punch; a record that names nobody is none, and
+    /// neither is an event of access control.
     pub fn distinct(records: &[LedgerRecord]) -> BTreeSet<(&str, &str, &str)> {
         records
             .iter()
-            .filter(|r| !r.pin.is_empty())
+            .filter(|r| !r.pin.is_empty() && r.vendor != ACCESS)
             .map(|r| (r.serial.as_str(), r.pin.as_str(), r.time.as_str()))
             .collect()
     }

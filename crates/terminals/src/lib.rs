@@ -10,6 +10,7 @@
 //! scenario ── schedule ── records      what exists, and when (pure; computed from a seed)
 //!                │
 //!              fleet ── push           a family of terminals: how it is delivered
+//!                │   ├─ access         another one: access control, registered and numbered
 //!                │   ├─ hikvision      another one, which is dialled or posts
 //!                │   ├─ pull           another one, which is dialled on port 4370
 //!                │        └ http       one connection, written by hand
@@ -23,6 +24,7 @@
 //! the point: no client library sends half a body or looks for ` 200 ` at a fixed place.
 //! Nothing here knows how any server works, and no server code is used here.
 
+mod access;
 mod clock;
 mod descriptors;
 mod fleet;
@@ -39,9 +41,10 @@ mod schedule;
 mod summary;
 mod target;
 
+pub use access::AccessGroup;
 pub use descriptors::advice as descriptor_advice;
 pub use fleet::{Fleet, Observation, UploadResult};
-pub use ledger::{HikvisionRecord, Ledger, LedgerRecord};
+pub use ledger::{AccessRecord, HikvisionRecord, Ledger, LedgerRecord};
 pub use scenario::{Burst, EXAMPLE, Faults, HabitShares, Scenario, ScenarioError};
-pub use summary::{Failures, FaultsDone, Summary};
+pub use summary::{AccessDone, Failures, FaultsDone, Summary};
 pub use target::Target;

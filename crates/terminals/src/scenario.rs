@@ -12,6 +12,7 @@ use std::path::Path;
 use event::{Serial, WallTime, Zone};
 use serde::{Deserialize, Serialize};
 
+use crate::access::AccessGroup;
 use crate::hikvision::HikvisionGroup;
 use crate::pull::PullGroup;
 use crate::random;
@@ -78,6 +79,8 @@ pub struct Scenario {
     /// ZKTeco terminals that are dialled on port 4370, in groups of one kind. They share the
     /// same with the push terminals.
     pub pull: Vec<PullGroup>,
+    /// ZKTeco terminals in access-control mode, in groups of one kind.
+    pub access: Vec<AccessGroup>,
 }
 
 /// A peak: so many punches at each terminal within so many seconds.
@@ -179,6 +182,7 @@ impl Default for Scenario {
             habits: HabitShares::default(),
             hikvision: Vec::new(),
             pull: Vec::new(),
+            access: Vec::new(),
         }
     }
 }
@@ -309,7 +313,8 @@ impl Scenario {
             }
         };
         let alone = self.hikvision.iter().all(|group| group.devices() == 0)
-            && self.pull.iter().all(|group| group.count == 0);
+            && self.pull.iter().all(|group| group.count == 0)
+            && self.access.is_empty();
         need(
             (1..=10_000).contains(&self.count) || self.count == 0 && !alone,
             "count: must be 1 to 10000",
@@ -365,6 +370,7 @@ impl Scenario {
         )?;
         self.check_hikvision()?;
         self.check_pull()?;
+        self.access.iter().try_for_each(AccessGroup::check)?;
         self.check_shares()
     }
 
@@ -516,6 +522,10 @@ mod tests {
             batch: Some(1),
             poll_s: Some(1),
             error_delay_ms: Some(1),
+            access: vec![AccessGroup {
+                clear_after: Some(2),
+                ..AccessGroup::default()
+            }],
             hikvision: vec![HikvisionGroup {
                 log: crate::hikvision::LogOptions {
                     evict: Some(1),
@@ -567,6 +577,8 @@ mod tests {
             ("[faults]\ntwins = 1.5", "faults.twins"),
             ("[faults]\nack_lost = 0.6\nhalf_body = 0.4", "faults"),
             ("[habits]\nfields = [6]", "habits.fields"),
+            ("[[access]]\nwithheld = 2.0", "access.withheld"),
+            ("[[access]]\ncount = 0", "access.count"),
             ("[[hikvision]]\nposting = 1", "hikvision.urls"),
             ("[[hikvision]]\n[hikvision.strem]", "strem"),
             (

@@ -32,6 +32,34 @@ impl Count {
     }
 }
 
+/// The counters of terminals in access-control mode.
+#[derive(Debug, Default)]
+pub(crate) struct AccessTally {
+    pub(crate) registrations: Count,
+    pub(crate) other_codes: Count,
+    pub(crate) times: Count,
+    pub(crate) withheld: Count,
+    pub(crate) fetched: Count,
+    pub(crate) cleared: Count,
+    pub(crate) repeated_tables: Count,
+    pub(crate) early_results: Count,
+}
+
+impl AccessTally {
+    fn done(&self) -> AccessDone {
+        AccessDone {
+            registrations: self.registrations.get(),
+            other_codes: self.other_codes.get(),
+            times: self.times.get(),
+            withheld: self.withheld.get(),
+            fetched: self.fetched.get(),
+            cleared: self.cleared.get(),
+            repeated_tables: self.repeated_tables.get(),
+            early_results: self.early_results.get(),
+        }
+    }
+}
+
 /// The running counters that all terminals of a fleet share.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -66,6 +94,7 @@ pub(crate) struct Tally {
     pub(crate) ack_latency: Histogram,
     pub(crate) hikvision: Arc<Totals>,
     pub(crate) pull: Arc<pull::Totals>,
+    pub(crate) access: AccessTally,
     refused: Mutex<BTreeMap<u16, u64>>,
     ledger_error: Mutex<Option<String>>,
 }
@@ -101,6 +130,7 @@ impl Tally {
         let forgotten = hikvision.forgotten.load(Relaxed) + pull.forgotten.load(Relaxed);
         Summary {
             seconds: elapsed.as_secs_f64(),
+            access: self.access.done(),
             generated,
             acked,
             pending: generated.saturating_sub(acked + forgotten),
@@ -209,6 +239,8 @@ pub struct Summary {
     pub forgotten_stamps: u64,
     /// Faults that were carried out.
     pub faults: FaultsDone,
+    /// What terminals in access-control mode did.
+    pub access: AccessDone,
     /// Why the ledger could not be written; the fleet acknowledges nothing from then on.
     pub ledger_error: Option<String>,
 }
@@ -252,6 +284,27 @@ pub struct FaultsDone {
     pub clock_resets: u64,
     /// Terminals that used the serial of another one.
     pub duplicate_serials: u64,
+}
+
+/// What terminals in access-control mode did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct AccessDone {
+    /// Registrations that were answered.
+    pub registrations: u64,
+    /// Registry codes that differed from the one before.
+    pub other_codes: u64,
+    /// Answers to a request for the time that could be read.
+    pub times: u64,
+    /// Events that were not sent by themselves.
+    pub withheld: u64,
+    /// Those among them that were fetched by a command and acknowledged.
+    pub fetched: u64,
+    /// Logs that were cleared, after which the count began again.
+    pub cleared: u64,
+    /// Tables whose reply did not count them, so that they are sent again.
+    pub repeated_tables: u64,
+    /// Results that were posted before the last part of their answer.
+    pub early_results: u64,
 }
 
 impl Summary {

@@ -70,9 +70,13 @@ impl Reply {
         )))
     }
 
-    /// The answer to a poll for which there are commands, one a line.
-    pub fn commands(lines: &str) -> Self {
-        Self::success(lines.to_owned())
+    /// The answer to a poll: commands by id and text, one a line, or `OK` when there are none.
+    pub fn commands(commands: &[(String, String)]) -> Self {
+        if commands.is_empty() {
+            return Self::ok();
+        }
+        let line = |(id, text): &(String, String)| format!("C:{id}:{text}\n");
+        Self::success(commands.iter().map(line).collect())
     }
 
     /// Heard: a ping, results of commands, or a poll for which there are no commands. A poll
@@ -324,6 +328,14 @@ mod tests {
         assert_eq!(time(-6 * 3600), "DateTime=864231330,ServerTZ=-0600");
         assert_eq!(time(19_800), "DateTime=864231330,ServerTZ=+0530");
         assert_eq!(Reply::packed_time(Millis(0), 0), None);
+    }
+
+    #[test]
+    fn commands_stand_one_a_line_and_a_poll_never_hears_nothing() {
+        let command = |id: &str, text: &str| (id.to_owned(), text.to_owned());
+        let reply = Reply::commands(&[command("1a", "INFO"), command("2b", "CHECK")]);
+        assert_eq!(reply.body, "C:1a:INFO\nC:2b:CHECK\n");
+        assert_eq!(Reply::commands(&[]), Reply::ok());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! here does that unless it was asked for by name.
 
 mod add;
+mod command;
 mod configure;
 pub(crate) mod hikvision;
 mod import;
@@ -29,6 +30,7 @@ pub(crate) const EXAMPLES: &str = "Examples:
   satellite devices add --tenant acme --vendor zkteco --serial ABC1 --name \"Main door\"
   satellite devices add --tenant acme --vendor hikvision --serial K12345678 --listen
   satellite devices configure K12345678
+  satellite devices command ABC1 info
   satellite devices block ABC1
   satellite devices show ABC1                          # and what to type into the terminal
   satellite devices import terminals.csv --dry-run
@@ -66,6 +68,9 @@ pub(crate) enum Command {
     /// Write into a Hikvision device where it shall post, and read it back
     #[command(after_help = "Example:\n  satellite devices configure K12345678")]
     Configure(configure::Args),
+    /// Tell a ZKTeco push terminal something, and show what it answers
+    #[command(name = "command", after_help = command::EXAMPLES)]
+    Tell(command::Args),
     /// Enrol every terminal of a CSV file
     #[command(after_help = import::EXAMPLES)]
     Import(import::Args),
@@ -76,6 +81,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<E
     match command {
         Command::Add(args) => add::run(&args, context).await,
         Command::Configure(args) => configure::run(&args, context).await,
+        Command::Tell(args) => command::run(&args, context).await,
         Command::Approve { serial, tenant } => approve(&serial, tenant.as_deref(), context).await,
         Command::Block { serial } => block(&serial, context).await,
         Command::List(args) => list::run(&args, context).await,

@@ -78,7 +78,7 @@ impl Lang {
 }
 
 /// Words of the databases in Spanish.
-const TERMS: [(&str, &str); 20] = [
+const TERMS: [(&str, &str); 27] = [
     ("approved", "aprobado"),
     ("blocked", "bloqueado"),
     ("pending", "pendiente"),
@@ -95,6 +95,13 @@ const TERMS: [(&str, &str); 20] = [
     ("up", "activa"),
     ("down", "caída"),
     ("nothing", "nada"),
+    ("waiting", "en espera"),
+    ("sent", "entregada"),
+    ("answered", "contestada"),
+    ("done", "hecha"),
+    ("failed", "falló"),
+    ("expired", "vencida"),
+    ("refused", "rechazada"),
     ("the path with the token", "la ruta con su clave"),
     (
         "nothing: the device does not keep it",
@@ -283,6 +290,18 @@ texts! {
     HttpProtocol: "  Protocolo", "  Protocol";
     ListenName: "Algunos modelos aceptan aquí solo una dirección IP.", "Some models take only an IP address here.";
     ListenOnce: "La URL es la clave del dispositivo: no la comparta. Para una nueva, repita la orden con --listen.", "The URL is the device's key: do not share it. For a new one, give the command with --listen again.";
+    CommandBlocked: "{} está bloqueado: no se le mandan órdenes", "{} is blocked: nothing is sent to it";
+    CommandCode: "resultado", "result";
+    CommandExpiry: "'{}' no es un plazo; escriba de 1s a 24h, por ejemplo 10m", "'{}' is no length of time; write 1s to 24h, for example 10m";
+    CommandNames: "indique con --names de 1 a 32 nombres de ajustes, separados por comas; los que guardan contraseñas no se piden", "give 1 to 32 names of settings with --names, separated by commas; those that hold passwords are never asked for";
+    CommandNotPush: "{} no es un dispositivo ZKTeco de envío automático: no recibe órdenes", "{} is not a ZKTeco push terminal: it takes no commands";
+    CommandProgress: "{}; entregada {} veces, {} registros recibidos", "{}; handed out {} times, {} records came";
+    CommandQueued: "orden {} anotada: {}", "command {} written down: {}";
+    CommandRecords: "registros", "records";
+    CommandRefused: "'{}' no se manda: {}", "'{}' is not sent: {}";
+    CommandSilent: "el dispositivo no contestó; vea si llega: {} trace {}", "the terminal did not answer; see whether it gets through: {} trace {}";
+    CommandWindow: "indique el tiempo con --from y --to, en la hora del dispositivo, por ejemplo --from \"2026-11-20 00:00:00\" --to \"2026-11-20 23:59:59\"", "give the time with --from and --to, by the terminal's clock, for example --from \"2026-11-20 00:00:00\" --to \"2026-11-20 23:59:59\"";
+    CommandWould: "a {} (modo {}) se le mandaría: {}", "{} ({} mode) would be sent: {}";
     ConfigureZkteco: "{} no es Hikvision: un ZKTeco se configura en su menú; vea devices show", "{} is not a Hikvision device: a ZKTeco terminal is set in its own menu; see devices show";
     ConfigureNoAddress: "{} no tiene dirección, así que no se le puede escribir; escriba los datos a mano: {} devices add --tenant {} --vendor hikvision --serial {} --listen (o agregue --address, --user y --secret-file)", "{} has no address, so that it cannot be written to; type the settings by hand: {} devices add --tenant {} --vendor hikvision --serial {} --listen (or add --address, --user and --secret-file)";
     ConfigureNoHost: "escriba listen.public_url en la configuración: el dispositivo necesita saber a qué dirección enviar", "set listen.public_url in the configuration: the device has to know where to post";

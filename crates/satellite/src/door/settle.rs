@@ -9,15 +9,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use event::{Event, Millis, Quarantined, Route, Text};
-use store::{Receipt, Refused, Submission, Writer};
-use zkteco_push::{Context, Dialect, Reading, Refusal, Stamp, Table, read_upload};
+use event::{Event, Millis, Quarantined, Route, Text, WallTime};
+use store::{Receipt, Refused, Submission};
+use zkteco_push::{Context, Dialect, Place, Reading, Refusal, Stamp, Table, read_upload};
 
 use super::crowd::Room;
 use crate::clock;
+use crate::commands::Whole;
 use crate::devices::{DIALECT, Known, LANGUAGE, stamp_cursor};
 use crate::hub::Hub;
-use crate::tally::Tally;
+use crate::index;
+use crate::stores::Store;
+use crate::tally::{Tally, wide};
 use crate::trace::Step;
 
 /// Bodies above this are read on a thread that may block.
@@ -29,10 +32,14 @@ const EVENTS: usize = 10_000;
 pub(super) struct Settle {
     pub(super) hub: Arc<Hub>,
     pub(super) known: Arc<Known>,
-    pub(super) writer: Writer,
+    pub(super) store: Store,
     pub(super) table: Table,
     /// The position after this upload, when it may be kept.
     pub(super) stamp: Option<Stamp>,
+    /// The command that it answers, which was handed out to this terminal.
+    pub(super) answers: Option<Text>,
+    /// Which part of the answer it is, and of how many.
+    pub(super) part: Option<(u32, u32)>,
     pub(super) body: Bytes,
     /// Given back when this is settled.
     pub(super) room: Vec<Room>,
@@ -59,8 +66,9 @@ impl Settle {
         let records = reading.records;
         self.note_reading(&reading);
         let before = reading.events.len();
-        let tally = Tally::of(&self.hub, &self.known, Route::Push);
+        let tally = Tally::of(&self.hub, &self.known, self.route());
         tally.received(before);
+        let answer = self.answered(&reading);
         reading
             .events
             .retain(|event| !self.known.is_before_enrolment(event.occurred_at));
@@ -70,10 +78,19 @@ impl Settle {
             .iter()
             .filter_map(|event| event.occurred_at)
             .max();
-        let receipt = self.submit(reading.events, reading.quarantined).await?;
+        let Reading {
+            events,
+            quarantined,
+            places,
+            ..
+        } = reading;
+        let receipt = self.submit(events, quarantined, &places).await?;
         // Counted when acknowledged, so that a refused upload that comes again counts once.
         tally.too_old(too_old);
         self.hub.metrics.dropped.inc_by(reading.dropped);
+        if let Some(answer) = answer {
+            self.tell_queue(&answer, &reading.options);
+        }
         let mut facts = self.known.facts();
         facts.settings(&reading.options);
         facts.last_event = facts.last_event.max(newest);
@@ -84,6 +101,45 @@ impl Settle {
         );
         self.step(Step::Stored, true, detail);
         Ok(records)
+    }
+
+    /// How the records came: asked for, or by themselves.
+    fn route(&self) -> Route {
+        match self.answers {
+            Some(_) => Route::Backfill,
+            None => Route::Push,
+        }
+    }
+
+    /// The command that these records answer and how many of them do. Many terminals leave its id
+    /// out: then records of the time that was asked for count.
+    fn answered(&self, reading: &Reading) -> Option<(Text, u64)> {
+        if let Some(id) = &self.answers {
+            return Some((id.clone(), reading.records));
+        }
+        if self.table != Table::AttLog {
+            return None;
+        }
+        let device = self.known.enrolment.id;
+        let (id, window) = self.hub.commands.lock().open_window(device)?;
+        let inside = reading.events.iter().filter(|event| {
+            let local = event.local_time.as_deref().unwrap_or_default();
+            WallTime::parse(local.as_bytes()).is_some_and(|at| window.contains(&at))
+        });
+        let inside = wide(inside.count());
+        (inside > 0).then(|| (id.into(), inside))
+    }
+
+    /// Tells the queue what came as an answer, once it is committed.
+    fn tell_queue(&self, (id, records): &(Text, u64), list: &[(Text, Text)]) {
+        let device = self.known.enrolment.id;
+        let mut queue = self.hub.commands.lock();
+        let whole = queue.brought(device, id, self.part, *records, list, self.at);
+        drop(queue);
+        if let Some(Whole { question }) = whole {
+            let (hub, known) = (Arc::clone(&self.hub), Arc::clone(&self.known));
+            self.hub.drain.spawn(index::conclude(hub, known, question));
+        }
     }
 
     fn step(&self, step: Step, ok: bool, detail: impl Into<Cow<'static, str>>) {
@@ -104,11 +160,12 @@ impl Settle {
         let (table, body, at) = (self.table.clone(), self.body.clone(), self.at);
         let device = Arc::clone(&self.known.device);
         let language = self.known.facts().language;
+        let route = self.route();
         let read = move || {
             let zone = &device.zone;
             let context = Context {
                 zone,
-                route: Route::Push,
+                route,
                 received_at: at,
                 language,
             };
@@ -126,6 +183,7 @@ impl Settle {
         &self,
         events: Vec<Event>,
         quarantined: Vec<Quarantined>,
+        places: &[Place],
     ) -> Result<Receipt, Refusal> {
         let stamp = self
             .stamp
@@ -152,22 +210,7 @@ impl Settle {
         cursors.extend(language.map(|n| (Text::const_new(LANGUAGE), Text::from(n.to_string()))));
         let word = |dialect: Dialect| Text::const_new(dialect.as_str());
         cursors.extend(dialect.map(|dialect| (Text::const_new(DIALECT), word(dialect))));
-        let mut total = Receipt::default();
-        for (events, quarantined, cursors) in parts(events, quarantined, cursors) {
-            let device = Arc::clone(&self.known.device);
-            let reasons: Vec<_> = quarantined.iter().map(|aside| aside.reason).collect();
-            let submission = Submission {
-                device,
-                events,
-                quarantined,
-                cursors,
-                expects: None,
-                fence: None,
-            };
-            let receipt = self.writer.submit(submission).await.map_err(refusal)?;
-            Tally::of(&self.hub, &self.known, Route::Push).committed(&receipt, &reasons);
-            total += receipt;
-        }
+        let total = self.write(events, quarantined, cursors, places).await?;
         let mut facts = self.known.facts();
         if let Some(stamp) = stamp {
             facts.keep_stamp(&self.table, stamp);
@@ -177,6 +220,42 @@ impl Settle {
         }
         if dialect.is_some() {
             facts.dialect_stored = dialect;
+        }
+        Ok(total)
+    }
+}
+
+impl Settle {
+    /// Commits the parts, one after the other. The chain of a terminal that numbers its records
+    /// moves with the last of them.
+    async fn write(
+        &self,
+        events: Vec<Event>,
+        quarantined: Vec<Quarantined>,
+        cursors: Vec<(Text, Text)>,
+        places: &[Place],
+    ) -> Result<Receipt, Refusal> {
+        let mut total = Receipt::default();
+        let mut parts = parts(events, quarantined, cursors).into_iter().peekable();
+        while let Some((events, quarantined, cursors)) = parts.next() {
+            let reasons: Vec<_> = quarantined.iter().map(|aside| aside.reason).collect();
+            let submission = Submission {
+                device: Arc::clone(&self.known.device),
+                events,
+                quarantined,
+                cursors,
+                expects: None,
+                fence: None,
+            };
+            let numbered = !places.is_empty() && parts.peek().is_none();
+            let done = if numbered {
+                index::submit(&self.hub, &self.known, &self.store, submission, places).await
+            } else {
+                self.store.writer.submit(submission).await
+            };
+            let receipt = done.map_err(refusal)?;
+            Tally::of(&self.hub, &self.known, self.route()).committed(&receipt, &reasons);
+            total += receipt;
         }
         Ok(total)
     }
@@ -220,8 +299,10 @@ fn refusal(refused: Refused) -> Refusal {
     match refused {
         Refused::Unavailable(_) | Refused::Closing => Refusal::StoreUnavailable,
         Refused::Overloaded => Refusal::Overloaded,
-        // Pushed records come under no lease and expect nothing.
-        Refused::Fenced | Refused::Moved => Refusal::Internal,
+        // Somebody else moves the terminal's chain at the same time.
+        Refused::Moved => Refusal::Overloaded,
+        // Pushed records come under no lease.
+        Refused::Fenced => Refusal::Internal,
     }
 }
 

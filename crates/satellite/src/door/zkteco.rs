@@ -15,7 +15,9 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use store::registry::EnrolmentState;
 use tracing::Instrument;
-use zkteco_push::{AccessBlock, Ask, Head, Refusal, Reply, Table, Upload, read_settings, route};
+use zkteco_push::{
+    AccessBlock, Ask, Head, Refusal, Reply, Table, Upload, parse_results, read_settings, route,
+};
 
 use super::body::{self, Fault};
 use super::connection::{Answer, Visitor};
@@ -24,9 +26,11 @@ use super::pace::Phase;
 use super::sender::Sender;
 use super::settle::{self, Settle};
 use crate::clock;
+use crate::commands::{self, Whole};
 use crate::config::Unknown;
 use crate::devices::Known;
 use crate::hub::{Hub, Wish};
+use crate::index;
 use crate::trace::Step;
 
 /// Most bytes read of a body that is not wanted, so that its sender can hear why.
@@ -218,6 +222,9 @@ impl Case {
             .step(serial, Step::Approved, true, self.at, "is enrolled");
         known.facts().last_contact = Some(self.at);
         greeting::note(hub, known, &ask, self.at);
+        if matches!(ask, Ask::Handshake(_) | Ask::Registry) {
+            hub.commands.lock().greeted(known.enrolment.id, self.at);
+        }
         let offset = || dated(hub, known).then(|| known.device.zone.offset_seconds_at(self.at));
         match ask {
             Ask::Handshake(hello) => Ok(greeting::handshake(known, &hello, offset())),
@@ -226,10 +233,10 @@ impl Case {
                 if let Some(info) = info {
                     known.facts().told(&info);
                 }
-                Ok(Reply::ok())
+                Ok(self.commands(hub, known))
             }
-            // No commands are given out, so that no result can belong to one.
-            Ask::CommandResults | Ask::Ping => Ok(Reply::ok()),
+            Ask::CommandResults => self.results(hub, known).await,
+            Ask::Ping => Ok(Reply::ok()),
             Ask::Registry => {
                 let settings = self.list(hub).await?;
                 known.facts().settings(&read_settings(&settings));
@@ -244,6 +251,42 @@ impl Case {
                 .ok_or_else(|| Refusal::NotServed.into()),
             Ask::Unserved(name) => Err(self.unserved(hub, serial, name)),
         }
+    }
+
+    /// What a poll hears. No database is asked.
+    fn commands(&self, hub: &Hub, known: &Known) -> Reply {
+        let (dialect, question) = (commands::dialect(known), known.index().question());
+        let mut queue = hub.commands.lock();
+        let handed = queue.hand_out(known.enrolment.id, dialect, question, self.at);
+        drop(queue);
+        for (id, text) in &handed {
+            let serial = &known.enrolment.serial;
+            tracing::info!(%serial, id, text, "a command was handed out");
+        }
+        Reply::commands(&handed)
+    }
+
+    /// Takes results of commands. Only those that were handed out to this terminal count.
+    async fn results(&mut self, hub: &Arc<Hub>, known: &Arc<Known>) -> Result<Reply, No> {
+        if !hub.commands.lock().is_loaded() {
+            return Err(Refusal::StoreUnavailable.into());
+        }
+        let results = parse_results(&self.list(hub).await?);
+        for result in &results {
+            known.facts().settings(&result.extra);
+        }
+        let (device, dialect) = (known.enrolment.id, commands::dialect(known));
+        let mut queue = hub.commands.lock();
+        let whole = queue.results(device, dialect, &results, self.at);
+        drop(queue);
+        for Whole { question } in whole {
+            let (hub, known) = (Arc::clone(hub), Arc::clone(known));
+            self.visitor
+                .hub
+                .drain
+                .spawn(index::conclude(hub, known, question));
+        }
+        Ok(Reply::ok())
     }
 
     /// The body of a request that brings no records.
@@ -299,7 +342,7 @@ impl Case {
             stamp,
             answers_command,
             acknowledge,
-            part: _,
+            part,
         } = upload;
         // A stamp that answers a command may run backwards.
         let stamp = stamp.filter(|_| answers_command.is_none());
@@ -321,15 +364,20 @@ impl Case {
             return Err(self.unframed(hub, known, "more came than the announced length"));
         }
         pace.enter(Phase::Answer, tokio::time::Instant::now());
-        let Some(writer) = hub.stores.load().writer(&known.enrolment.tenant).cloned() else {
+        let Some(store) = hub.stores.load().of(&known.enrolment.tenant).cloned() else {
             return Err(Refusal::StoreUnavailable.into());
         };
+        // An id that was not handed out to this terminal says nothing.
+        let device = known.enrolment.id;
+        let answers = answers_command.filter(|id| hub.commands.lock().is_asked(device, id));
         let settle = Settle {
             hub: Arc::clone(hub),
             known: Arc::clone(known),
-            writer,
+            store,
             table: table.clone(),
             stamp,
+            answers,
+            part,
             body: kept.bytes,
             room: kept.room,
             at: self.at,

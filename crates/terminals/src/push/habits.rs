@@ -9,7 +9,7 @@ use crate::scenario::Scenario;
 
 /// How header names are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HeaderCase {
+pub(crate) enum HeaderCase {
     /// `Content-Length`.
     Title,
     /// `content-length`.
@@ -20,23 +20,23 @@ pub(super) enum HeaderCase {
 
 /// The habits of one terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Habits {
-    pub(super) keep_alive: bool,
-    pub(super) http10: bool,
-    pub(super) headers: HeaderCase,
-    pub(super) aspx: bool,
-    pub(super) doubled_path: bool,
-    pub(super) split_body: bool,
-    pub(super) raw_space_info: bool,
-    pub(super) crlf: bool,
-    pub(super) trailing_nul: bool,
-    pub(super) packed_stamp: bool,
-    pub(super) fields: u8,
+pub(crate) struct Habits {
+    pub(crate) keep_alive: bool,
+    pub(crate) http10: bool,
+    pub(crate) headers: HeaderCase,
+    pub(crate) aspx: bool,
+    pub(crate) doubled_path: bool,
+    pub(crate) split_body: bool,
+    pub(crate) raw_space_info: bool,
+    pub(crate) crlf: bool,
+    pub(crate) trailing_nul: bool,
+    pub(crate) packed_stamp: bool,
+    pub(crate) fields: u8,
 }
 
 impl Habits {
     /// The habits of the terminal in that place of the fleet.
-    pub(super) fn of(scenario: &Scenario, place: u32) -> Self {
+    pub(crate) fn of(scenario: &Scenario, place: u32) -> Self {
         let shares = &scenario.habits;
         let drawn = |habit: u64| draw(scenario.seed, 100 + habit, u64::from(place));
         let has = |habit: u64, share: f64| hits(share, drawn(habit));

@@ -20,6 +20,10 @@ use std::sync::Arc;
 use crate::fleet::Shared;
 use terminal::Terminal;
 
+// Terminals in access-control mode spell their requests alike.
+pub(crate) use habits::Habits;
+pub(crate) use request::Spelling;
+
 /// Runs the terminal in that place of the fleet until the fleet ends.
 pub(crate) async fn run(shared: Arc<Shared>, place: u32) {
     Terminal::new(shared, place).run().await;

@@ -13,14 +13,14 @@ use crate::target::Target;
 
 /// Where a terminal's requests go and how it spells them.
 #[derive(Debug)]
-pub(super) struct Spelling {
-    pub(super) habits: Habits,
+pub(crate) struct Spelling {
+    pub(crate) habits: Habits,
     authority: Box<str>,
     prefix: Box<str>,
 }
 
 impl Spelling {
-    pub(super) fn new(target: &Target, habits: Habits) -> Self {
+    pub(crate) fn new(target: &Target, habits: Habits) -> Self {
         Self {
             habits,
             authority: target.authority().into(),
@@ -29,13 +29,13 @@ impl Spelling {
     }
 
     /// Lays out a GET of `/iclock/<word>?<query>`.
-    pub(super) fn get(&self, out: &mut Vec<u8>, word: &str, query: Arguments<'_>) {
+    pub(crate) fn get(&self, out: &mut Vec<u8>, word: &str, query: Arguments<'_>) {
         self.begin(out, "GET", word, query);
         out.extend_from_slice(b"\r\n");
     }
 
     /// Lays out a POST with its body; returns where the body begins.
-    pub(super) fn post(
+    pub(crate) fn post(
         &self,
         out: &mut Vec<u8>,
         word: &str,

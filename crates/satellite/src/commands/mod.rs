@@ -1,0 +1,199 @@
+//! Commands to push terminals: from whoever asks to the terminal's poll and back.
+//!
+//! ```text
+//! satellite devices command ─▶ table `command` ─▶ keeper ─▶ Queue ─▶ a poll ─▶ terminal
+//! ask (reconciliation)      ─▶ table and Queue                                   │
+//!                table `command` ◀─ keeper ◀─ Queue ◀─ results, records ◀────────┘
+//! ```
+//!
+//! The keeper is the only one here that waits for a database, off the path of every request: it
+//! writes what changed and takes over what is new every few seconds. With the registry down the
+//! queue goes on; what came back is written when it answers again. After a restart the table is
+//! read before any result is taken, so that none is lost.
+
+mod queue;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use event::Millis;
+use store::command::{self, Command, NewCommand};
+use store::{Failure, Session, Want};
+use tokio::sync::watch;
+use zkteco_push::{Denied, Dialect, Order};
+
+use crate::clock;
+use crate::devices::Known;
+use crate::hub::Hub;
+
+pub(crate) use queue::{Answer, Queue, Whole};
+
+/// How often the keeper looks: with the time of its statements well within ten seconds.
+const EVERY: Duration = Duration::from_secs(3);
+/// Longest wait for a session while stores of the same server use them all.
+const SESSION_WITHIN: Duration = Duration::from_secs(8);
+/// Longest that the end waits for what is not written yet.
+const LAST_WITHIN: Duration = Duration::from_millis(1_000);
+
+/// The queue, shared.
+#[derive(Default)]
+pub(crate) struct Commands(Mutex<Queue>);
+
+impl Commands {
+    /// The queue, for a moment. Never hold this over an await.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a command could not be asked for.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum AskError {
+    /// It is not sent to terminals of this dialect.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The registry does not answer.
+    #[error(transparent)]
+    Registry(#[from] Failure),
+}
+
+/// A command that was asked for, and the way to hear what becomes of it.
+pub(crate) struct Ticket {
+    /// Its id, as in the table and in the audit.
+    pub(crate) id: String,
+    told: watch::Receiver<Answer>,
+}
+
+impl Ticket {
+    /// Waits until the command has ended. Its expiry is the longest that this takes, and a few
+    /// seconds.
+    pub(crate) async fn settled(mut self) -> Answer {
+        let ended = self.told.wait_for(|answer| !answer.state.is_open()).await;
+        match ended.map(|answer| answer.clone()) {
+            Ok(answer) => answer,
+            // The queue has forgotten it, which it does only after its end.
+            Err(_) => self.told.borrow().clone(),
+        }
+    }
+}
+
+/// Asks a terminal for something: written down with its audit first, and handed out with the next
+/// poll. To get records of a time again: `Order::Records(Window::new(from, to))`; what comes
+/// takes the way of every upload, and the answer says how many came and whether the terminal's own
+/// count agrees.
+///
+/// # Errors
+/// The order was not measured in the terminal's dialect, or the registry does not answer.
+pub(crate) async fn ask(
+    hub: &Hub,
+    known: &Known,
+    order: &Order,
+    lifetime: Duration,
+    actor: &str,
+) -> Result<Ticket, AskError> {
+    let dialect = dialect(known);
+    let text = order.text(dialect).ok_or(Denied::NotMeasured(dialect))?;
+    let now = clock::now();
+    let lifetime = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
+    let new = NewCommand {
+        device: known.enrolment.id,
+        serial: &known.enrolment.serial,
+        form: order.word(),
+        text: &text,
+        actor,
+        expires_at: Millis(now.0.saturating_add(lifetime)),
+    };
+    let mut session = session(hub).await?;
+    let done = command::enqueue(session.engine(), &new, now).await;
+    let command = finished(session, done)?;
+    let id = command.id.clone();
+    let told = hub.commands.lock().add(command);
+    Ok(Ticket { id, told })
+}
+
+/// The dialect that a terminal last showed; attendance until it showed one.
+pub(crate) fn dialect(known: &Known) -> Dialect {
+    known.facts().dialect.unwrap_or(Dialect::Attendance)
+}
+
+/// Keeps queue and table alike until the end begins, and once more then.
+pub(crate) async fn run(hub: Arc<Hub>) {
+    let end = hub.drain.token();
+    let mut tick = tokio::time::interval(EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut down = false;
+    loop {
+        tokio::select! {
+            () = end.cancelled() => break,
+            _ = tick.tick() => {}
+        }
+        let turned = tokio::select! {
+            () = end.cancelled() => break,
+            turned = turn(&hub) => turned,
+        };
+        match turned {
+            Ok(()) => down = false,
+            Err(failure) if !std::mem::replace(&mut down, true) => {
+                tracing::warn!(%failure, "commands to terminals wait for the registry");
+            }
+            Err(_) => {}
+        }
+    }
+    let last = write(&hub, hub.commands.lock().take_unsaved(clock::now()));
+    if !matches!(tokio::time::timeout(LAST_WITHIN, last).await, Ok(Ok(()))) {
+        tracing::warn!("results of commands were not written; those commands are sent again");
+    }
+}
+
+async fn turn(hub: &Hub) -> Result<(), Failure> {
+    let unsaved = hub.commands.lock().take_unsaved(clock::now());
+    if let Err(failure) = write(hub, unsaved.clone()).await {
+        hub.commands.lock().not_saved(&unsaved);
+        return Err(failure);
+    }
+    let mut session = session(hub).await?;
+    let done = command::open(session.engine()).await;
+    let open = finished(session, done)?;
+    let mut queue = hub.commands.lock();
+    queue.merge(open, clock::now());
+    queue.forget_ended();
+    hub.metrics.commands_open(queue.open());
+    Ok(())
+}
+
+async fn write(hub: &Hub, unsaved: Vec<Command>) -> Result<(), Failure> {
+    if unsaved.is_empty() {
+        return Ok(());
+    }
+    let mut session = session(hub).await?;
+    let done = write_each(&mut session, &unsaved).await;
+    finished(session, done)?;
+    for command in unsaved.iter().filter(|command| !command.state.is_open()) {
+        hub.metrics.command_ended(command.state);
+    }
+    Ok(())
+}
+
+async fn write_each(session: &mut Session, unsaved: &[Command]) -> Result<(), Failure> {
+    for command in unsaved {
+        let saved = command::save(session.engine(), command, clock::now()).await?;
+        if !saved {
+            tracing::debug!(id = %command.id, "a command had ended before");
+        }
+    }
+    Ok(())
+}
+
+async fn session(hub: &Hub) -> Result<Session, Failure> {
+    let config = hub.config.load_full();
+    let sessions = hub.means.gate.sessions(config.registry_target());
+    sessions.take(Want::Any, SESSION_WITHIN).await
+}
+
+fn finished<T>(session: Session, done: Result<T, Failure>) -> Result<T, Failure> {
+    match &done {
+        Ok(_) => session.give_back(),
+        Err(failure) => session.give_up(failure),
+    }
+    done
+}

@@ -1,0 +1,204 @@
+//! Promise: access-control terminals lose nothing and double nothing, through kills and while
+//! their database is away; what they withheld is noticed by its number, asked for and stored.
+//!
+//! The terminals number their events, withhold some, tell others in both of their forms, clear
+//! their logs and lose replies. At the end every event that was acknowledged must be in the feed
+//! once, compared by serial, person, second, code and number.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails its test")]
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use mariadb::{Flavor, Server};
+use promises::{Checker, Place, Random, Running, SatelliteProcess, Setup, blocking, seed};
+use terminals::{AccessGroup, Faults, HabitShares, Scenario, Summary};
+
+const LONG: Duration = Duration::from_secs(120);
+
+/// Six terminals as unkind as they can be while every event still has to arrive.
+fn unkind(seed: u64, prefix: &str) -> Scenario {
+    Scenario {
+        seed,
+        count: 0,
+        rate: 600.0,
+        backlog: 30,
+        poll_s: Some(1),
+        error_delay_ms: Some(100),
+        timeout_s: 20,
+        faults: Faults {
+            ack_lost: 0.1,
+            half_body: 0.05,
+            ..Faults::default()
+        },
+        habits: HabitShares::mixed(),
+        access: vec![
+            AccessGroup {
+                count: 4,
+                serial_prefix: format!("{prefix}A"),
+                withheld: 0.05,
+                both_ways: 0.5,
+                part: 15,
+                ..AccessGroup::default()
+            },
+            AccessGroup {
+                count: 2,
+                serial_prefix: format!("{prefix}C"),
+                both_ways: 0.3,
+                clear_after: Some(60),
+                windows: false,
+                ..AccessGroup::default()
+            },
+        ],
+        ..Scenario::default()
+    }
+}
+
+fn serials(scenario: &Scenario) -> Vec<String> {
+    let groups = scenario.access.iter();
+    groups.flat_map(AccessGroup::serials).collect()
+}
+
+fn faults_happened(summary: &Summary) {
+    let (done, access) = (&summary.faults, &summary.access);
+    for (name, times) in [
+        ("acks lost", done.acks_lost),
+        ("half bodies", done.half_bodies),
+        ("sent in both forms", done.replays),
+        ("withheld", access.withheld),
+        ("logs cleared", access.cleared),
+        ("registrations", access.registrations),
+    ] {
+        assert!(times > 0, "the planned fault `{name}` did not happen");
+    }
+    assert_eq!(access.other_codes, 0, "a registry code changed");
+    assert_eq!(
+        access.repeated_tables, 0,
+        "a table was not acknowledged in its words"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn access_terminals_lose_and_double_nothing_through_kills_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    through_kills(Place::sqlite(folder.path())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn access_terminals_lose_and_double_nothing_through_kills_on_mariadb() {
+    let server = blocking(|| Server::start(Flavor::Durable)).await.unwrap();
+    through_kills(Place::mariadb(server.address()).await.unwrap()).await;
+}
+
+async fn through_kills(place: Place) {
+    let seed = seed();
+    let mut random = Random::new(seed);
+    let scenario = unkind(seed, "K");
+    let setup = Setup::new(place.clone()).enrol(serials(&scenario));
+    let mut satellite = SatelliteProcess::prepare(&setup).await.unwrap();
+    let folder = satellite.folder().to_owned();
+    let fleet = Running::start(scenario, satellite.devices(), &folder, "ledger").unwrap();
+    for _ in 0..25 {
+        satellite.run().await.unwrap();
+        tokio::time::sleep(random.millis(50, 600)).await;
+        satellite.kill9().await.unwrap();
+    }
+    satellite.run().await.unwrap();
+    fleet.acked_more(100, LONG).await.unwrap();
+    let (summary, ledger) = fleet.finish(LONG).await.unwrap();
+    exact(&place, ledger).await;
+    faults_happened(&summary);
+    assert!(
+        !satellite.log().contains("panicked"),
+        "a panic is in the log"
+    );
+}
+
+async fn exact(place: &Place, ledger: PathBuf) {
+    let mut checker = Checker::open(place).await.unwrap();
+    let rows = checker.access_is_exact(&ledger, "").await.unwrap();
+    println!("{rows} access events, each acknowledged once and stored once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn access_terminals_keep_their_events_while_their_database_is_away() {
+    let server = blocking(|| Server::start(Flavor::Durable)).await.unwrap();
+    let place = Place::mariadb(server.address()).await.unwrap();
+    let scenario = unkind(seed(), "D");
+    let setup = Setup::new(place.clone()).enrol(serials(&scenario));
+    let satellite = SatelliteProcess::start(&setup).await.unwrap();
+    let folder = satellite.folder().to_owned();
+    let fleet = Running::start(scenario, satellite.devices(), &folder, "ledger").unwrap();
+    fleet.acked_more(200, LONG).await.unwrap();
+    let server = blocking(move || {
+        server.kill9()?;
+        Ok(server)
+    })
+    .await
+    .unwrap();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let acked = fleet.summary().acked;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(
+        fleet.summary().acked,
+        acked,
+        "acknowledged without a database"
+    );
+    let server = blocking(move || {
+        server.restart()?;
+        Ok(server)
+    })
+    .await
+    .unwrap();
+    fleet.acked_more(200, LONG).await.unwrap();
+    let (summary, ledger) = fleet.finish(LONG).await.unwrap();
+    exact(&place, ledger).await;
+    assert!(
+        summary.refused + summary.failures.broken > 0,
+        "the outage was not felt"
+    );
+    drop(server);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_terminal_withheld_is_noticed_asked_for_and_then_proven() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::sqlite(folder.path());
+    let mut scenario = unkind(seed(), "W");
+    scenario.access.truncate(1);
+    scenario.rate = 120.0;
+    scenario.records = Some(120);
+    let setup = Setup::new(place.clone()).enrol(serials(&scenario));
+    let mut satellite = SatelliteProcess::start(&setup).await.unwrap();
+    let ledger_folder = satellite.folder().to_owned();
+    let fleet = Running::start(scenario, satellite.devices(), &ledger_folder, "ledger").unwrap();
+    fleet.acked_more(150, LONG).await.unwrap();
+    // Commands that were asked for before a restart are answered after it.
+    satellite.kill9().await.unwrap();
+    satellite.run().await.unwrap();
+    let begun = Instant::now();
+    while fleet.summary().access.fetched == 0 {
+        assert!(
+            begun.elapsed() < LONG,
+            "nobody asked: {:#?}",
+            fleet.summary()
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let mut checker = Checker::open(&place).await.unwrap();
+    let proven = "SELECT COUNT(*) FROM device_cursor WHERE name = 'acc:chain'";
+    while checker.number(proven).await.unwrap() < 4 {
+        assert!(begun.elapsed() < LONG, "a chain is not kept");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let done = "SELECT COUNT(*) FROM command WHERE state = 'done'";
+    while checker.number(done).await.unwrap() == 0 {
+        assert!(begun.elapsed() < LONG, "no command has ended");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let (summary, ledger) = fleet.finish(LONG).await.unwrap();
+    exact(&place, ledger).await;
+    assert!(summary.access.withheld > 0 && summary.access.fetched > 0);
+    let refused = "SELECT COUNT(*) FROM command WHERE state = 'refused'";
+    assert_eq!(checker.number(refused).await.unwrap(), 0);
+}

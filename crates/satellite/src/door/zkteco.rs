@@ -324,19 +324,7 @@ impl Case {
         known: &Arc<Known>,
         upload: Upload,
     ) -> Result<Reply, No> {
-        let encodings = self.headers.get_all(CONTENT_ENCODING);
-        if encodings
-            .iter()
-            .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
-        {
-            return Err(Refusal::UnsupportedEncoding.into());
-        }
-        // Without a length the body counts as empty; "OK" would make the terminal forget it.
-        let has_length = self.headers.contains_key(CONTENT_LENGTH)
-            || self.headers.contains_key(TRANSFER_ENCODING);
-        if !has_length {
-            return Err(self.unframed(hub, known, "no length is announced"));
-        }
+        self.check_frame(hub, known)?;
         let Upload {
             table,
             stamp,
@@ -389,6 +377,24 @@ impl Case {
             Err(Refusal::Internal)
         })?;
         Ok(Reply::stored(&acknowledge, records))
+    }
+
+    /// Refuses an upload that is compressed, or does not say how long it is.
+    fn check_frame(&self, hub: &Hub, known: &Known) -> Result<(), No> {
+        let encodings = self.headers.get_all(CONTENT_ENCODING);
+        if encodings
+            .iter()
+            .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+        {
+            return Err(Refusal::UnsupportedEncoding.into());
+        }
+        // Without a length the body counts as empty; "OK" would make the terminal forget it.
+        let has_length = self.headers.contains_key(CONTENT_LENGTH)
+            || self.headers.contains_key(TRANSFER_ENCODING);
+        if !has_length {
+            return Err(self.unframed(hub, known, "no length is announced"));
+        }
+        Ok(())
     }
 
     /// Refuses an upload that is not as long as it says.

@@ -484,6 +484,9 @@ impl Terminal {
             _ => false,
         };
         if !taken {
+            if let Ok(Exchange::Replied(reply)) = &outcome {
+                self.shared.tally.upload_refused(reply.status);
+            }
             return self.set_back();
         }
         if self.note(&own).await && hits(self.group.both_ways, self.draw(DRAW_BOTH)) {

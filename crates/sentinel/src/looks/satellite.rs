@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use fetch::{Failed, Fetch, Url};
 use jiff::Timestamp;
 
+use super::wide;
 use crate::{Admin, Door, Look, Observation, Round, Signal, Subject, Unit};
 use judge::History;
 use restart::Restarts;
@@ -269,12 +270,6 @@ impl Look for DoorLook {
         };
         Round::one(seen)
     }
-}
-
-/// A count as a measurement; far below 2⁵³ it is exact.
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2⁵³")]
-pub(crate) fn wide(count: u64) -> f64 {
-    count as f64
 }
 
 /// The looks at satellite that the configuration asks for.

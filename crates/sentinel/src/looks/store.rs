@@ -14,7 +14,7 @@ use daemon::config::StoreUrl;
 use jiff::Timestamp;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _};
+use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::net::TcpStream;
 
 use crate::config::WatchedStore;
@@ -106,50 +106,36 @@ impl Reader {
             match self {
                 Self::Mysql(connection) => {
                     let rows = sqlx::query(sql).fetch_all(connection).await?;
-                    rows.iter()
-                        .map(|row| (0..row.len()).map(|at| row.try_get_unchecked(at)).collect())
-                        .collect()
+                    rows.iter().map(texts_of).collect()
                 }
                 Self::Sqlite(connection) => {
                     let rows = sqlx::query(sql).fetch_all(connection).await?;
-                    rows.iter()
-                        .map(|row| (0..row.len()).map(|at| row.try_get_unchecked(at)).collect())
-                        .collect()
+                    rows.iter().map(texts_of).collect()
                 }
             }
         };
         timed(asked, within).await
     }
 
-    /// Counts the rows of a question with text values in the places of `?`.
+    /// The same with one number in the place of `?`.
     ///
     /// # Errors
     /// As [`Reader::ask`].
-    pub async fn ask_with(
+    pub async fn ask_after(
         &mut self,
         sql: &'static str,
-        values: &[&str],
+        number: i64,
         within: Duration,
     ) -> Result<Vec<Texts>, Failed> {
         let asked = async {
             match self {
                 Self::Mysql(connection) => {
-                    let query = values
-                        .iter()
-                        .fold(sqlx::query(sql), |query, v| query.bind(*v));
-                    let rows = query.fetch_all(connection).await?;
-                    rows.iter()
-                        .map(|row| (0..row.len()).map(|at| row.try_get_unchecked(at)).collect())
-                        .collect()
+                    let rows = sqlx::query(sql).bind(number).fetch_all(connection).await?;
+                    rows.iter().map(texts_of).collect()
                 }
                 Self::Sqlite(connection) => {
-                    let query = values
-                        .iter()
-                        .fold(sqlx::query(sql), |query, v| query.bind(*v));
-                    let rows = query.fetch_all(connection).await?;
-                    rows.iter()
-                        .map(|row| (0..row.len()).map(|at| row.try_get_unchecked(at)).collect())
-                        .collect()
+                    let rows = sqlx::query(sql).bind(number).fetch_all(connection).await?;
+                    rows.iter().map(texts_of).collect()
                 }
             }
         };
@@ -166,6 +152,16 @@ impl Reader {
         };
         drop(tokio::time::timeout(Duration::from_secs(1), closing).await);
     }
+}
+
+/// Every column of a row as a text.
+fn texts_of<'r, R>(row: &'r R) -> Result<Texts, sqlx::Error>
+where
+    R: sqlx::Row,
+    usize: sqlx::ColumnIndex<R>,
+    Option<String>: sqlx::Decode<'r, R::Database>,
+{
+    (0..row.len()).map(|at| row.try_get_unchecked(at)).collect()
 }
 
 async fn timed<T>(

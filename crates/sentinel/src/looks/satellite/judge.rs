@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::status::{Status, Store};
-use super::wide;
+use crate::looks::wide;
 use crate::{Fact, Kind, Severity, Trouble, Value};
 
 /// Work that waits for so long, while its database is up and nothing is committed, is stuck.

@@ -1,0 +1,323 @@
+//! The canary: a terminal that is not real sends a punch through the address that real ones
+//! use, and its row is read back with our own database user.
+//!
+//! One for each event database and each door (ZKTeco push; Hikvision posts where an address with
+//! a token is configured), through every `[[watch.terminal_url]]`. The time from the first byte
+//! to the visible row is the health number. Its rows stand in `canary_feed` only, and each punch
+//! carries a person that no other punch ever had. Three ends are told apart: not acknowledged
+//! (somebody on the way refuses), visible (with how late), and acknowledged and not there while
+//! the database answers our reader. The last is the worst that this house knows; a post that
+//! may still wait in satellite's journal is waiting and never called missing.
+
+mod judge;
+mod punch;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use fetch::{Fetch, Url};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tokio::task::JoinSet;
+
+use super::satellite::status::Status;
+use super::store::{Failed, Reader};
+use crate::config::{Watch, WatchedStore};
+use crate::{Look, Round, Subject};
+use judge::{End, Ended};
+use punch::Way;
+
+/// From punch to punch.
+const EVERY: Duration = Duration::from_secs(30);
+/// Longest round.
+const DEADLINE: Duration = Duration::from_secs(28);
+/// Longest wait for an acknowledgement: a terminal's patience.
+const ACK_WITHIN: Duration = Duration::from_secs(10);
+/// For each question to the database.
+const ASK_WITHIN: Duration = Duration::from_secs(4);
+/// How long a round waits for its rows.
+const WATCH_FOR: Duration = Duration::from_secs(6);
+/// An acknowledged punch whose row is not there after so long is not found.
+const MISSING_AFTER: Duration = Duration::from_secs(45);
+/// A punch is looked for so long, found or not.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(900);
+/// The pause between two looks for rows grows from here, doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
+/// The canary of one event database.
+pub struct CanaryLook {
+    name: String,
+    store: WatchedStore,
+    ways: Arc<[Way]>,
+    status: Option<Url>,
+    zone: TimeZone,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    /// A number of the feed below which no row is of interest.
+    after: Option<i64>,
+    waiting: Vec<Waiting>,
+}
+
+/// A punch that was acknowledged and is looked for.
+#[derive(Debug, Clone)]
+struct Waiting {
+    person: String,
+    way: usize,
+    began: Instant,
+    acked: Instant,
+    after: i64,
+}
+
+impl CanaryLook {
+    /// The canary of that database; `None` where none is configured, or no address.
+    pub fn new(watch: &Watch, store: &WatchedStore, zone: &TimeZone) -> Option<Self> {
+        let ways = punch::ways(&watch.terminal_urls, store);
+        let admin: Option<Url> = watch
+            .satellite_admin
+            .as_ref()
+            .and_then(|url| url.parse().ok());
+        (!ways.is_empty()).then(|| Self {
+            name: format!("canary:{}", store.tenant),
+            store: store.clone(),
+            ways: ways.into(),
+            status: admin.map(|admin| admin.join("/status")),
+            zone: zone.clone(),
+            memory: Mutex::default(),
+        })
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the feed stands, from the database, else as it was known before.
+    async fn mark(&self, reader: Option<&mut Reader>) -> Option<i64> {
+        if let Some(reader) = reader
+            && let Ok(newest) = newest(reader).await
+        {
+            let mut memory = self.memory();
+            memory.after = memory.after.max(Some(newest));
+        }
+        self.memory().after
+    }
+
+    /// Sends one punch by each way; answers what came of each, and keeps what was acknowledged.
+    async fn punch(&self, now: Timestamp, after: Option<i64>) -> Vec<Ended> {
+        let mut sending = JoinSet::new();
+        for (index, way) in self.ways.iter().enumerate() {
+            let (person, post) = way.punch(index, now, &self.zone);
+            sending.spawn(async move {
+                let began = Instant::now();
+                let acked = acknowledged(post).await;
+                (index, person, began, acked)
+            });
+        }
+        let mut ended = Vec::with_capacity(self.ways.len());
+        while let Some(done) = sending.join_next().await {
+            let Ok((way, person, began, acked)) = done else {
+                continue;
+            };
+            let acked_at = Instant::now();
+            let end = match (acked, after) {
+                (Err(words), _) => End::Failed(words),
+                (Ok(()), None) => End::Unread("the database was never reached".to_owned()),
+                (Ok(()), Some(after)) => {
+                    self.memory().waiting.push(Waiting {
+                        person,
+                        way,
+                        began,
+                        acked: acked_at,
+                        after,
+                    });
+                    continue;
+                }
+            };
+            ended.push(Ended { way, end });
+        }
+        ended
+    }
+
+    /// Looks for what was acknowledged, for a while.
+    async fn find(&self, reader: &mut Reader) -> Result<Vec<Ended>, Failed> {
+        let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
+        let mut ended = Vec::new();
+        loop {
+            let Some(after) = self.memory().waiting.iter().map(|it| it.after).min() else {
+                return Ok(ended);
+            };
+            let rows = reader.ask_after(ROWS, after, ASK_WITHIN).await?;
+            let seen = Instant::now();
+            ended.extend(self.take(&rows, seen));
+            if self.memory().waiting.is_empty() || began.elapsed() >= WATCH_FOR {
+                return Ok(ended);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    /// Takes out of those waiting what the rows show.
+    fn take(&self, rows: &[super::store::Texts], seen: Instant) -> Vec<Ended> {
+        let mut memory = self.memory();
+        let persons = rows.iter().filter_map(|row| row.first()?.as_deref());
+        let persons: std::collections::HashSet<&str> = persons.collect();
+        let newest = rows
+            .iter()
+            .filter_map(|row| row.get(1)?.as_deref()?.parse().ok());
+        memory.after = memory.after.max(newest.max());
+        let (found, waiting): (Vec<_>, Vec<_>) = memory
+            .waiting
+            .drain(..)
+            .partition(|it| persons.contains(it.person.as_str()));
+        memory.waiting = waiting;
+        let visible = found.into_iter().map(|it| Ended {
+            way: it.way,
+            end: End::Visible {
+                acked: it.acked - it.began,
+                visible: seen - it.began,
+            },
+        });
+        visible.collect()
+    }
+
+    /// What is still waiting, and for how long; very old ones are no longer looked for.
+    fn still_waiting(&self, unread: Option<&str>, journal: Option<u64>) -> Vec<Ended> {
+        let mut memory = self.memory();
+        memory
+            .waiting
+            .retain(|it| it.acked.elapsed() < FORGOTTEN_AFTER);
+        let waiting = memory.waiting.iter().map(|it| {
+            let age = it.acked.elapsed();
+            let may_wait = self.ways.get(it.way).is_some_and(Way::may_be_journalled);
+            let end = match unread {
+                Some(why) => End::Unread(why.to_owned()),
+                None if age < MISSING_AFTER => End::Waiting,
+                // Only with an empty journal is it certain that nothing waits there.
+                None if may_wait && journal != Some(0) => End::Waiting,
+                None => End::Missing { age },
+            };
+            Ended { way: it.way, end }
+        });
+        waiting.collect()
+    }
+
+    /// Events in satellite's journal, if it says so.
+    async fn journal(&self) -> Option<u64> {
+        let asked = Fetch::get(self.status.clone()?)
+            .within(ASK_WITHIN)
+            .limit(8 << 20);
+        let answer = asked.send().await.ok()?;
+        let status: Status = serde_json::from_slice(&answer.body).ok()?;
+        Some(status.journal.events)
+    }
+
+    fn journal_matters(&self) -> bool {
+        let waiting = &self.memory().waiting;
+        waiting.iter().any(|it| {
+            let way = self.ways.get(it.way);
+            it.acked.elapsed() >= MISSING_AFTER && way.is_some_and(Way::may_be_journalled)
+        })
+    }
+}
+
+/// New rows of canaries.
+const ROWS: &str = "SELECT person, CAST(seq AS CHAR) FROM canary_feed WHERE seq > ? \
+                    ORDER BY seq LIMIT 1000";
+
+/// The number of the newest row of a real terminal: found at once, because real rows are many.
+async fn newest(reader: &mut Reader) -> Result<i64, Failed> {
+    let sql = "SELECT CAST(seq AS CHAR) FROM event_feed ORDER BY seq DESC LIMIT 1";
+    let rows = reader.ask(sql, ASK_WITHIN).await?;
+    let text = rows
+        .into_iter()
+        .next()
+        .and_then(|row| row.into_iter().next());
+    Ok(text
+        .flatten()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default())
+}
+
+/// Sends a punch and reads the answer as a terminal does.
+async fn acknowledged(post: punch::Post) -> Result<(), String> {
+    let (fetch, is_ack) = post;
+    match fetch.within(ACK_WITHIN).limit(4096).send().await {
+        Ok(answer) if is_ack(&answer) => Ok(()),
+        Ok(answer) => {
+            let body = String::from_utf8_lossy(&answer.body);
+            let body: String = body.trim().chars().take(120).collect();
+            Err(format!("HTTP {}: {body}", answer.status))
+        }
+        Err(failed) => Err(failed.to_string()),
+    }
+}
+
+#[async_trait]
+impl Look for CanaryLook {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn every(&self) -> Duration {
+        EVERY
+    }
+
+    fn deadline(&self) -> Duration {
+        DEADLINE
+    }
+
+    fn subjects(&self) -> Vec<Subject> {
+        vec![Subject::store(&self.store.tenant)]
+    }
+
+    async fn look(&self, now: Timestamp) -> Round {
+        let opened = Reader::open(&self.store, ASK_WITHIN).await;
+        let (mut reader, mut unread) = match opened {
+            Ok(reader) => (Some(reader), None),
+            Err(failed) => (None, Some(failed.to_string())),
+        };
+        let after = self.mark(reader.as_mut()).await;
+        let mut ended = self.punch(now, after).await;
+        if let Some(mut reader) = reader {
+            match self.find(&mut reader).await {
+                Ok(found) => {
+                    ended.extend(found);
+                    reader.close().await;
+                }
+                Err(failed) => unread = Some(failed.to_string()),
+            }
+        }
+        let journal = if self.journal_matters() {
+            self.journal().await
+        } else {
+            None
+        };
+        ended.extend(self.still_waiting(unread.as_deref(), journal));
+        let subject = Subject::store(&self.store.tenant);
+        Round::one(judge::judged(subject, &self.ways, &ended, now))
+    }
+}
+
+/// The commands that enrol the canaries of a database, as they are typed where satellite runs.
+pub fn enrolment(store: &WatchedStore) -> Vec<String> {
+    let tenant = &store.tenant;
+    let zkteco = store.canary.iter().map(|serial| {
+        format!(
+            "satellite devices add --tenant {tenant} --vendor zkteco --serial {serial} --canary"
+        )
+    });
+    let hikvision = store.hikvision_canary.iter().map(|_| {
+        let serial = format!("CANARY-HIK-{}", tenant.to_uppercase());
+        format!(
+            "satellite devices add --tenant {tenant} --vendor hikvision --serial {serial} --listen --canary"
+        )
+    });
+    zkteco.chain(hikvision).collect()
+}
+
+#[cfg(test)]
+mod tests;

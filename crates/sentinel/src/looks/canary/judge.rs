@@ -1,0 +1,187 @@
+//! What became of a round's punches, as one observation. Pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::punch::Way;
+use crate::{Canary, Fact, Kind, Observation, Signal, Subject, Trouble, Value};
+
+/// A punch that takes longer is slow.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// What became of one punch, or of one of an earlier round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// Its row was read.
+    Visible {
+        /// From the first byte to the acknowledgement.
+        acked: Duration,
+        /// From the first byte to the row.
+        visible: Duration,
+    },
+    /// It was not acknowledged.
+    Failed(String),
+    /// Acknowledged; its row is not there yet, or may wait in the journal.
+    Waiting,
+    /// Acknowledged; the database does not answer our reader.
+    Unread(String),
+    /// Acknowledged long ago; the database answers, and the row is not there.
+    Missing {
+        /// Since the acknowledgement.
+        age: Duration,
+    },
+}
+
+/// An end, and by which way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) way: usize,
+    pub(super) end: End,
+}
+
+/// The observation of a round.
+pub(super) fn judged(
+    subject: Subject,
+    ways: &[Way],
+    ended: &[Ended],
+    now: Timestamp,
+) -> Observation {
+    let shown = |at: usize| ways.get(at).map_or_else(String::new, Way::shown);
+    let public = |at: usize| ways.get(at).is_some_and(|way| way.is_public);
+    let failed = |it: &&Ended| matches!(it.end, End::Failed(_));
+    let failing = ended.iter().filter(failed).count();
+    let observation = verdict(subject, ended, now, &shown, &public);
+    let mut observation = observation.number("failing_ways", count(failing));
+    let visible = ended.iter().filter_map(|it| match it.end {
+        End::Visible { acked, visible } => Some((acked, visible)),
+        _ => None,
+    });
+    if let Some((acked, seen)) = visible.reduce(|a, b| (a.0.max(b.0), a.1.max(b.1))) {
+        observation = observation
+            .number("ack_seconds", acked.as_secs_f64())
+            .number("canary_seconds", seen.as_secs_f64());
+    }
+    observation
+}
+
+/// The worst that was seen decides; the public address stands for what terminals see.
+fn verdict(
+    subject: Subject,
+    ended: &[Ended],
+    now: Timestamp,
+    shown: &dyn Fn(usize) -> String,
+    public: &dyn Fn(usize) -> bool,
+) -> Observation {
+    for it in ended {
+        if let End::Missing { age } = &it.end {
+            let seconds = age.as_secs();
+            let why = format!(
+                "{}: acknowledged {seconds} s ago, and no row",
+                shown(it.way)
+            );
+            let unknown = Observation::unknown(subject, now, &why);
+            return unknown.signal(Signal::Canary(Canary::Absent));
+        }
+    }
+    for it in ended.iter().filter(|it| public(it.way)) {
+        if let End::Failed(words) = &it.end {
+            let why = format!("{}: {words}", shown(it.way));
+            let unknown = Observation::unknown(subject, now, &why);
+            return unknown.signal(Signal::Canary(Canary::Failed));
+        }
+    }
+    let of_public = || ended.iter().filter(|it| public(it.way));
+    let open = of_public().find_map(|it| match &it.end {
+        End::Unread(why) => Some(why.as_str()),
+        End::Waiting => Some("acknowledged, its row is awaited"),
+        _ => None,
+    });
+    if let Some(why) = open {
+        return Observation::unknown(subject, now, why);
+    }
+    let slowest = of_public().filter_map(|it| match it.end {
+        End::Visible { visible, .. } => Some(visible),
+        _ => None,
+    });
+    let Some(slowest) = slowest.max() else {
+        return Observation::unknown(subject, now, "no punch was sent");
+    };
+    let slow = (slowest > SLOW).then(|| {
+        let seconds = |it: Duration| Value::Seconds(it.as_secs_f64());
+        Trouble::new(Kind::CanarySlow)
+            .fact(Fact::Took, seconds(slowest))
+            .fact(Fact::Expected, seconds(SLOW))
+    });
+    let observation = Observation::wrong(subject, now, slow.into_iter().collect());
+    observation.signal(Signal::Canary(Canary::Visible))
+}
+
+fn count(n: usize) -> f64 {
+    u32::try_from(n).unwrap_or(u32::MAX).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Finding;
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    fn visible(n: u64) -> End {
+        End::Visible {
+            acked: seconds(0),
+            visible: seconds(n),
+        }
+    }
+
+    /// Way 0 and 1 are public, 2 is not.
+    fn seen(ends: Vec<(usize, End)>) -> Observation {
+        let ended: Vec<_> = ends
+            .into_iter()
+            .map(|(way, end)| Ended { way, end })
+            .collect();
+        let name = |at: usize| format!("way {at}");
+        let subject = Subject::store("acme");
+        verdict(subject, &ended, Timestamp::UNIX_EPOCH, &name, &|at| at < 2)
+    }
+
+    fn signal(ends: Vec<(usize, End)>) -> Option<Canary> {
+        match seen(ends).signal {
+            Some(Signal::Canary(canary)) => Some(canary),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_worst_end_decides_and_only_the_public_address_speaks_for_terminals() {
+        let failed = || End::Failed("HTTP 503".to_owned());
+        let missing = || End::Missing { age: seconds(60) };
+        for (ends, wanted) in [
+            (
+                vec![(0, visible(1)), (1, visible(1))],
+                Some(Canary::Visible),
+            ),
+            (vec![(0, failed()), (2, visible(1))], Some(Canary::Failed)),
+            (vec![(0, visible(1)), (2, failed())], Some(Canary::Visible)),
+            (vec![(0, failed()), (2, missing())], Some(Canary::Absent)),
+            (vec![(0, End::Waiting)], None),
+            (vec![(0, End::Unread("down".to_owned()))], None),
+            (vec![], None),
+        ] {
+            assert_eq!(signal(ends.clone()), wanted, "{ends:?}");
+        }
+    }
+
+    #[test]
+    fn a_late_punch_is_slow_and_what_was_not_read_is_never_fine() {
+        let slow = seen(vec![(0, visible(7))]);
+        assert!(matches!(slow.finding, Finding::Wrong { .. }), "{slow:?}");
+        for end in [End::Waiting, End::Unread("x".to_owned())] {
+            let unknown = seen(vec![(0, end), (2, visible(1))]);
+            assert!(matches!(unknown.finding, Finding::Unknown { .. }));
+        }
+    }
+}

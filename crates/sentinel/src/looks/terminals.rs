@@ -1,0 +1,201 @@
+//! Looks at every terminal, through satellite's list of them.
+//!
+//! One page for all, read often; for each terminal a few words are kept. satellite judges
+//! online and offline by what its door heard; here that becomes troubles, together with clock,
+//! log memory, gaps and the conditions that satellite names. Whether thirty of them have one
+//! cause is decided elsewhere, from the tenant and the site in their subjects.
+
+mod judge;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use fetch::{Fetch, Url};
+use jiff::Timestamp;
+
+use super::satellite::status::{Device, Devices};
+use super::store::{Reader, moment};
+use super::wide;
+use crate::config::WatchedStore;
+use crate::{Look, Observation, Round, Subject};
+use judge::Past;
+
+/// From round to round: a terminal is told offline within thirty seconds of being so.
+const EVERY: Duration = Duration::from_secs(25);
+/// Longest round.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// Longest wait for the list.
+const ASK_WITHIN: Duration = Duration::from_secs(10);
+/// Longest list that is read, in bytes: twenty thousand terminals.
+const LIMIT: usize = 16 << 20;
+/// For the question to a database.
+const READ_WITHIN: Duration = Duration::from_secs(4);
+
+/// The look at all terminals.
+pub struct Terminals {
+    list: Url,
+    stores: Vec<WatchedStore>,
+    memory: Mutex<Memory>,
+}
+
+/// What is remembered.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Since when a terminal has a gap, by tenant and serial; only those that have one.
+    gaps: HashMap<(String, String), Instant>,
+    /// When a terminal that satellite has not heard since its start was last heard, as the
+    /// databases say; looked up once for each start.
+    before: HashMap<(String, String), Timestamp>,
+    looked_up: HashSet<(String, String)>,
+}
+
+impl Terminals {
+    /// A look at the terminals of the satellite at `admin`.
+    pub fn new(admin: &Url, stores: &[WatchedStore]) -> Self {
+        Self {
+            list: admin.join("/devices"),
+            stores: stores.to_vec(),
+            memory: Mutex::default(),
+        }
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn see(&self) -> Result<Devices, String> {
+        let asked = Fetch::get(self.list.clone())
+            .within(ASK_WITHIN)
+            .limit(LIMIT);
+        let answer = asked.send().await.map_err(|failed| failed.to_string())?;
+        if answer.status != 200 || answer.is_cut {
+            return Err(format!("HTTP {}", answer.status));
+        }
+        serde_json::from_slice(&answer.body).map_err(|error| error.to_string())
+    }
+
+    /// Asks the databases when those were last heard that satellite has not heard since its
+    /// start. One that has never been heard anywhere was enrolled and not yet set up.
+    async fn look_up(&self, devices: &[Device]) {
+        let unheard: HashSet<_> = devices
+            .iter()
+            .filter(|it| it.state == "unheard")
+            .map(key)
+            .collect();
+        let fresh = {
+            let mut memory = self.memory();
+            memory.looked_up.retain(|key| unheard.contains(key));
+            memory.before.retain(|key, _| unheard.contains(key));
+            unheard.iter().any(|key| !memory.looked_up.contains(key))
+        };
+        if !fresh {
+            return;
+        }
+        for store in &self.stores {
+            let Ok(rows) = last_contacts(store).await else {
+                continue;
+            };
+            let mut memory = self.memory();
+            let of_tenant = unheard.iter().filter(|(tenant, _)| *tenant == store.tenant);
+            memory.looked_up.extend(of_tenant.cloned());
+            for (tenant, serial, at) in rows {
+                let key = (tenant, serial);
+                if unheard.contains(&key) {
+                    memory.before.insert(key, at);
+                }
+            }
+        }
+    }
+
+    fn judged(&self, devices: &[Device], now: Timestamp) -> Vec<Observation> {
+        let mut memory = self.memory();
+        let Memory { gaps, before, .. } = &mut *memory;
+        let real = devices
+            .iter()
+            .filter(|it| !it.canary && it.state != "blocked");
+        let seen = real.map(|device| {
+            let key = key(device);
+            let gap = match device.gap_events {
+                Some(1..) => Some(*gaps.entry(key.clone()).or_insert_with(Instant::now)),
+                _ => {
+                    gaps.remove(&key);
+                    None
+                }
+            };
+            let past = Past {
+                gap_for: gap.map(|since| since.elapsed()),
+                last_contact: before.get(&key).copied(),
+            };
+            judge::judged(device, &past, now)
+        });
+        seen.collect()
+    }
+}
+
+fn key(device: &Device) -> (String, String) {
+    (device.tenant.clone(), device.serial.clone())
+}
+
+/// Tenant, serial and last contact of every terminal in a database.
+async fn last_contacts(store: &WatchedStore) -> Result<Vec<(String, String, Timestamp)>, ()> {
+    let mut reader = Reader::open(store, READ_WITHIN).await.map_err(drop)?;
+    let sql = "SELECT tenant, serial, CAST(last_contact_at AS CHAR) FROM device_status \
+               WHERE last_contact_at IS NOT NULL";
+    let rows = reader.ask(sql, READ_WITHIN).await.map_err(drop)?;
+    reader.close().await;
+    let row = |row: Vec<Option<String>>| {
+        let mut row = row.into_iter();
+        let (tenant, serial) = (row.next()??, row.next()??);
+        Some((tenant, serial, moment(&row.next()??)?))
+    };
+    Ok(rows.into_iter().filter_map(row).collect())
+}
+
+#[async_trait]
+impl Look for Terminals {
+    fn name(&self) -> &str {
+        "terminals"
+    }
+
+    fn every(&self) -> Duration {
+        EVERY
+    }
+
+    fn deadline(&self) -> Duration {
+        DEADLINE
+    }
+
+    fn subjects(&self) -> Vec<Subject> {
+        vec![Subject::Satellite]
+    }
+
+    async fn look(&self, now: Timestamp) -> Round {
+        let unknown = |why: &str| {
+            let why = format!("the list of terminals: {why}");
+            Round::one(Observation::unknown(Subject::Satellite, now, &why))
+        };
+        let list = match self.see().await {
+            Ok(list) => list,
+            Err(why) => return unknown(&why),
+        };
+        if !list.loaded {
+            return unknown("satellite does not know its terminals yet");
+        }
+        self.look_up(&list.devices).await;
+        let mut seen = self.judged(&list.devices, now);
+        let online = list
+            .devices
+            .iter()
+            .filter(|it| it.state == "online" && !it.canary);
+        let all = Observation::fine(Subject::Satellite, now)
+            .number("terminals", wide(seen.len() as u64))
+            .number("terminals_online", wide(online.count() as u64));
+        seen.push(all);
+        Round::whole(seen)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,237 @@
+//! What is wrong with one terminal. Pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::looks::satellite::status::{Condition, Device};
+use crate::looks::store::moment;
+use crate::looks::wide;
+use crate::{Fact, Kind, Observation, Severity, Subject, Trouble, Value};
+
+/// A clock is wrong from so many seconds on.
+const SKEW: i64 = 120;
+/// A log is nearly full from this share on.
+const NEARLY_FULL: f64 = 0.9;
+/// A gap that has not closed in this time will not close by itself.
+const GAP_STAYS: Duration = Duration::from_secs(3600);
+
+/// What was seen of a terminal before this round.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Past {
+    /// How long it has had a gap.
+    pub(super) gap_for: Option<Duration>,
+    /// When it was last heard before satellite was started.
+    pub(super) last_contact: Option<Timestamp>,
+}
+
+/// The observation of one terminal.
+pub(super) fn judged(device: &Device, past: &Past, now: Timestamp) -> Observation {
+    let subject = Subject::terminal(&device.tenant, device.site.as_deref(), &device.serial);
+    let last = device.last_contact_at.as_deref().and_then(moment);
+    let last = last.or(past.last_contact);
+    let mut troubles = Vec::new();
+    match device.state.as_str() {
+        "online" => {}
+        "offline" => troubles.push(offline(device, last)),
+        "unheard" => match last {
+            Some(last) if is_overdue(device, last, now) => {
+                troubles.push(offline(device, Some(last)));
+            }
+            Some(_) => {
+                return Observation::unknown(subject, now, "not heard since satellite's start");
+            }
+            None => return Observation::unknown(subject, now, "enrolled, and never heard"),
+        },
+        other => {
+            let why = format!("satellite calls its state '{other}'");
+            return Observation::unknown(subject, now, &why);
+        }
+    }
+    let more = [clock(device), log(device), gap(device, past)];
+    troubles.extend(more.into_iter().flatten());
+    for condition in &device.conditions {
+        let Some(trouble) = of_condition(condition) else {
+            continue;
+        };
+        if troubles.iter().all(|known| known.kind != trouble.kind) {
+            troubles.push(trouble);
+        }
+    }
+    Observation::wrong(subject, now, troubles)
+}
+
+fn is_overdue(device: &Device, last: Timestamp, now: Timestamp) -> bool {
+    let silent = now.duration_since(last).as_secs();
+    silent > i64::try_from(device.offline_after_seconds).unwrap_or(i64::MAX)
+}
+
+fn offline(device: &Device, last: Option<Timestamp>) -> Trouble {
+    let allowed = wide(device.offline_after_seconds);
+    let mut trouble =
+        Trouble::new(Kind::TerminalOffline).fact(Fact::Expected, Value::Seconds(allowed));
+    if let Some(last) = last {
+        trouble = trouble.fact(Fact::LastContact, last);
+    }
+    match device.last_event_at.as_deref().and_then(moment) {
+        Some(event) => trouble.fact(Fact::LastEvent, event),
+        None => trouble,
+    }
+}
+
+fn clock(device: &Device) -> Option<Trouble> {
+    let skew = device.clock_skew_seconds?;
+    let off = f64::from(i32::try_from(skew).unwrap_or(i32::MAX));
+    (skew.saturating_abs() >= SKEW)
+        .then(|| Trouble::new(Kind::ClockSkew).fact(Fact::Off, Value::Seconds(off)))
+}
+
+fn log(device: &Device) -> Option<Trouble> {
+    let (used, capacity) = device.log_used.zip(device.log_capacity)?;
+    let (used_, capacity) = (u32::try_from(used).ok()?, u32::try_from(capacity).ok()?);
+    let share = f64::from(used_) / f64::from(capacity.max(1));
+    (capacity > 0 && share >= NEARLY_FULL).then(|| {
+        Trouble::new(Kind::LogFilling)
+            .fact(Fact::Used, Value::Ratio(share))
+            .fact(Fact::Count, used)
+    })
+}
+
+fn gap(device: &Device, past: &Past) -> Option<Trouble> {
+    let (missing, open_for) = device.gap_events.zip(past.gap_for)?;
+    (open_for >= GAP_STAYS).then(|| {
+        let missing = i64::try_from(missing).unwrap_or(i64::MAX);
+        let open_for = Value::Seconds(open_for.as_secs_f64());
+        Trouble::new(Kind::GapOpen)
+            .fact(Fact::Count, missing)
+            .fact(Fact::Oldest, open_for)
+    })
+}
+
+/// satellite's name for what holds, as a kind; what needs nobody is none.
+fn of_condition(condition: &Condition) -> Option<Trouble> {
+    let (kind, severity) = match condition.name.as_str() {
+        "unreachable" | "login_refused" | "secret_missing" => {
+            (Kind::TerminalOffline, Severity::Warning)
+        }
+        "ring_overrun" | "gap_in_posts" => (Kind::GapOpen, Severity::Warning),
+        "serials_restarted" => (Kind::GapOpen, Severity::Notice),
+        "wrong_device" => (Kind::RefusedTerminals, Severity::Warning),
+        name if name.contains("duplicate") => (Kind::DuplicateSerial, Severity::Warning),
+        name if name.contains("clock") => (Kind::ClockSkew, Severity::Warning),
+        name if name.contains("log_full") || name.contains("log_filling") => {
+            (Kind::LogFilling, Severity::Warning)
+        }
+        _ => return None,
+    };
+    let trouble = Trouble::new(kind)
+        .severity(severity)
+        .fact(Fact::Setting, condition.name.as_str())
+        .fact(Fact::Detail, condition.detail.as_str());
+    Some(match moment(&condition.since) {
+        Some(since) => trouble.fact(Fact::Since, since),
+        None => trouble,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Finding;
+
+    fn now() -> Timestamp {
+        moment("2026-11-21 10:00:00").unwrap()
+    }
+
+    fn device(state: &str) -> Device {
+        Device {
+            serial: "A1".to_owned(),
+            vendor: "zkteco".to_owned(),
+            tenant: "acme".to_owned(),
+            site: Some("Toluca".to_owned()),
+            state: state.to_owned(),
+            canary: false,
+            last_contact_at: None,
+            last_event_at: None,
+            offline_after_seconds: 300,
+            clock_skew_seconds: None,
+            log_used: None,
+            log_capacity: None,
+            gap_events: None,
+            conditions: Vec::new(),
+        }
+    }
+
+    fn kinds(device: &Device, past: &Past) -> Option<Vec<Kind>> {
+        match judged(device, past, now()).finding {
+            Finding::Fine => Some(Vec::new()),
+            Finding::Wrong { troubles } => Some(troubles.iter().map(|it| it.kind).collect()),
+            Finding::Unknown { .. } => None,
+        }
+    }
+
+    #[test]
+    fn a_terminal_that_satellite_hears_is_fine_and_one_that_it_does_not_is_offline() {
+        let past = Past::default();
+        assert_eq!(kinds(&device("online"), &past), Some(vec![]));
+        assert_eq!(
+            kinds(&device("offline"), &past),
+            Some(vec![Kind::TerminalOffline])
+        );
+        assert_eq!(kinds(&device("something new"), &past), None);
+    }
+
+    #[test]
+    fn after_a_restart_of_satellite_a_terminal_is_offline_only_if_it_was_heard_before() {
+        let heard = |text: &str| Past {
+            last_contact: moment(text),
+            ..Past::default()
+        };
+        let unheard = device("unheard");
+        assert_eq!(kinds(&unheard, &Past::default()), None);
+        assert_eq!(kinds(&unheard, &heard("2026-11-21 09:58:00")), None);
+        let long_ago = heard("2026-11-21 09:50:00");
+        assert_eq!(
+            kinds(&unheard, &long_ago),
+            Some(vec![Kind::TerminalOffline])
+        );
+    }
+
+    #[test]
+    fn clock_log_and_a_gap_that_stays_are_told() {
+        let mut it = device("online");
+        it.clock_skew_seconds = Some(-500);
+        (it.log_used, it.log_capacity) = (Some(95), Some(100));
+        it.gap_events = Some(7);
+        let mut past = Past {
+            gap_for: Some(Duration::from_secs(60)),
+            last_contact: None,
+        };
+        assert_eq!(
+            kinds(&it, &past),
+            Some(vec![Kind::ClockSkew, Kind::LogFilling])
+        );
+        past.gap_for = Some(GAP_STAYS);
+        let all = [Kind::ClockSkew, Kind::LogFilling, Kind::GapOpen];
+        assert_eq!(kinds(&it, &past), Some(all.to_vec()));
+    }
+
+    #[test]
+    fn conditions_become_kinds_once_each_and_those_that_need_nobody_do_not() {
+        let mut it = device("offline");
+        it.conditions = [
+            "unreachable",
+            "ring_overrun",
+            "arming_slot_taken",
+            "duplicate_serial",
+        ]
+        .map(|name| Condition {
+            name: name.to_owned(),
+            since: "2026-11-21 09:00:00.000".to_owned(),
+            detail: "x".to_owned(),
+        })
+        .to_vec();
+        let wanted = [Kind::TerminalOffline, Kind::GapOpen, Kind::DuplicateSerial];
+        assert_eq!(kinds(&it, &Past::default()), Some(wanted.to_vec()));
+    }
+}

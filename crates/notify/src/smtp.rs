@@ -136,6 +136,18 @@ impl SmtpRelay {
         self
     }
 
+    /// Whether the relay would take a letter now, as far as that shows without one: connected,
+    /// greeted, encrypted and logged in as [`Relay::deliver`] does it, and then left.
+    ///
+    /// # Errors
+    /// [`Failed`], within a little more than the deadline.
+    pub async fn greets(&self) -> Result<(), Failed> {
+        let opened = self.within("handshake", Whose::Relay, self.open());
+        let mut connection = opened.await?;
+        drop(tokio::time::timeout(Duration::from_millis(300), connection.quit()).await);
+        Ok(())
+    }
+
     fn is_local(&self) -> bool {
         let address: Result<std::net::IpAddr, _> = self.host.parse();
         self.host == "localhost" || address.is_ok_and(|address| address.is_loopback())

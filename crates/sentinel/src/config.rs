@@ -5,6 +5,7 @@
 //! which never show themselves. Nothing here connects to anything. Sections of their own live
 //! in files of their own beside `raw`.
 
+pub mod looks;
 mod promises;
 mod raw;
 
@@ -61,6 +62,8 @@ pub struct Config {
     pub promises: Promises,
     /// The outside dead-man's switch, called each minute while the self-test passes.
     pub heartbeat_url: Option<String>,
+    /// What is looked at besides satellite and its databases.
+    pub looks: looks::Looks,
     /// When the daily mail leaves, in [`Config::zone`].
     pub daily_mail: Option<civil::Time>,
 }
@@ -215,6 +218,10 @@ impl Config {
             levels: Vec::new(),
             promises: Promises::default(),
             heartbeat_url: None,
+            looks: looks::Looks {
+                watch_host: true,
+                ..looks::Looks::default()
+            },
             daily_mail: None,
         }
     }

@@ -5,9 +5,13 @@
 //! Facts are read, judged by a pure function, and handed on, in this order, so that the
 //! judgements are tested without a network and the reading against real servers.
 
+pub mod backup;
 pub mod canary;
+pub mod certificate;
+pub mod check;
 pub mod database;
 pub mod host;
+pub mod mail;
 pub mod satellite;
 pub mod store;
 pub mod terminals;
@@ -15,16 +19,41 @@ pub mod terminals;
 use std::sync::Arc;
 
 use crate::{Config, Look};
+use host::board::Board;
 
-/// Every look that the configuration asks for.
-pub fn all(config: &Config) -> Vec<Arc<dyn Look>> {
-    let mut looks = satellite::looks(&config.watch);
-    for store in &config.watch.stores {
+/// Every look that the configuration asks for. `board` is where other machines put their facts.
+///
+/// # Errors
+/// A relay cannot be used, which the configuration's check rules out.
+pub fn all(config: &Config, board: &Arc<Board>) -> anyhow::Result<Vec<Arc<dyn Look>>> {
+    let watch = &config.watch;
+    let mut looks = satellite::looks(watch);
+    for store in &watch.stores {
         looks.push(Arc::new(database::Database::new(store.clone())));
-        let canary = canary::CanaryLook::new(&config.watch, store, &config.zone);
+        let canary = canary::CanaryLook::new(watch, store, &config.zone);
         looks.extend(canary.map(|canary| Arc::new(canary) as Arc<dyn Look>));
     }
-    looks
+    let admin = watch
+        .satellite_admin
+        .as_ref()
+        .and_then(|url| url.parse().ok());
+    if let Some(admin) = &admin {
+        looks.push(Arc::new(terminals::Terminals::new(admin, &watch.stores)));
+    }
+    looks.extend(host::looks(&config.looks, board));
+    looks.extend(certificate::looks(&config.looks.certificates));
+    looks.extend(check::looks(&config.looks.checks));
+    let tenants: Vec<String> = config.tenants().map(str::to_owned).collect();
+    if !tenants.is_empty() {
+        looks.push(Arc::new(backup::BackupLook::new(
+            &config.looks.backup,
+            tenants,
+        )));
+    }
+    if let Some(mail) = &config.mail {
+        looks.push(Arc::new(mail::Relays::new(mail)?));
+    }
+    Ok(looks)
 }
 
 /// A count as a measurement; far below 2⁵³ it is exact.

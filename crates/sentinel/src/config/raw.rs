@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 use notify::{Language, Recipient};
 use serde::Deserialize;
 
+use super::looks;
 use super::promises::{self, RawPromises};
 use super::{Config, Contact, Level, Mail, Relay, SECRETS_FOLDER, Watch, WatchedStore, Webhook};
 use crate::calendar::{BadHoliday, Calendar, Holidays, Hours};
@@ -52,6 +53,19 @@ struct File {
     level: Vec<RawLevel>,
     #[serde(default)]
     promise: RawPromises,
+    #[serde(default)]
+    host: looks::RawHost,
+    #[serde(default)]
+    agent: Vec<looks::RawAgent>,
+    #[serde(default)]
+    peer: Vec<looks::RawPeer>,
+    #[serde(default)]
+    certificate: Vec<looks::RawCertificate>,
+    backup: Option<looks::RawBackup>,
+    #[serde(default)]
+    application: Vec<looks::RawApplication>,
+    #[serde(default)]
+    check: Vec<looks::RawCheck>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -188,6 +202,16 @@ pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
         .daily_mail
         .map(|text| time_of_day(source, "daily_mail", &text))
         .transpose()?;
+    let raw = looks::Raw {
+        host: file.host,
+        agent: file.agent,
+        peer: file.peer,
+        certificate: file.certificate,
+        backup: file.backup,
+        application: file.application,
+        check: file.check,
+    };
+    let looks = looks::checked(source, raw)?;
     let webhooks = webhooks(source, file.webhook)?;
     let (days, working) = (&file.holidays, &file.working_days);
     let holidays = holidays(source, file.mexican_holidays, days, working)?;
@@ -215,6 +239,7 @@ pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
         levels,
         promises: promises::checked(source, file.promise)?,
         heartbeat_url,
+        looks,
         daily_mail,
     })
 }

@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use fetch::{Fetch, Url};
 use jiff::Timestamp;
 
+use crate::config::looks::Looks;
 use crate::{Fact, Kind, Look, Observation, Round, Subject, Trouble};
 use board::Board;
 use gather::{Facts, Gatherer};
@@ -192,6 +193,22 @@ impl Look for Peer {
             .fact(Fact::Detail, why);
         Round::one(Observation::wrong(subject, now, vec![trouble]))
     }
+}
+
+/// The looks at machines that the configuration asks for.
+pub fn looks(config: &Looks, board: &Arc<Board>) -> Vec<Arc<dyn Look>> {
+    let mut looks: Vec<Arc<dyn Look>> = Vec::new();
+    if config.watch_host {
+        let name = config.host_name.clone().unwrap_or_else(own_name);
+        looks.push(Arc::new(ThisHost::new(&name, &config.disks)));
+    }
+    for (name, _) in &config.agents {
+        looks.push(Arc::new(OtherHost::new(name, board)));
+    }
+    for (name, health) in &config.peers {
+        looks.push(Arc::new(Peer::new(name, health)));
+    }
+    looks
 }
 
 /// The name that this machine has for itself.

@@ -14,7 +14,7 @@ use daemon::config::StoreUrl;
 use jiff::Timestamp;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 use tokio::net::TcpStream;
 
 use crate::config::WatchedStore;
@@ -136,6 +136,34 @@ impl Reader {
                 Self::Sqlite(connection) => {
                     let rows = sqlx::query(sql).bind(number).fetch_all(connection).await?;
                     rows.iter().map(texts_of).collect()
+                }
+            }
+        };
+        timed(asked, within).await
+    }
+
+    /// The first value of the first row that an operator's own query answers, as a text; it is
+    /// sent inside a transaction that takes no writes.
+    ///
+    /// # Errors
+    /// As [`Reader::ask`].
+    pub async fn first_value(
+        &mut self,
+        query: &str,
+        within: Duration,
+    ) -> Result<Option<String>, Failed> {
+        let query = || sqlx::raw_sql(AssertSqlSafe(query.to_owned()));
+        let asked = async {
+            match self {
+                Self::Mysql(connection) => {
+                    let begin = sqlx::raw_sql("START TRANSACTION READ ONLY");
+                    begin.execute(&mut *connection).await?;
+                    let row = query().fetch_optional(connection).await?;
+                    row.map_or(Ok(None), |row| row.try_get_unchecked(0))
+                }
+                Self::Sqlite(connection) => {
+                    let row = query().fetch_optional(connection).await?;
+                    row.map_or(Ok(None), |row| row.try_get_unchecked(0))
                 }
             }
         };

@@ -1,4 +1,7 @@
 //! What became of a round's punches, as one observation. Pure.
+//!
+//! Missing is said only of what was acknowledged long ago while the database answers; everything
+//! that is still open is unknown.
 
 use std::time::Duration;
 

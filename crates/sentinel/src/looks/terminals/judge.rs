@@ -1,4 +1,5 @@
-//! What is wrong with one terminal. Pure.
+//! What is wrong with one terminal, from what satellite says of it and what was seen before.
+//! Pure: time comes in. A terminal of which nothing is known is unknown, and never fine.
 
 use std::time::Duration;
 

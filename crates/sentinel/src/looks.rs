@@ -21,11 +21,9 @@ use std::sync::Arc;
 use crate::{Config, Look};
 use host::board::Board;
 
-/// Every look that the configuration asks for. `board` is where other machines put their facts.
-///
-/// # Errors
-/// A relay cannot be used, which the configuration's check rules out.
-pub fn all(config: &Config, board: &Arc<Board>) -> anyhow::Result<Vec<Arc<dyn Look>>> {
+/// Every look that the configuration asks for. `board` is where other machines put their facts;
+/// it listens for those of this configuration from now on.
+pub fn all(config: &Config, board: &Arc<Board>) -> Vec<Arc<dyn Look>> {
     let watch = &config.watch;
     let mut looks = satellite::looks(watch);
     for store in &watch.stores {
@@ -40,6 +38,7 @@ pub fn all(config: &Config, board: &Arc<Board>) -> anyhow::Result<Vec<Arc<dyn Lo
     if let Some(admin) = &admin {
         looks.push(Arc::new(terminals::Terminals::new(admin, &watch.stores)));
     }
+    board.configure(&config.looks.agents);
     looks.extend(host::looks(&config.looks, board));
     looks.extend(certificate::looks(&config.looks.certificates));
     looks.extend(check::looks(&config.looks.checks));
@@ -50,10 +49,13 @@ pub fn all(config: &Config, board: &Arc<Board>) -> anyhow::Result<Vec<Arc<dyn Lo
             tenants,
         )));
     }
-    if let Some(mail) = &config.mail {
-        looks.push(Arc::new(mail::Relays::new(mail)?));
+    match config.mail.as_ref().map(mail::Relays::new) {
+        Some(Ok(relays)) => looks.push(Arc::new(relays)),
+        // The configuration's check rules this out.
+        Some(Err(error)) => tracing::error!(%error, "the relays are not looked at"),
+        None => {}
     }
-    Ok(looks)
+    looks
 }
 
 /// A count as a measurement; far below 2⁵³ it is exact.

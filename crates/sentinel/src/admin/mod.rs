@@ -1,4 +1,5 @@
-//! The admin door: `/metrics`, `/healthz`, the JSON API under `/api`, and the acknowledge page.
+//! The admin door: `/metrics`, `/healthz`, the JSON API under `/api`, the acknowledge page, and
+//! `/host`, where other machines put their facts.
 //!
 //! Everything but the POST of an acknowledge link only reads. A GET of such a link shows the
 //! incident and one button: programs that follow every link in a mail acknowledge nothing. It
@@ -51,6 +52,7 @@ pub(crate) async fn run(hub: Hub, listener: TcpListener) {
 }
 
 fn router(hub: Hub) -> Router {
+    let machines = hub.board.router();
     Router::new()
         .route("/metrics", get(metrics_text))
         .route("/healthz", get(healthz))
@@ -60,6 +62,7 @@ fn router(hub: Hub) -> Router {
         .route("/api/incidents/{id}", get(incident))
         .route("/ack/{incident}/{token}", get(show).post(acknowledge))
         .with_state(hub)
+        .merge(machines)
 }
 
 async fn metrics_text(State(hub): State<Hub>) -> Response {

@@ -1,27 +1,42 @@
 //! `sentinel check`: the configuration, what it means, and what it does not protect from.
 
+use std::sync::Arc;
+
 use daemon::exit::Exit;
 use sentinel::words;
 
-use super::{Context, out};
+use super::{Context, connect, out};
 
 pub(crate) const EXAMPLES: &str = "Examples:
   sentinel check
+  sentinel check --connect
   sentinel check --config /etc/sentinel/sentinel.toml";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// Also look at everything once, and say what was seen
+    #[arg(long)]
+    connect: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
+pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
     let warnings = warnings(context);
-    let looks = sentinel::looks::all(&context.config);
-    let looks: Vec<String> = looks.iter().map(|look| look.name().to_owned()).collect();
+    let all = sentinel::looks::all(&context.config, &Arc::default());
+    let looks: Vec<String> = all.iter().map(|look| look.name().to_owned()).collect();
+    let seen = if args.connect {
+        connect::look_once(&all).await
+    } else {
+        Vec::new()
+    };
+    let enrolments = connect::enrolments(context, &seen);
     if args.json {
-        out::json(&serde_json::json!({ "looks": looks, "warnings": warnings }))?;
+        let answer = serde_json::json!({
+            "looks": looks, "warnings": warnings, "seen": seen, "to_type": enrolments,
+        });
+        out::json(&answer)?;
         return Ok(Exit::Fine);
     }
     let config = &context.config;
@@ -66,6 +81,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
             .map(|contact| contact.to.address())
             .collect();
         out::line(&format!("{} (+{after}): {}", level.name, who.join(", ")))?;
+    }
+    if args.connect {
+        connect::print(context, &seen)?;
+    }
+    if !enrolments.is_empty() {
+        out::line(context.say(
+            "Si la checada de prueba aún no está registrada, en el servidor del Programa Satélite:",
+            "If the canary is not enrolled yet, on satellite's machine:",
+        ))?;
+    }
+    for command in enrolments {
+        out::line(&format!("    {command}"))?;
     }
     for warning in warnings {
         out::line(&format!("! {warning}"))?;
@@ -115,6 +142,15 @@ fn warnings(context: &Context) -> Vec<&'static str> {
             config.watch.terminal_urls.is_empty(),
             "no hay checadas de prueba: falta [[watch.terminal_url]]",
             "there are no canary punches: there is no [[watch.terminal_url]]",
+        ),
+        (
+            config
+                .watch
+                .stores
+                .iter()
+                .any(|store| store.canary.is_none()),
+            "una base de datos no tiene checada de prueba: falta canary en su [[watch.store]]",
+            "a database has no canary: there is no key canary in its [[watch.store]]",
         ),
     ];
     let told = tests.into_iter().filter(|(wrong, ..)| *wrong);

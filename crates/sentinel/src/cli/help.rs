@@ -102,6 +102,30 @@ const TEXTS: &[(&str, &str)] = &[
         "The way by which alerts leave",
         "El camino por el que salen los avisos",
     ),
+    (
+        "Send this machine's facts to a sentinel elsewhere",
+        "Envía los datos de este servidor a una Sentinela en otro",
+    ),
+    (
+        "The admin door of the sentinel that is to hear it",
+        "La puerta de administración de la Sentinela que los recibe",
+    ),
+    (
+        "File with this machine's token, the same as in its [[agent]] there",
+        "Archivo con la clave de este servidor, la misma de su [[agent]] allá",
+    ),
+    (
+        "A mount point to watch [default: every real file system]",
+        "Un punto de montaje a vigilar [si no se indica: todos los discos]",
+    ),
+    (
+        "File with authorities (PEM) to trust besides the public ones",
+        "Archivo con autoridades (PEM) en las que confiar además de las públicas",
+    ),
+    (
+        "Also look at everything once, and say what was seen",
+        "Además revisa todo una vez y dice qué se vio",
+    ),
     ("As JSON", "En JSON"),
     (
         "Also those that were closed in the last so many days",

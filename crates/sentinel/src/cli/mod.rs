@@ -6,7 +6,9 @@
 
 mod ask;
 mod check;
+mod connect;
 mod help;
+mod host;
 mod incidents;
 mod mail;
 mod maintenance;
@@ -107,6 +109,9 @@ enum Command {
     /// Windows in which nobody is told
     #[command(subcommand, after_help = maintenance::EXAMPLES)]
     Maintenance(maintenance::Command),
+    /// Send this machine's facts to a sentinel elsewhere
+    #[command(after_help = host::EXAMPLES)]
+    Host(host::Args),
     /// The way by which alerts leave
     #[command(subcommand, after_help = mail::EXAMPLES)]
     Mail(mail::Command),
@@ -173,6 +178,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
     let lang = cli.lang.or_else(Lang::from_environment);
     let done = match cli.command {
         Command::Run => run(cli.config).await,
+        Command::Host(args) => host::run(args).await,
         command => match Context::load(cli.config, lang) {
             Ok(context) => with_config(command, context).await,
             Err(error) => Err(error),
@@ -190,14 +196,14 @@ async fn run(file: Option<PathBuf>) -> anyhow::Result<Exit> {
 
 async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit> {
     match command {
-        Command::Check(args) => check::run(&args, &context),
+        Command::Check(args) => check::run(&args, &context).await,
         Command::Status(args) => status::run(&args, &context).await,
         Command::Incidents(args) => incidents::run(args, &context).await,
         Command::Ack(args) => ask::acknowledge(args, &context).await,
         Command::Maintenance(command) => maintenance::run(command, &context).await,
         Command::Mail(command) => mail::run(command, &context).await,
-        // It loads its own configuration and was dealt with before.
-        Command::Run => Ok(Exit::Fine),
+        // They need another configuration or none, and were dealt with before.
+        Command::Run | Command::Host(_) => Ok(Exit::Fine),
     }
 }
 

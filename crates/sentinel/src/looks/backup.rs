@@ -2,9 +2,13 @@
 //!
 //! `state_dir/backup.json` of satellite: `{"tenants": [{"tenant", "started_at", "finished_at",
 //! "bytes", "location", "verified_at", "error"}]}`, times in RFC 3339. As long as nothing writes
-//! it there is no backup to judge: not applicable, which is unknown and never green.
+//! it there is nothing to judge: nothing is said, which check lists show as not applicable and
+//! never as green. A file that was there and is gone, or cannot be read, is unknown.
 
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -43,6 +47,8 @@ pub struct BackupLook {
     tenants: Vec<String>,
     warn_after: SignedDuration,
     overdue_after: SignedDuration,
+    /// True once the file was there.
+    was_there: AtomicBool,
 }
 
 impl BackupLook {
@@ -54,26 +60,32 @@ impl BackupLook {
             tenants,
             warn_after: signed(watched.warn_after),
             overdue_after: signed(watched.overdue_after),
+            was_there: AtomicBool::new(false),
         }
     }
 
-    fn see(&self) -> Result<Backups, String> {
-        use std::io::Read as _;
-        let file = std::fs::File::open(&self.file).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => "not applicable: no backup is set up yet".to_owned(),
-            _ => error.to_string(),
-        })?;
+    /// `None` while no backup was ever set up.
+    fn see(&self) -> Option<Result<Backups, String>> {
+        let file = match File::open(&self.file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let gone = self.was_there.load(Ordering::Relaxed);
+                return gone.then(|| Err(error.to_string()));
+            }
+            Err(error) => return Some(Err(error.to_string())),
+            Ok(file) => file,
+        };
+        self.was_there.store(true, Ordering::Relaxed);
         let mut bytes = Vec::new();
         let read = file.take(LIMIT).read_to_end(&mut bytes);
-        read.map_err(|error| error.to_string())?;
-        serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+        let read = read.map_err(|error| error.to_string());
+        Some(read.and_then(|_| serde_json::from_slice(&bytes).map_err(|error| error.to_string())))
     }
 
     fn judged(&self, tenant: &str, backup: Option<&Backup>, now: Timestamp) -> Observation {
         let tenant = tenant.to_owned();
         let subject = Subject::Backup { tenant };
         let Some(backup) = backup else {
-            return Observation::unknown(subject, now, "not applicable: it has no backup");
+            return Observation::unknown(subject, now, "it has no backup");
         };
         let Some(finished) = backup.finished_at else {
             let trouble = Trouble::new(Kind::BackupOverdue);
@@ -137,7 +149,9 @@ impl Look for BackupLook {
     }
 
     async fn look(&self, now: Timestamp) -> Round {
-        let seen = self.see();
+        let Some(seen) = self.see() else {
+            return Round::part(Vec::new());
+        };
         let each = self.subjects().into_iter().zip(&self.tenants);
         let observations = each.map(|(subject, tenant)| match &seen {
             Err(why) => Observation::unknown(subject, now, why),
@@ -167,7 +181,7 @@ mod tests {
 
     async fn kind(file: &std::path::Path, now: &str) -> Option<Option<Kind>> {
         let round = look(file).look(now.parse().unwrap()).await;
-        match &round.observations[0].finding {
+        match &round.observations.first()?.finding {
             Finding::Fine => Some(None),
             Finding::Wrong { troubles } => Some(Some(troubles[0].kind)),
             Finding::Unknown { .. } => None,
@@ -207,8 +221,15 @@ mod tests {
             kind(file.path(), now).await,
             Some(Some(Kind::BackupOverdue))
         );
-        let path = file.path().to_owned();
+        let (path, look) = (file.path().to_owned(), look(file.path()));
+        look.look(Timestamp::now()).await;
         drop(file);
-        assert_eq!(kind(&path, now).await, None);
+        let gone = look.look(Timestamp::now()).await;
+        assert!(matches!(
+            gone.observations[0].finding,
+            Finding::Unknown { .. }
+        ));
+        let never = self::look(&path).look(Timestamp::now()).await;
+        assert!(never.observations.is_empty());
     }
 }

@@ -65,6 +65,11 @@ impl Terminals {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the tenant's database can be asked.
+    fn watches(&self, tenant: &str) -> bool {
+        self.stores.iter().any(|store| store.tenant == tenant)
+    }
+
     async fn see(&self) -> Result<Devices, String> {
         let asked = Fetch::get(self.list.clone())
             .within(ASK_WITHIN)
@@ -111,11 +116,15 @@ impl Terminals {
 
     fn judged(&self, devices: &[Device], now: Timestamp) -> Vec<Observation> {
         let mut memory = self.memory();
-        let Memory { gaps, before, .. } = &mut *memory;
+        let Memory {
+            gaps,
+            before,
+            looked_up,
+        } = &mut *memory;
         let real = devices
             .iter()
             .filter(|it| !it.canary && it.state != "blocked");
-        let seen = real.map(|device| {
+        let seen = real.filter_map(|device| {
             let key = key(device);
             let gap = match device.gap_events {
                 Some(1..) => Some(*gaps.entry(key.clone()).or_insert_with(Instant::now)),
@@ -127,6 +136,7 @@ impl Terminals {
             let past = Past {
                 gap_for: gap.map(|since| since.elapsed()),
                 last_contact: before.get(&key).copied(),
+                is_looked_up: looked_up.contains(&key) || !self.watches(&device.tenant),
             };
             judge::judged(device, &past, now)
         });

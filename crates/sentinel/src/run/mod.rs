@@ -31,6 +31,7 @@ use tokio::task::JoinHandle;
 use crate::config::Config;
 use crate::decide::Ask;
 use crate::look::Look;
+use crate::looks::host::board::Board;
 use crate::observation::Round;
 use crate::{admin, looks};
 
@@ -75,6 +76,8 @@ pub(crate) struct Hub {
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     pub(crate) words: mpsc::Sender<Word>,
     pub(crate) links: Option<Arc<notify::AckLink>>,
+    /// Where other machines put their facts.
+    pub(crate) board: Arc<Board>,
 }
 
 /// The daemon, not yet started.
@@ -104,8 +107,9 @@ impl Sentinel {
     /// The state folder or the admin address cannot be used. A file that cannot be written does
     /// not keep it from starting: it decides from memory then.
     pub async fn start(config: Config) -> anyhow::Result<Running> {
-        let looks = looks::all(&config);
-        Self::start_with(config, looks).await
+        let board = Arc::default();
+        let looks = looks::all(&config, &board);
+        Self::begin(config, looks, board).await
     }
 
     /// Starts with these looks.
@@ -113,6 +117,14 @@ impl Sentinel {
     /// # Errors
     /// As [`Sentinel::start`].
     pub async fn start_with(config: Config, looks: Vec<Arc<dyn Look>>) -> anyhow::Result<Running> {
+        Self::begin(config, looks, Arc::default()).await
+    }
+
+    async fn begin(
+        config: Config,
+        looks: Vec<Arc<dyn Look>>,
+        board: Arc<Board>,
+    ) -> anyhow::Result<Running> {
         let folder = config.state_dir.display().to_string();
         std::fs::create_dir_all(&config.state_dir)
             .with_context(|| format!("the state folder {folder} cannot be made"))?;
@@ -133,6 +145,7 @@ impl Sentinel {
             snapshot: Arc::default(),
             words,
             links,
+            board,
         };
         let (drain, progress) = (Drain::new(), Progress::new());
         let names: BTreeSet<String> = looks.iter().map(|look| look.name().to_owned()).collect();
@@ -189,7 +202,7 @@ impl Running {
         }
         next.admin = old.admin;
         next.state_dir.clone_from(&old.state_dir);
-        let looks = looks::all(&next);
+        let looks = looks::all(&next, &self.hub.board);
         let config = Arc::new(next);
         self.hub.config.store(Arc::clone(&config));
         // The loop takes words as long as it runs; when it ends there is nothing to reload.

@@ -23,16 +23,22 @@ use super::gather::Facts;
 /// Longest body, in bytes.
 const BODY: usize = 64 * 1024;
 
-/// The last words of other machines.
-pub struct Board {
+/// The last words of other machines. It outlives a reload of the configuration, so that no
+/// machine seems silent because of one.
+#[derive(Default)]
+pub struct Board(Mutex<Words>);
+
+#[derive(Default)]
+struct Words {
     machines: Vec<Machine>,
-    since: Instant,
-    heard: Mutex<HashMap<String, (Instant, Timestamp, Facts)>>,
+    heard: HashMap<String, (Instant, Timestamp, Facts)>,
 }
 
 struct Machine {
     name: String,
     token: [u8; 32],
+    /// Since when it is listened for.
+    since: Instant,
 }
 
 /// What was heard of a machine.
@@ -57,28 +63,40 @@ pub enum Heard {
 impl Board {
     /// For machines by name, each with its token.
     pub fn new(machines: &[(String, Secret)]) -> Arc<Self> {
+        let board = Arc::new(Self::default());
+        board.configure(machines);
+        board
+    }
+
+    /// Listens for these machines from now on, and no longer for others.
+    pub fn configure(&self, machines: &[(String, Secret)]) {
+        let mut words = self.words();
+        let before = std::mem::take(&mut words.machines);
         let machines = machines.iter().map(|(name, token)| Machine {
             name: name.clone(),
             token: hash(token.expose().trim()),
+            since: before
+                .iter()
+                .find(|known| known.name == *name)
+                .map_or_else(Instant::now, |known| known.since),
         });
-        Arc::new(Self {
-            machines: machines.collect(),
-            since: Instant::now(),
-            heard: Mutex::default(),
-        })
+        words.machines = machines.collect();
+        let names: Vec<String> = words.machines.iter().map(|it| it.name.clone()).collect();
+        words.heard.retain(|name, _| names.contains(name));
     }
 
     /// What was heard of that machine.
     pub fn heard(&self, name: &str) -> Heard {
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        match heard.get(name) {
+        let words = self.words();
+        let since = words.machines.iter().find(|known| known.name == name);
+        match words.heard.get(name) {
             Some((when, at, facts)) => Heard::Facts {
                 ago: when.elapsed(),
                 at: *at,
                 facts: Box::new(facts.clone()),
             },
             None => Heard::Nothing {
-                waited: self.since.elapsed(),
+                waited: since.map_or(Duration::ZERO, |known| known.since.elapsed()),
             },
         }
     }
@@ -91,26 +109,46 @@ impl Board {
             .with_state(Arc::clone(self))
     }
 
-    fn machine(&self, token: &str) -> Option<&str> {
+    /// Keeps the words of whoever has that token; false when nobody has.
+    fn hear(&self, token: &str, facts: Facts) -> bool {
         let token = hash(token);
-        let machine = self.machines.iter().find(|known| known.token == token)?;
-        Some(&machine.name)
+        let mut words = self.words();
+        let machine = words.machines.iter().find(|known| known.token == token);
+        let Some(name) = machine.map(|machine| machine.name.clone()) else {
+            return false;
+        };
+        let word = (Instant::now(), Timestamp::now(), facts);
+        words.heard.insert(name, word);
+        true
+    }
+
+    fn knows(&self, token: &str) -> bool {
+        let token = hash(token);
+        self.words()
+            .machines
+            .iter()
+            .any(|known| known.token == token)
+    }
+
+    fn words(&self) -> std::sync::MutexGuard<'_, Words> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 async fn take(State(board): State<Arc<Board>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let bearer = headers.get("authorization").and_then(|it| it.to_str().ok());
     let token = bearer.and_then(|it| it.strip_prefix("Bearer "));
-    let Some(name) = token.and_then(|token| board.machine(token)) else {
+    let Some(token) = token.filter(|token| board.knows(token)) else {
         return StatusCode::UNAUTHORIZED;
     };
     let Ok(facts) = serde_json::from_slice::<Facts>(&body) else {
         return StatusCode::BAD_REQUEST;
     };
-    let word = (Instant::now(), Timestamp::now(), facts);
-    let mut heard = board.heard.lock().unwrap_or_else(PoisonError::into_inner);
-    heard.insert(name.to_owned(), word);
-    StatusCode::NO_CONTENT
+    if board.hear(token, facts) {
+        StatusCode::NO_CONTENT
+    } else {
+        StatusCode::UNAUTHORIZED
+    }
 }
 
 fn hash(token: &str) -> [u8; 32] {

@@ -24,10 +24,13 @@ pub(super) struct Past {
     pub(super) gap_for: Option<Duration>,
     /// When it was last heard before satellite was started.
     pub(super) last_contact: Option<Timestamp>,
+    /// False while its database could not be asked for that.
+    pub(super) is_looked_up: bool,
 }
 
-/// The observation of one terminal.
-pub(super) fn judged(device: &Device, past: &Past, now: Timestamp) -> Observation {
+/// The observation of one terminal; none of one that was enrolled and never set up, because
+/// that is no fault.
+pub(super) fn judged(device: &Device, past: &Past, now: Timestamp) -> Option<Observation> {
     let subject = Subject::terminal(&device.tenant, device.site.as_deref(), &device.serial);
     let last = device.last_contact_at.as_deref().and_then(moment);
     let last = last.or(past.last_contact);
@@ -39,14 +42,15 @@ pub(super) fn judged(device: &Device, past: &Past, now: Timestamp) -> Observatio
             Some(last) if is_overdue(device, last, now) => {
                 troubles.push(offline(device, Some(last)));
             }
-            Some(_) => {
-                return Observation::unknown(subject, now, "not heard since satellite's start");
+            None if past.is_looked_up => return None,
+            _ => {
+                let why = "not heard since satellite's start";
+                return Some(Observation::unknown(subject, now, why));
             }
-            None => return Observation::unknown(subject, now, "enrolled, and never heard"),
         },
         other => {
             let why = format!("satellite calls its state '{other}'");
-            return Observation::unknown(subject, now, &why);
+            return Some(Observation::unknown(subject, now, &why));
         }
     }
     let more = [clock(device), log(device), gap(device, past)];
@@ -59,7 +63,7 @@ pub(super) fn judged(device: &Device, past: &Past, now: Timestamp) -> Observatio
             troubles.push(trouble);
         }
     }
-    Observation::wrong(subject, now, troubles)
+    Some(Observation::wrong(subject, now, troubles))
 }
 
 fn is_overdue(device: &Device, last: Timestamp, now: Timestamp) -> bool {
@@ -164,7 +168,7 @@ mod tests {
     }
 
     fn kinds(device: &Device, past: &Past) -> Option<Vec<Kind>> {
-        match judged(device, past, now()).finding {
+        match judged(device, past, now())?.finding {
             Finding::Fine => Some(Vec::new()),
             Finding::Wrong { troubles } => Some(troubles.iter().map(|it| it.kind).collect()),
             Finding::Unknown { .. } => None,
@@ -191,6 +195,11 @@ mod tests {
         let unheard = device("unheard");
         assert_eq!(kinds(&unheard, &Past::default()), None);
         assert_eq!(kinds(&unheard, &heard("2026-11-21 09:58:00")), None);
+        let never = Past {
+            is_looked_up: true,
+            ..Past::default()
+        };
+        assert!(judged(&unheard, &never, now()).is_none());
         let long_ago = heard("2026-11-21 09:50:00");
         assert_eq!(
             kinds(&unheard, &long_ago),
@@ -207,6 +216,7 @@ mod tests {
         let mut past = Past {
             gap_for: Some(Duration::from_secs(60)),
             last_contact: None,
+            is_looked_up: true,
         };
         assert_eq!(
             kinds(&it, &past),

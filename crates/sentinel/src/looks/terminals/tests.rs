@@ -102,8 +102,7 @@ async fn a_terminal_unheard_since_a_restart_is_looked_up_in_its_database() {
         round.observations[0].finding,
         Finding::Wrong { .. }
     ));
-    assert!(matches!(
-        round.observations[1].finding,
-        Finding::Unknown { .. }
-    ));
+    // The other was never heard by anybody: only the observation of all follows.
+    assert_eq!(round.observations.len(), 2);
+    assert_eq!(round.observations[1].subject, Subject::Satellite);
 }

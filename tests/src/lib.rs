@@ -15,19 +15,23 @@ mod checker;
 mod fleet;
 pub mod hikvision;
 mod http;
+mod mailbox;
 mod metrics;
 mod place;
 pub mod pull;
 mod random;
 mod satellite;
+mod sentinel;
 
 pub use checker::{Checker, Comparison, FeedRow, Follower, Punch};
 pub use fleet::{Running, all_faults_happened, unkind};
 pub use http::{Reply, attlog, exchange, get, handshake, knock, read_reply};
+pub use mailbox::Mailbox;
 pub use metrics::sum_of;
 pub use place::{Place, blocking, shared_mariadb};
 pub use random::{Random, seed};
 pub use satellite::{SatelliteProcess, Setup, Tenant};
+pub use sentinel::SentinelProcess;
 
 /// True when the long form of the promises is asked for: `cargo xtask test --full` sets
 /// `SATELLITE_TEST_FULL=1`.

@@ -378,6 +378,12 @@ impl SatelliteProcess {
         self.devices
     }
 
+    /// Where operators are served.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// The folder of its configuration and state; gone with this value.
     #[must_use]
     pub fn folder(&self) -> &Path {

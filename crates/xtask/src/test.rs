@@ -177,8 +177,8 @@ impl Run {
 
     /// Builds the programs that end-to-end tests start, and every test.
     fn build(&mut self) -> Result<Outcome> {
-        let variables = ["SATELLITE_BIN", "TERMINALS_BIN"];
-        let built = cargo::build(&[], &["satellite", "terminals"])?;
+        let variables = ["SATELLITE_BIN", "TERMINALS_BIN", "SENTINEL_BIN"];
+        let built = cargo::build(&[], &["satellite", "terminals", "sentinel"])?;
         for (variable, path) in variables.into_iter().zip(built) {
             let path = path.into_os_string().into_string();
             let path = path.map_err(|path| anyhow::anyhow!("{} is no text", path.display()))?;

@@ -39,6 +39,37 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         out::json(&answer)?;
         return Ok(Exit::Fine);
     }
+    summary(context, &looks)?;
+    let config = &context.config;
+    for level in &config.levels {
+        let after = words::seconds_text(level.after.as_secs_f64());
+        let who: Vec<&str> = level
+            .to
+            .iter()
+            .map(|contact| contact.to.address())
+            .collect();
+        out::line(&format!("{} (+{after}): {}", level.name, who.join(", ")))?;
+    }
+    if args.connect {
+        connect::print(context, &seen)?;
+    }
+    if !enrolments.is_empty() {
+        out::line(context.say(
+            "Si la checada de prueba aún no está registrada, en el servidor del Programa Satélite:",
+            "If the canary is not enrolled yet, on satellite's machine:",
+        ))?;
+    }
+    for command in enrolments {
+        out::line(&format!("    {command}"))?;
+    }
+    for warning in warnings {
+        out::line(&format!("! {warning}"))?;
+    }
+    Ok(Exit::Fine)
+}
+
+/// What the configuration comes to, in a few lines.
+fn summary(context: &Context, looks: &[String]) -> anyhow::Result<()> {
     let config = &context.config;
     let file = config.file.as_ref().map_or_else(
         || {
@@ -73,31 +104,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         &[context.say("Configuración", "Configuration"), &file],
         &rows,
     ))?;
-    for level in &config.levels {
-        let after = words::seconds_text(level.after.as_secs_f64());
-        let who: Vec<&str> = level
-            .to
-            .iter()
-            .map(|contact| contact.to.address())
-            .collect();
-        out::line(&format!("{} (+{after}): {}", level.name, who.join(", ")))?;
-    }
-    if args.connect {
-        connect::print(context, &seen)?;
-    }
-    if !enrolments.is_empty() {
-        out::line(context.say(
-            "Si la checada de prueba aún no está registrada, en el servidor del Programa Satélite:",
-            "If the canary is not enrolled yet, on satellite's machine:",
-        ))?;
-    }
-    for command in enrolments {
-        out::line(&format!("    {command}"))?;
-    }
-    for warning in warnings {
-        out::line(&format!("! {warning}"))?;
-    }
-    Ok(Exit::Fine)
+    Ok(())
 }
 
 /// What the configuration does not protect from.

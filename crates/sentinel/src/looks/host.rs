@@ -11,7 +11,7 @@ pub mod gather;
 mod judge;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use fetch::{Fetch, Url};
@@ -142,6 +142,8 @@ pub struct Peer {
     name: String,
     machine: String,
     health: Url,
+    /// Since when it has not said that it is well.
+    failing: Mutex<Option<Instant>>,
 }
 
 impl Peer {
@@ -151,7 +153,18 @@ impl Peer {
             name: format!("peer:{name}"),
             machine: name.to_owned(),
             health: health.clone(),
+            failing: Mutex::default(),
         }
+    }
+
+    /// Notes whether it fails, and answers for how long it has.
+    fn failing_for(&self, fails: bool) -> Duration {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !fails {
+            *failing = None;
+            return Duration::ZERO;
+        }
+        failing.get_or_insert_with(Instant::now).elapsed()
     }
 }
 
@@ -180,6 +193,7 @@ impl Look for Peer {
         let subject = Subject::Peer { name };
         let why = match asked {
             Ok(answer) if answer.status == 200 => {
+                self.failing_for(false);
                 return Round::one(Observation::fine(subject, now));
             }
             Ok(answer) => {
@@ -188,6 +202,9 @@ impl Look for Peer {
             }
             Err(failed) => failed.to_string(),
         };
+        if self.failing_for(true) < SILENT_AFTER {
+            return Round::one(Observation::unknown(subject, now, &why));
+        }
         let trouble = Trouble::new(Kind::PeerSilent)
             .fact(Fact::Place, self.health.to_string())
             .fact(Fact::Detail, why);

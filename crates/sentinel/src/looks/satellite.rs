@@ -220,16 +220,17 @@ impl Look for UnitLook {
     }
 }
 
-/// The port for terminals, at the address nearest to satellite.
+/// The port for terminals, at the address nearest to satellite. It is asked in the name of an
+/// enrolled canary: a stranger's question would list a terminal that waits for approval.
 pub struct DoorLook {
     url: Url,
 }
 
 impl DoorLook {
-    /// A look at the door at that address.
-    pub fn new(url: &Url) -> Self {
+    /// A look at the door at that address, as the canary of that serial.
+    pub fn new(url: &Url, serial: &str) -> Self {
         Self {
-            url: url.join("/iclock/ping?SN=SENTINEL"),
+            url: url.join(&format!("/iclock/ping?SN={serial}")),
         }
     }
 }
@@ -291,8 +292,13 @@ pub fn looks(watch: &crate::config::Watch) -> Vec<Arc<dyn Look>> {
     if let Some(unit) = &watch.satellite_unit {
         looks.push(Arc::new(UnitLook::new(unit)));
     }
-    if let Some(url) = watch.terminal_urls.last().and_then(|url| url.parse().ok()) {
-        looks.push(Arc::new(DoorLook::new(&url)));
+    let canary = watch
+        .stores
+        .iter()
+        .find_map(|store| store.canary.as_deref());
+    let near = watch.terminal_urls.last().and_then(|url| url.parse().ok());
+    if let Some((url, serial)) = near.zip(canary) {
+        looks.push(Arc::new(DoorLook::new(&url, serial)));
     }
     looks
 }

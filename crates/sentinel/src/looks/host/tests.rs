@@ -67,18 +67,19 @@ async fn a_body_that_is_no_facts_or_too_long_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_peer_is_fine_while_its_health_page_says_so() {
+async fn a_peer_is_fine_while_its_health_page_says_so_and_silent_only_after_a_while() {
     let app = axum::Router::new().route("/healthz", axum::routing::get(|| async { "well" }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let serving = tokio::spawn(async move { axum::serve(listener, app).await });
     let peer = |path: &str| Peer::new("s2", &format!("http://{at}{path}").parse().unwrap());
     assert_eq!(seen(&peer("/healthz")).await, Finding::Fine);
-    assert!(matches!(seen(&peer("/other")).await, Finding::Wrong { .. }));
     serving.abort();
     drop(serving.await);
-    assert!(matches!(
-        seen(&peer("/healthz")).await,
-        Finding::Wrong { .. }
-    ));
+    let gone = peer("/healthz");
+    assert!(matches!(seen(&gone).await, Finding::Unknown { .. }));
+    // As if that had been long ago.
+    let long_ago = Instant::now().checked_sub(SILENT_AFTER);
+    *gone.failing.lock().unwrap() = long_ago;
+    assert!(matches!(seen(&gone).await, Finding::Wrong { .. }));
 }

@@ -79,13 +79,13 @@ async fn nobody_there_is_refused_silence_is_silent_and_nonsense_is_never_fine() 
     };
     let silent = seen(&work(&url)).await;
     assert_eq!(signal(&silent), Some(Signal::Admin(Admin::Silent)));
-    let silent = seen(&DoorLook::new(&url)).await;
+    let silent = seen(&DoorLook::new(&url, "C1")).await;
     assert_eq!(signal(&silent), Some(Signal::Door(Door::Silent)));
     drop(listener);
     let refused = seen(&work(&url)).await;
     assert_eq!(signal(&refused), Some(Signal::Admin(Admin::Refused)));
     assert!(unknown(&refused) && refused.len() == 3);
-    let refused = seen(&DoorLook::new(&url)).await;
+    let refused = seen(&DoorLook::new(&url, "C1")).await;
     assert_eq!(signal(&refused), Some(Signal::Door(Door::Refused)));
     for nonsense in ["", "{}", "[1,2]", "<html>"] {
         let url = server(nonsense.to_owned()).await;
@@ -98,7 +98,7 @@ async fn nobody_there_is_refused_silence_is_silent_and_nonsense_is_never_fine() 
 #[tokio::test]
 async fn a_door_that_answers_anything_in_http_is_there() {
     let url = server("nobody knows you".to_owned()).await;
-    let seen = seen(&DoorLook::new(&url)).await;
+    let seen = seen(&DoorLook::new(&url, "C1")).await;
     assert_eq!(seen[0].signal, Some(Signal::Door(Door::Answers)));
 }
 

@@ -58,11 +58,15 @@ pub(crate) enum Condition {
     CountsDisagree,
     /// Records wait in quarantine for people whom its user list does not name.
     PeopleUnresolved,
+    /// Its log is so full that it will soon overwrite its oldest records, or stop.
+    LogNearlyFull,
+    /// Its clock is off by more than a minute.
+    ClockSkew,
 }
 
 impl Condition {
     /// Every condition.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Unreachable,
         Self::LoginRefused,
         Self::SecretMissing,
@@ -82,6 +86,8 @@ impl Condition {
         Self::LogCleared,
         Self::CountsDisagree,
         Self::PeopleUnresolved,
+        Self::LogNearlyFull,
+        Self::ClockSkew,
     ];
 
     /// The name in metrics, in `/status` and in manuals.
@@ -106,6 +112,8 @@ impl Condition {
             Self::LogCleared => "log_cleared",
             Self::CountsDisagree => "counts_disagree",
             Self::PeopleUnresolved => "people_unresolved",
+            Self::LogNearlyFull => "log_nearly_full",
+            Self::ClockSkew => "clock_skew",
         }
     }
 }

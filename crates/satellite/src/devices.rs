@@ -5,23 +5,32 @@
 //! terminal survives that, because it belongs to the enrolment's id. A stamp in here never
 //! runs ahead of what was committed: the door moves it only afterwards.
 
+mod due;
+
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use event::{Completeness, Device, DeviceId, Millis, Serial, SharedDevice, Text, Vendor, Zone};
 use hikvision_isapi::Chain;
+use store::assurance::Assured;
+use store::inventory::Inventory;
 use store::registry::TokenHash;
 use store::registry::{Enrolment, EnrolmentState};
 use store::status::DeviceState;
 use zkteco_push::{Dialect, Info, Stamp, Table};
 
+pub(crate) use due::inventory;
+
+use crate::again::Mailbox;
 use crate::conditions::Conditions;
 use crate::config::Config;
 use crate::hikvision::{self, CHAIN, MAC};
 use crate::index::{INDEX, Index};
 use crate::pull;
+use crate::skew::Skew;
 
 /// Pending serials remembered, as many as the mirror keeps.
 const PENDING: usize = 1_000;
@@ -54,6 +63,7 @@ pub(crate) struct Known {
 struct Seen {
     facts: Mutex<Facts>,
     conditions: Conditions,
+    again: Mailbox,
     hikvision: hikvision::Device,
     pull: pull::Device,
     index: Index,
@@ -67,6 +77,7 @@ impl Seen {
             facts: Mutex::new(facts),
             conditions: Conditions::default(),
             pull: pull::Device::default(),
+            again: Mailbox::default(),
         }
     }
 }
@@ -90,6 +101,18 @@ pub(crate) struct Facts {
     pub(crate) model: Option<Text>,
     pub(crate) log_used: Option<i64>,
     pub(crate) log_capacity: Option<i64>,
+    pub(crate) users_used: Option<i64>,
+    pub(crate) users_capacity: Option<i64>,
+    /// Where its last request came from.
+    pub(crate) heard_from: Option<IpAddr>,
+    pub(crate) skew: Skew,
+    /// Up to when its record is known to be whole.
+    pub(crate) assured: Option<Assured>,
+    /// When a change of its firmware was last tried to be noted.
+    pub(crate) firmware_tried: Option<Millis>,
+    first_contact: Option<Millis>,
+    /// Its inventory and its assurance as they were last written.
+    written: (Option<Inventory>, Option<Assured>),
     /// Other cursors, as they were last committed.
     kept: Vec<(Text, Text)>,
     /// Something here is newer than the mirror's copy.
@@ -114,6 +137,11 @@ impl Known {
     /// What an operator should hear of it.
     pub(crate) fn conditions(&self) -> &Conditions {
         &self.seen.conditions
+    }
+
+    /// Windows of its record that are asked for again.
+    pub(crate) fn again(&self) -> &Mailbox {
+        &self.seen.again
     }
 
     /// What is known of it as a Hikvision device.
@@ -244,7 +272,8 @@ impl Facts {
         }
     }
 
-    fn kept(&self, name: &str) -> Option<&Text> {
+    /// A cursor as it was last committed.
+    pub(crate) fn kept(&self, name: &str) -> Option<&Text> {
         self.kept
             .iter()
             .find(|(known, _)| known == name)
@@ -266,15 +295,24 @@ impl Facts {
             .chain(self.kept.iter().cloned())
     }
 
+    /// It made a request from there.
+    pub(crate) fn heard(&mut self, from: IpAddr, now: Millis) {
+        self.last_contact = Some(now);
+        self.heard_from = Some(from);
+        self.first_contact.get_or_insert(now);
+    }
+
     /// Takes what a poll told.
     pub(crate) fn told(&mut self, info: &Info) {
         if info.firmware.is_some() {
             self.firmware.clone_from(&info.firmware);
         }
         self.log_used = info.records.map(i64::from).or(self.log_used);
+        self.users_used = info.users.map(i64::from).or(self.users_used);
     }
 
-    /// Takes the settings that a terminal posted. `~MaxAttLogCount` counts ten thousands.
+    /// Takes the settings that a terminal posted. `~MaxAttLogCount` counts ten thousands,
+    /// `~MaxUserCount` hundreds.
     pub(crate) fn settings(&mut self, options: &[(Text, Text)]) {
         for (key, value) in options {
             let number = || {
@@ -290,6 +328,10 @@ impl Facts {
                 "TransactionCount" => self.log_used = number().or(self.log_used),
                 "MaxAttLogCount" => {
                     self.log_capacity = number().map(|n| n * 10_000).or(self.log_capacity);
+                }
+                "UserCount" => self.users_used = number().or(self.users_used),
+                "MaxUserCount" => {
+                    self.users_capacity = number().map(|n| n * 100).or(self.users_capacity);
                 }
                 _ => {}
             }
@@ -483,38 +525,8 @@ impl Devices {
     pub(crate) fn due_states(&self, now: Millis) -> Vec<DeviceState> {
         let known = self.known.load();
         let served = known.values().filter(|known| known.has_tenant);
-        served.filter_map(|known| due_state(known, now)).collect()
+        served.filter_map(|known| due::due_state(known, now)).collect()
     }
-}
-
-fn due_state(known: &Known, now: Millis) -> Option<DeviceState> {
-    let mut facts = known.facts();
-    let contact = facts.last_contact?;
-    let state = match (known.is_approved(), facts.is_online(now)) {
-        (false, _) => "blocked",
-        (true, true) => "online",
-        (true, false) => "offline",
-    };
-    if let Some((written, said)) = facts.state_written {
-        let heard = contact > written && known.is_approved();
-        if now.0.saturating_sub(written.0) < STATE_EVERY || !(heard || said != state) {
-            return None;
-        }
-    }
-    facts.state_written = Some((now, state));
-    let (completeness, missing) = known.claim();
-    let gap_events = missing.and_then(|n| i64::try_from(n).ok());
-    Some(DeviceState {
-        device: Arc::clone(&known.device),
-        state: Text::const_new(state),
-        last_contact_at: Some(contact),
-        last_event_at: facts.last_event,
-        clock_skew_seconds: None,
-        log_used: facts.log_used,
-        log_capacity: facts.log_capacity,
-        gap_events,
-        completeness: Text::const_new(completeness.as_str()),
-    })
 }
 
 fn build(enrolment: &Enrolment, config: &Config, seen: Arc<Seen>) -> Known {

@@ -12,6 +12,7 @@
 //! weaken that.
 
 pub mod admin;
+mod again;
 mod clock;
 mod commands;
 pub mod conditions;
@@ -21,6 +22,7 @@ mod dial;
 pub mod door;
 mod drainer;
 mod enrolment;
+mod firmware;
 pub mod guard;
 pub mod hikvision;
 mod hub;
@@ -29,6 +31,7 @@ pub mod lifecycle;
 pub mod metrics;
 mod pull;
 pub mod refusals;
+mod skew;
 pub mod stores;
 mod tally;
 pub mod trace;

@@ -22,7 +22,9 @@ use crate::enrolment::Keeper;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::stores::{self, Means, MigrationDenied, Stores};
-use crate::{admin, commands, dial, door, drainer, guard, hikvision, index, upkeep};
+use crate::{
+    admin, again, commands, dial, door, drainer, guard, hikvision, index, upkeep,
+};
 
 /// Most sessions at one database server; one that grants few connections is asked for fewer.
 /// More of them do not commit more: a server at which a hundred work at once is busy with its
@@ -115,6 +117,7 @@ impl Satellite {
         hub.drain.spawn(index::run(Arc::clone(&hub)));
         hub.drain.spawn(upkeep::run(Arc::clone(&hub)));
         hub.drain.spawn(drainer::run(Arc::clone(&hub)));
+        hub.drain.spawn(again::run(Arc::clone(&hub)));
         hub.drain.spawn(dial::run(Arc::clone(&hub)));
         hub.drain.spawn(guard::run(Arc::clone(&hub)));
 

@@ -1,4 +1,5 @@
-//! What is written now and then: stamps to the mirror, what was last seen to `device_status`.
+//! What is written now and then: stamps to the mirror, what was last seen to `device_status`,
+//! changes of firmware; and the conditions that follow from what was seen.
 //!
 //! Nothing a terminal waits for happens here. What cannot be written is kept and written
 //! later; a database that is down costs a line in nobody's log, because its writer has already
@@ -12,7 +13,11 @@ use event::TenantId;
 use store::status::DeviceState;
 
 use crate::clock::now;
+use crate::conditions::{self, Condition};
+use crate::devices::Known;
+use crate::firmware;
 use crate::hub::Hub;
+use crate::skew::{Means, TOO_MUCH};
 
 /// How often there is a look at what is due.
 const EVERY: Duration = Duration::from_secs(3);
@@ -20,6 +25,11 @@ const EVERY: Duration = Duration::from_secs(3);
 const CLOCK_ROUNDS: u32 = 20;
 /// Most rows handed to a writer at once.
 const ROWS: usize = 500;
+/// How often, in rounds, terminals are looked at for what follows from their facts.
+const LOOK_ROUNDS: u32 = 2;
+/// A log that is filled beyond this share, in percent, is nearly full; below the second it is
+/// no longer.
+const FULL: (i64, i64) = (80, 75);
 
 /// Runs until the end begins; the stamps are then saved once more by whoever ends everything.
 pub(crate) async fn run(hub: Arc<Hub>) {
@@ -38,6 +48,12 @@ pub(crate) async fn run(hub: Arc<Hub>) {
         }
         save_stamps(&hub).await;
         write_states(&hub).await;
+        if round.is_multiple_of(LOOK_ROUNDS) {
+            firmware::note_changes(&hub);
+            for known in hub.devices.all(Known::may_post) {
+                look(&hub, &known);
+            }
+        }
     }
 }
 
@@ -74,5 +90,44 @@ async fn write_states(hub: &Hub) {
                 }
             }
         });
+    }
+}
+
+/// What an operator should hear of a terminal's log and clock.
+fn look(hub: &Hub, known: &Known) {
+    let (fill, skew) = {
+        let facts = known.facts();
+        let fill = facts.log_used.zip(facts.log_capacity);
+        (fill, facts.skew.seconds(now()))
+    };
+    match fill.filter(|(_, capacity)| *capacity > 0) {
+        Some((used, capacity)) if used.saturating_mul(100) >= capacity.saturating_mul(FULL.0) => {
+            let detail = format!("{used} of {capacity} records");
+            conditions::raise(hub, known, Condition::LogNearlyFull, detail);
+        }
+        Some((used, capacity)) if used.saturating_mul(100) < capacity.saturating_mul(FULL.1) => {
+            conditions::clear(known, Condition::LogNearlyFull);
+        }
+        _ => {}
+    }
+    match skew {
+        Some((ahead, means)) if ahead.abs() > TOO_MUCH => {
+            conditions::raise(hub, known, Condition::ClockSkew, clock_words(ahead, means));
+        }
+        Some(_) => conditions::clear(known, Condition::ClockSkew),
+        // A clock of which nothing is known any more is not known to be right.
+        None => {}
+    }
+}
+
+fn clock_words(ahead: i64, means: Means) -> String {
+    let seconds = ahead.unsigned_abs();
+    match (ahead > 0, means) {
+        (true, Means::Read) => format!("{seconds} s ahead of ours"),
+        (false, Means::Read) => format!("{seconds} s behind ours"),
+        (true, Means::Records) => format!("a record came {seconds} s before its own time"),
+        (false, Means::Records) => format!(
+            "every live record of the last hours was {seconds} s old or older: it is behind, or sends late"
+        ),
     }
 }

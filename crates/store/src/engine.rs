@@ -59,6 +59,34 @@ impl Dialect {
     }
 }
 
+impl Dialect {
+    /// The end of an INSERT that overwrites columns of an existing row of that key in `table`
+    /// where the new value is not NULL, and fills others only where the old value is.
+    pub fn fill(self, key: &str, table: &str, newer: &[&str], older: &[&str]) -> String {
+        let (new, end) = match self {
+            Self::Mysql => (("VALUES(", ")"), "ON DUPLICATE KEY UPDATE ".to_owned()),
+            Self::Sqlite => (
+                ("excluded.", ""),
+                format!("ON CONFLICT ({key}) DO UPDATE SET "),
+            ),
+        };
+        let incoming = |column: &str| format!("{}{column}{}", new.0, new.1);
+        let newer = newer.iter().map(|column| {
+            format!(
+                "{column} = COALESCE({}, {table}.{column})",
+                incoming(column)
+            )
+        });
+        let older = older.iter().map(|column| {
+            format!(
+                "{column} = COALESCE({table}.{column}, {})",
+                incoming(column)
+            )
+        });
+        end + &newer.chain(older).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// One open connection to one database.
 #[async_trait]
 pub trait Engine: Send {

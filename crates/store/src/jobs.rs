@@ -3,7 +3,8 @@
 //!
 //! A job is claimed by one holder and finished by the same. What runs it must hold the
 //! terminal's [`lease`](crate::lease) as well; a claim alone does not keep others from the
-//! terminal. A job that nobody finished in time is expired, never silently run again.
+//! terminal. A job whose holder lost the terminal is given back and may be claimed again, so
+//! that what a job does must be safe to begin twice. One that nobody finished in time is expired.
 
 use event::{DeviceId, Millis};
 
@@ -164,6 +165,55 @@ pub async fn claim(
         }
     }
     Ok(None)
+}
+
+/// The jobs of that kind that wait, oldest first.
+pub async fn waiting(
+    engine: &mut AnyEngine,
+    kind: &str,
+    now: Millis,
+    limit: u32,
+) -> Result<Vec<Job>, Failure> {
+    let sql = crate::built(format!(
+        "{SELECT} WHERE state = 'waiting' AND kind = ? AND expires_at > ? ORDER BY id LIMIT ?"
+    ));
+    let now = now.text();
+    let values = [
+        Value::Text(kind),
+        Value::Text(&now),
+        Value::Int(i64::from(limit)),
+    ];
+    let rows = engine.fetch(sql, &values).await?;
+    rows.iter().map(job_row).collect()
+}
+
+/// Claims that job, if it still waits. False when somebody else was quicker.
+pub async fn claim_one(engine: &mut AnyEngine, id: i64, holder: &str) -> Result<bool, Failure> {
+    let sql = "UPDATE job SET state = 'running', holder = ?, attempts = attempts + 1 \
+               WHERE id = ? AND state = 'waiting'";
+    let values = [Value::Text(holder), Value::Int(id)];
+    Ok(engine.execute(crate::fixed(sql), &values).await? == 1)
+}
+
+/// Gives a job back that its holder cannot go on with; it waits again. False when it was not
+/// running under that holder.
+pub async fn give_back(engine: &mut AnyEngine, id: i64, holder: &str) -> Result<bool, Failure> {
+    let sql = "UPDATE job SET state = 'waiting', holder = NULL \
+               WHERE id = ? AND holder = ? AND state = 'running'";
+    let values = [Value::Int(id), Value::Text(holder)];
+    Ok(engine.execute(crate::fixed(sql), &values).await? == 1)
+}
+
+/// Gives back everything of that kind that an earlier life of this holder left behind.
+pub async fn give_back_all(
+    engine: &mut AnyEngine,
+    kind: &str,
+    holder: &str,
+) -> Result<u64, Failure> {
+    let sql = "UPDATE job SET state = 'waiting', holder = NULL \
+               WHERE kind = ? AND holder = ? AND state = 'running'";
+    let values = [Value::Text(kind), Value::Text(holder)];
+    engine.execute(crate::fixed(sql), &values).await
 }
 
 /// Notes how far the holder is; a longer text is cut. Answers false when the job is not

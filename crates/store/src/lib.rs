@@ -11,7 +11,9 @@
 //! or a clock other than the one that deadlines need.
 
 mod access;
+pub mod assurance;
 mod batch;
+pub mod census;
 pub mod command;
 mod commit;
 mod cursor;
@@ -21,6 +23,7 @@ mod event_row;
 mod failure;
 pub mod feed;
 mod gate;
+pub mod inventory;
 pub mod jobs;
 mod journal;
 mod journal_code;

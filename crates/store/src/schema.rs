@@ -30,10 +30,16 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../migrations/mysql_0003.sql"),
         include_str!("../migrations/sqlite_0003.sql"),
     ),
+    (
+        4,
+        "inventory, assurance, missing windows",
+        include_str!("../migrations/mysql_0004.sql"),
+        include_str!("../migrations/sqlite_0004.sql"),
+    ),
 ];
 
 /// The newest schema version that this program knows.
-pub const VERSION: i64 = 3;
+pub const VERSION: i64 = 4;
 
 /// How a database's schema stands to this program's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

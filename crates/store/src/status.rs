@@ -5,7 +5,9 @@
 
 use event::{Device, Millis, SharedDevice, Text};
 
+use crate::assurance::{self, Assured};
 use crate::device_row::upsert_devices;
+use crate::inventory::{self, Inventory};
 use crate::transaction::{ended, placeholders};
 use crate::{AnyEngine, Failure, Row, Value};
 
@@ -30,6 +32,10 @@ pub struct DeviceState {
     pub gap_events: Option<i64>,
     /// What can be proven: `proven`, `seen` or `unproven`.
     pub completeness: Text,
+    /// What it says of itself, when that is news.
+    pub inventory: Option<Inventory>,
+    /// Up to when its record is known to be whole, when that is news.
+    pub assured: Option<Assured>,
 }
 
 /// A row of the view `device_status`.
@@ -87,8 +93,11 @@ pub async fn write(engine: &mut AnyEngine, states: &[DeviceState]) -> Result<(),
 async fn write_rows(engine: &mut AnyEngine, states: &[DeviceState]) -> Result<(), Failure> {
     let devices: Vec<&Device> = states.iter().map(|state| &*state.device).collect();
     upsert_devices(engine, &devices).await?;
+    // What was not seen again since a restart stays as it was.
     let (_, overwritten) = COLUMNS.split_at(1);
-    let end = engine.dialect().overwrite("device_id", overwritten);
+    let end = engine
+        .dialect()
+        .fill("device_id", "device_state", overwritten, &[]);
     for some in states.chunks(ROWS) {
         let times: Vec<_> = some
             .iter()
@@ -119,7 +128,14 @@ async fn write_rows(engine: &mut AnyEngine, states: &[DeviceState]) -> Result<()
         let sql = format!("INSERT INTO device_state ({columns}) VALUES {list} {end}");
         engine.execute(crate::built(sql), &values).await?;
     }
-    Ok(())
+    let known = states
+        .iter()
+        .filter_map(|s| Some((s.device.id, s.inventory.as_ref()?)));
+    inventory::write_rows(engine, &known.collect::<Vec<_>>()).await?;
+    let assured = states
+        .iter()
+        .filter_map(|s| Some((s.device.id, s.assured.as_ref()?)));
+    assurance::write_rows(engine, &assured.collect::<Vec<_>>()).await
 }
 
 /// Reads the view `device_status`, ordered by tenant and serial.

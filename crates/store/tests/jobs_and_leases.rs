@@ -346,6 +346,8 @@ fn seen(device: Arc<Device>, used: Option<i64>) -> DeviceState {
         log_capacity: Some(150_000),
         gap_events: None,
         completeness: Text::const_new("unproven"),
+        inventory: None,
+        assured: None,
     }
 }
 
@@ -460,5 +462,54 @@ async fn what_stands_in_quarantine_is_found_by_serial_and_reason_and_can_be_sett
             [row]
         );
         assert_eq!(quarantine::get(&mut engine, id + 100).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_is_given_back_waits_again_and_only_its_holder_can_do_that() {
+    for store in stores().await {
+        let mut engine = store.engine().await;
+        let job = NewJob {
+            device: DeviceId([1; 16]),
+            kind: "backfill",
+            request: "{}",
+            expires_at: at(100),
+        };
+        let id = jobs::enqueue(&mut engine, &job, at(1)).await.unwrap();
+        let other = NewJob {
+            kind: "record",
+            ..job.clone()
+        };
+        jobs::enqueue(&mut engine, &other, at(1)).await.unwrap();
+        let waiting = jobs::waiting(&mut engine, "backfill", at(2), 10)
+            .await
+            .unwrap();
+        assert_eq!(waiting.len(), 1, "{}", store.name);
+        assert!(jobs::claim_one(&mut engine, id, "a").await.unwrap());
+        assert!(!jobs::claim_one(&mut engine, id, "b").await.unwrap());
+        assert!(!jobs::give_back(&mut engine, id, "b").await.unwrap());
+        assert!(jobs::give_back(&mut engine, id, "a").await.unwrap());
+        assert!(jobs::claim_one(&mut engine, id, "b").await.unwrap());
+        assert_eq!(
+            jobs::give_back_all(&mut engine, "backfill", "a")
+                .await
+                .unwrap(),
+            0
+        );
+        assert_eq!(
+            jobs::give_back_all(&mut engine, "backfill", "b")
+                .await
+                .unwrap(),
+            1
+        );
+        let job = jobs::get(&mut engine, id).await.unwrap().unwrap();
+        assert_eq!(
+            (job.state, job.attempts, job.holder),
+            (JobState::Waiting, 2, None)
+        );
+        let late = jobs::waiting(&mut engine, "backfill", at(100), 10)
+            .await
+            .unwrap();
+        assert!(late.is_empty(), "{}", store.name);
     }
 }

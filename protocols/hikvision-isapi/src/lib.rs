@@ -49,6 +49,7 @@ pub use time::{DeviceTime, TIME_LIMIT};
 
 // Asking a device: search, serial chain, authentication, listening hosts (Part 2).
 mod chain;
+mod device_clock;
 mod device_info;
 mod digest;
 mod hosts;
@@ -60,6 +61,7 @@ mod time_cursor;
 mod walk;
 
 pub use chain::{Chain, Hint, Newest, PostStep};
+pub use device_clock::{CLOCK_PATH, read_clock};
 pub use device_info::{DEVICE_INFO_PATH, DeviceInfo};
 pub use digest::{BadUser, Challenge, Credentials, Session};
 pub use event::Completeness;

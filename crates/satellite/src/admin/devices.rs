@@ -8,7 +8,7 @@
 use event::Millis;
 use serde::Serialize;
 
-use crate::devices::{Known, ONLINE};
+use crate::devices::{Known, ONLINE, inventory};
 use crate::hub::Hub;
 
 use super::conditions::{ConditionStatus, held};
@@ -63,6 +63,22 @@ pub struct DeviceStatus {
     pub gap_events: Option<u64>,
     /// `proven`, `seen` or `unproven`.
     pub completeness: &'static str,
+    /// Its model, in its own words.
+    pub model: Option<String>,
+    /// Its firmware, in its own words.
+    pub firmware: Option<String>,
+    /// The protocol it speaks.
+    pub dialect: Option<String>,
+    /// Where it was last heard from, or is dialled.
+    pub address: Option<String>,
+    /// IANA name of the zone its clock is read in.
+    pub time_zone: String,
+    /// People enrolled in it.
+    pub users_used: Option<i64>,
+    /// People that it can hold.
+    pub users_capacity: Option<i64>,
+    /// Its record is known to be whole up to here, UTC.
+    pub complete_to: Option<String>,
     /// What holds now, by name.
     pub conditions: Vec<ConditionStatus>,
 }
@@ -108,6 +124,7 @@ fn status(known: &Known, store: Option<String>, now: Millis) -> DeviceStatus {
     };
     let enrolment = &known.enrolment;
     let (completeness, missing) = known.claim();
+    let told = inventory(known, &facts);
     let text = |text: &Option<event::Text>| text.as_ref().map(ToString::to_string);
     DeviceStatus {
         serial: enrolment.serial.to_string(),
@@ -121,11 +138,23 @@ fn status(known: &Known, store: Option<String>, now: Millis) -> DeviceStatus {
         last_contact_at: facts.last_contact.map(Millis::text),
         last_event_at: facts.last_event.map(Millis::text),
         offline_after_seconds: offline_after,
-        clock_skew_seconds: None,
+        clock_skew_seconds: facts.skew.seconds(now).map(|(ahead, _)| ahead),
         log_used: facts.log_used,
         log_capacity: facts.log_capacity,
         gap_events: missing,
         completeness: completeness.as_str(),
+        model: text(&told.model),
+        firmware: text(&told.firmware),
+        dialect: text(&told.dialect),
+        address: text(&told.address),
+        time_zone: known.device.zone.name().to_owned(),
+        users_used: told.users_used,
+        users_capacity: told.users_capacity,
+        complete_to: facts
+            .assured
+            .as_ref()
+            .and_then(|assured| assured.complete_to)
+            .map(Millis::text),
         conditions: held(known),
     }
 }

@@ -240,6 +240,28 @@ const TABLE: &[Told] = &[
             "They are in quarantine (PROGRAM quarantine list --serial SERIAL) and are stored by themselves when the person is in the list again. If the person was deleted, enrol the same PIN.",
         ),
     },
+    Told {
+        name: "log_nearly_full",
+        es: (
+            "La memoria de registros del dispositivo está casi llena. Al llenarse, unos modelos borran lo más antiguo y otros dejan de checar.",
+            "No falta nada todavía. Compruebe que lo guardado esté completo (PROGRAM cutoff) y después borre la memoria en el menú del dispositivo: Menú → Gestión de datos → Eliminar registros de asistencia.",
+        ),
+        en: (
+            "The device's log is nearly full. Once full, some models drop the oldest records and others take no more punches.",
+            "Nothing is missing yet. See that what is stored is complete (PROGRAM cutoff), then delete the log in the device's menu: Menu → Data Mgt. → Delete attendance data.",
+        ),
+    },
+    Told {
+        name: "clock_skew",
+        es: (
+            "El reloj del dispositivo difiere más de un minuto del nuestro. Las checadas se guardan con la hora que él dice; nada se corrige.",
+            "Ajuste la hora y la zona en el dispositivo, o deje que la tome de aquí (set_clock). Si todos difieren lo mismo, revise primero el reloj de este equipo.",
+        ),
+        en: (
+            "The device's clock is off by more than a minute. Punches are stored with the time it says; nothing is corrected.",
+            "Set time and zone in the device, or let it take them from here (set_clock). If all are off by the same, look at this machine's clock first.",
+        ),
+    },
 ];
 
 #[cfg(test)]

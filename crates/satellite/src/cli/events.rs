@@ -6,7 +6,7 @@
 
 mod write;
 
-pub(crate) use write::hex;
+pub(crate) use write::{guarded, hex};
 
 use std::time::Duration;
 

@@ -5,8 +5,10 @@
 //! standard error, so that what is listed can be piped. Nothing here changes an event; whatever
 //! changes the registry leaves a line in its audit.
 
+mod backfill;
 mod check;
 mod conditions;
+mod cutoff;
 mod databases;
 mod db;
 mod demo;
@@ -93,6 +95,12 @@ enum Command {
     /// Records that were stored and could not be read
     #[command(subcommand, after_help = quarantine::EXAMPLES)]
     Quarantine(quarantine::Command),
+    /// Ask a terminal for a window of its record again
+    #[command(after_help = backfill::EXAMPLES)]
+    Backfill(backfill::Args),
+    /// Whether a payroll period is complete, terminal by terminal
+    #[command(after_help = cutoff::EXAMPLES)]
+    Cutoff(cutoff::Args),
     /// How far a terminal gets, and what to do about it
     #[command(after_help = trace::EXAMPLES)]
     Trace(trace::Args),
@@ -230,6 +238,8 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
     match command {
         Command::Check(args) => check::run(&args, &context).await,
         Command::Db(command) => db::run(command, &context).await,
+        Command::Backfill(args) => backfill::run(&args, &context).await,
+        Command::Cutoff(args) => cutoff::run(&args, &context).await,
         Command::Devices(command) => devices::run(command, &context).await,
         Command::Events(args) => events::run(&args, &context).await,
         Command::Quarantine(command) => quarantine::run(command, &context).await,

@@ -144,18 +144,23 @@ texts! {
     Before: "anteriores al alta", "gone before us";
     Blocked: "bloqueados", "blocked";
     Bytes: "bytes", "bytes";
+    CameLate: "llegaron tarde", "came late";
     Clock: "reloj", "clock";
+    ClockAhead: "reloj adelantado", "clock ahead by";
     Completeness: "integridad", "completeness";
     CountEpoch: "reinicios de su cuenta", "restarts of its count";
     Connection: "conexión", "connection";
     Detail: "detalle", "detail";
     Device: "dispositivo", "device";
+    Dialect: "protocolo", "protocol";
     DeviceId: "id de alta", "device id";
     Epoch: "época", "epoch";
+    Firmware: "firmware", "firmware";
     FirstSeen: "visto desde", "first seen";
     FirstTime: "primera vez", "first time";
     Footprints: "huellas nuestras", "our own traces";
     From: "desde", "from";
+    HeardFrom: "llega de", "heard from";
     InReview: "en revisión", "quarantined";
     Kind: "tipo", "kind";
     LastContact: "último contacto", "last contact";
@@ -172,8 +177,10 @@ texts! {
     NewestThere: "último en el dispositivo", "newest on the device";
     NextNumber: "número siguiente", "next number";
     Number: "número", "id";
+    People: "personas dadas de alta", "people in it";
     Person: "persona", "person";
     PollEvery: "se pregunta cada", "asked every";
+    Punches: "checadas", "punches";
     Reached: "cómo llega", "reached by";
     Reason: "motivo", "reason";
     Route: "vía", "route";
@@ -355,6 +362,48 @@ texts! {
     ReplayNoTerminal: "sigue en revisión: su dispositivo ya no está dado de alta así", "stays: the enrolment it came through has ended";
     ReplayRefused: "el número {} no se pudo guardar: {}", "number {} could not be stored: {}";
     ReplayDone: "resueltos: {}; siguen en revisión: {}", "settled: {}; still in quarantine: {}";
+
+    // Backfill.
+    CannotAskAgain: "a {} no se le puede preguntar: solo envía. Dele también su dirección (--address, --user, --secret-file), o exporte sus registros", "{} cannot be asked: it only posts. Give its address too (--address, --user, --secret-file), or export its records";
+    WindowIsNone: "el horario no sirve: de {} a {}", "that is no window: {} to {}";
+    BackfillQueued: "trabajo {} anotado; lo hace un Programa Satélite en marcha que hable con el dispositivo. Lo guardado se ve con {} events", "job {} was noted; a running satellite that talks to the terminal does it. What was stored shows in {} events";
+    BackfillProgress: "guardado hasta {} UTC: {} registros, {} nuevos", "stored up to {} UTC: {} records, {} new";
+    BackfillWaits: "ningún Programa Satélite habla ahora con el dispositivo; el trabajo espera hasta {}. Vea por qué: satellite trace", "no satellite talks to the terminal now; the job waits until {}. See why: satellite trace";
+    BackfillNobody: "satellite no responde en {} ({}); el trabajo espera hasta {} a que haya uno en marcha que hable con el dispositivo", "satellite does not answer at {} ({}); the job waits until {} for one that talks to the terminal";
+    BackfillDone: "{}: llegaron {} registros, {} no estaban", "{}: {} records came, {} of them were not stored before";
+    BackfillFailed: "{}: no se completó: {}", "{}: not completed: {}";
+    BackfillExpired: "se acabó su tiempo antes de terminar", "its time ran out before it was done";
+
+    // Cut-off.
+    CutoffTitle: "Corte de nómina de {}: del {} al {} ({})", "Payroll cut-off of {}: {} to {} ({})";
+    CutoffComplete: "COMPLETO", "COMPLETE";
+    CutoffPartial: "PARCIAL", "PARTIAL";
+    CutoffSentence: "{} checadas, {} de {} relojes completos hasta las {}, {} huecos, {} llegaron tarde, {} en revisión", "{} punches, {} of {} terminals complete up to {}, {} gaps, {} came late, {} in quarantine";
+    CutoffUndated: ", {} sin hora confiable", ", {} without a time to be relied on";
+    CutoffTotal: "TOTAL", "TOTAL";
+    CutoffInFuture: "el periodo todavía no termina (termina el {}); indique un día que ya pasó, o una hora de hoy que ya pasó", "the period has not ended yet (it ends at {}); name a day that is over, or an hour of today that has passed";
+    CutoffBackwards: "el periodo termina antes de empezar: {} a {}", "the period ends before it begins: {} to {}";
+    VerdictComplete: "completo", "complete";
+    VerdictUnproven: "sin comprobar", "unproven";
+    VerdictMissing: "falta", "missing";
+    VerdictLost: "no recuperable", "lost";
+    VerdictWithdrawn: "dado de baja", "withdrawn";
+    UnprovenMeans: "se conectó después del corte y no se sabe que falte nada, pero no da con qué comprobarlo", "it was heard after the cut-off and nothing is known to be missing, but it gives no means to prove that";
+    WithdrawnMeans: "tiene checadas en el periodo y ya no está dado de alta: no se le puede preguntar", "it has punches in the period and is not enrolled any more: it cannot be asked";
+    ReviewMeans: "en revisión: {}; vea {} quarantine list --serial {}", "in quarantine: {}; see {} quarantine list --serial {}";
+    UndatedMeans: "{} checadas llegaron de un reloj con fecha imposible", "{} punches came from a clock with an impossible date";
+    WindowCounts: " (el dispositivo dice {}, hay {})", " (the terminal says {}, stored are {})";
+    WindowCount: " ({} registros)", " ({} records)";
+    WhyNoContact: "sin contacto desde entonces; lo entrega solo al reconectarse. Revise corriente y red del dispositivo", "no contact since then; it delivers by itself when it comes back. Check the terminal's power and network";
+    WhyUnreachable: "no se le puede alcanzar; se le pregunta en cuanto conteste. Revise corriente, red y VPN", "it cannot be reached; it is asked as soon as it answers. Check power, network and VPN";
+    WhyNeverHeard: "nunca se ha conectado", "it has never been heard";
+    WhyNotAsked: "se le está preguntando; repita en unos minutos", "it is being asked; try again in a few minutes";
+    WhyFetching: "se está recuperando; repita en unos minutos", "it is being fetched; try again in a few minutes";
+    WhyStuck: "se volvió a pedir y no llegó completo. Revise el dispositivo y repita: {} backfill {} --from \"{}\" --to \"{}\"", "it was asked for again and did not come whole. Look at the terminal and repeat: {} backfill {} --from \"{}\" --to \"{}\"";
+    WhyLost: "el dispositivo ya no lo conserva: no se puede recuperar", "the terminal no longer holds it: it cannot be fetched";
+    WhyCannotAsk: "faltan números y no se le puede preguntar; expórtelo del dispositivo o dé su dirección", "numbers are missing and it cannot be asked; export its records or give its address";
+    SignHere: "Nombre, firma y fecha: ______________________________", "Name, signature and date: ______________________________";
+    LanguageCode: "es", "en";
 
     // Trace.
     StepReached: "llegó", "reached";

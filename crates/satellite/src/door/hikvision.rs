@@ -175,7 +175,7 @@ impl Case {
         conditions::clear(known, Condition::WrongDevice);
         hub.trace
             .step(serial, Step::Approved, true, at, "is enrolled");
-        known.facts().last_contact = Some(at);
+        known.facts().heard(self.address, at);
         let brought = sorted(post, at);
         if brought.records.is_empty() && brought.aside.is_empty() {
             return Ok(());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use event::{Event, Millis, Quarantined, Route, Text, WallTime};
+use event::{Event, Kind, Millis, Quarantined, Route, Text, WallTime};
 use store::{Receipt, Refused, Submission};
 use zkteco_push::{Context, Dialect, Place, Reading, Refusal, Stamp, Table, read_upload};
 
@@ -78,6 +78,11 @@ impl Settle {
             .iter()
             .filter_map(|event| event.occurred_at)
             .max();
+        // A punch that comes alone is one that has just happened, unless it is one left over.
+        let alone = match reading.events.as_slice() {
+            [only] if only.kind == Kind::Punch => only.occurred_at,
+            _ => None,
+        };
         let Reading {
             events,
             quarantined,
@@ -94,6 +99,9 @@ impl Settle {
         let mut facts = self.known.facts();
         facts.settings(&reading.options);
         facts.last_event = facts.last_event.max(newest);
+        if let Some(occurred) = alone.filter(|_| receipt.new == 1) {
+            facts.skew.record(occurred, self.at);
+        }
         drop(facts);
         let detail = format!(
             "{records} records: {} new, {} known before, {} in quarantine, {too_old} older than the enrolment, {} not kept",

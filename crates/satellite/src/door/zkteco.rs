@@ -220,7 +220,7 @@ impl Case {
         }
         hub.trace
             .step(serial, Step::Approved, true, self.at, "is enrolled");
-        known.facts().last_contact = Some(self.at);
+        known.facts().heard(self.address, self.at);
         greeting::note(hub, known, &ask, self.at);
         if matches!(ask, Ask::Handshake(_) | Ask::Registry) {
             hub.commands.lock().greeted(known.enrolment.id, self.at);

@@ -9,8 +9,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use daemon::logging::Escaped;
 use event::{Event, Ident, Millis, Quarantined, Route, Text};
-use hikvision_isapi::{Chain, Context, Hint, Newest, PostStep, Record, normalize};
+use hikvision_isapi::{Chain, Completeness, Context, Hint, Newest, PostStep, Record, normalize};
+use store::assurance::Assured;
 use store::{Fence, Receipt, Refused, Submission};
 
 use super::state::{CHAIN, Kept, MAC, SEARCHED};
@@ -18,12 +20,14 @@ use crate::clock;
 use crate::conditions::{self, Condition};
 use crate::devices::Known;
 use crate::hub::Hub;
-use crate::stores::Store;
+use crate::stores::{Lost, Store};
 use crate::tally::Tally;
 
 /// Serials that a terminal keeps before it overwrites the oldest (150,000 on the terminals
 /// measured); a fall by more than half of it means that the serials began again.
 const RING: u64 = 150_000;
+/// How long a record may take until the search finds it, in milliseconds.
+const SEARCHABLE_AFTER: i64 = 60_000;
 /// Tries to change a chain that somebody else moved in between.
 const TRIES: u32 = 3;
 
@@ -195,6 +199,7 @@ impl Intake {
         if lost > 0 {
             let (begin, end) = range;
             let detail = format!("{lost} serials of {begin} to {end} are no longer on the device");
+            self.lost(Some(lost), &detail).await;
             self.raise(Condition::RingOverrun, detail);
         }
         Ok(())
@@ -215,6 +220,25 @@ impl Intake {
         })
         .await?;
         Ok(progress)
+    }
+
+    /// Records of a window that was asked for again. `by_serial`: their serials count as stored.
+    pub(super) async fn again(
+        &self,
+        brought: &Brought,
+        by_serial: bool,
+    ) -> Result<Receipt, Refused> {
+        self.change(brought.route, |chain| {
+            let rows = self.rows(brought, chain.epoch());
+            if by_serial {
+                let serials: Vec<u64> =
+                    brought.records.iter().filter_map(|r| r.serial_no).collect();
+                let last = brought.records.iter().max_by_key(|record| record.serial_no);
+                chain.stored(&serials, last.and_then(|record| record.time.wall));
+            }
+            rows
+        })
+        .await
     }
 
     /// Records found by time. The cursor of that search moves with them, from where it was.
@@ -280,6 +304,7 @@ impl Intake {
         })
         .await?;
         let detail = format!("another record stands under a known serial; its newest is {newest}");
+        self.lost(None, &detail).await;
         self.raise(Condition::SerialsRestarted, detail);
         Ok(())
     }
@@ -299,9 +324,43 @@ impl Intake {
         .await?;
         if told == Newest::Reset {
             let detail = format!("its newest serial is {newest} now; a new epoch was begun");
+            self.lost(None, &detail).await;
             self.raise(Condition::SerialsRestarted, detail);
         }
         Ok(())
+    }
+
+    /// Nothing is missing of what the device held when it was asked at that moment.
+    pub(super) fn is_whole(&self, asked_at: Millis) {
+        let view = self.known.hikvision().view();
+        let proven = view.completeness == Some(Completeness::Proven) && view.missing == 0;
+        // One that never made a record: nothing is there, and nothing was.
+        let unused = view.can_ask == Some(true) && view.newest_stored.is_none();
+        drop(view);
+        let mut facts = self.known.facts();
+        if proven || (unused && facts.log_used == Some(0)) {
+            facts.assured = Some(Assured {
+                complete_to: Some(Millis(asked_at.0.saturating_sub(SEARCHABLE_AFTER))),
+                checked_at: asked_at,
+                means: Text::const_new("serials"),
+                device_count: None,
+                stored_count: None,
+            });
+        }
+    }
+
+    /// Records are gone that the device made since its record was last known to be whole. How
+    /// many is not known when it began to count again.
+    async fn lost(&self, count: Option<u64>, detail: &str) {
+        let lost = Lost {
+            device: self.known.enrolment.id,
+            not_before: self.known.enrolment.created_at,
+            count,
+            detail,
+        };
+        if let Err(failure) = self.store.note_lost(&lost).await {
+            tracing::warn!(serial = %self.known.enrolment.serial, %failure, detail = %Escaped(detail), "a loss could not be written down");
+        }
     }
 
     /// The chain as it is now, for deciding what to ask next.

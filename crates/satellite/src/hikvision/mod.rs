@@ -13,6 +13,7 @@
 //! stored: that is the answer of the COMMIT.
 
 mod client;
+mod clock;
 mod footprints;
 mod hosts;
 mod intake;

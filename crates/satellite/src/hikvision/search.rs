@@ -8,6 +8,8 @@
 //! it, and a device that does not keep to serials is searched by time instead and never called
 //! proven.
 
+mod again;
+
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
@@ -42,6 +44,8 @@ const FAILURES: u32 = 2;
 const STORE_PAUSE: Duration = Duration::from_secs(2);
 /// How often the device's setting for posts is compared with ours.
 const HOSTS_EVERY: Duration = Duration::from_secs(15 * 60);
+/// How often the device's clock is read.
+const CLOCK_EVERY: Duration = Duration::from_secs(15 * 60);
 /// How long what happened once stands among the conditions, in milliseconds: a day, so that
 /// somebody sees it.
 const STANDS_FOR: i64 = 24 * 3_600_000;
@@ -101,6 +105,9 @@ pub(super) struct Search<'a> {
     mode: Option<Mode>,
     footprints: Footprints,
     hosts_checked: Option<Instant>,
+    clock_read: Option<Instant>,
+    /// When the device was asked for its newest records.
+    asked_at: Millis,
     /// What the last search by time found.
     seen: HashSet<Ident>,
     failures: u32,
@@ -114,6 +121,8 @@ impl<'a> Search<'a> {
             mode: None,
             footprints: Footprints::new(),
             hosts_checked: None,
+            clock_read: None,
+            asked_at: Millis(0),
             seen: HashSet::new(),
             failures: 0,
         }
@@ -264,16 +273,33 @@ impl<'a> Search<'a> {
             Mode::Serials(can) => {
                 self.newest(&can).await?;
                 self.missing(&can, began).await?;
+                self.intake.is_whole(self.asked_at);
             }
             Mode::Times(can) => self.by_time(&can).await?,
             Mode::None => {}
         }
+        self.again(mode, began).await?;
+        self.check_clock().await?;
         self.check_hosts().await
+    }
+
+    /// Reads the device's clock now and then.
+    async fn check_clock(&mut self) -> Result<(), Halt> {
+        let rests = |at: Instant| at.elapsed() < CLOCK_EVERY;
+        if !self.clock_read.is_some_and(rests) {
+            self.clock_read = Some(Instant::now());
+            let known = &self.intake.known;
+            if let Some(ahead) = super::clock::ahead(&mut self.client, &known.device.zone).await? {
+                known.facts().skew.read(ahead, clock::now());
+            }
+        }
+        Ok(())
     }
 
     /// Who is it, and what can its search do?
     async fn introduce(&mut self) -> Result<Mode, Halt> {
         self.intake.known.hikvision().view().search = Link::Connecting;
+        self.clock_read = None;
         let said = self.client.get(DEVICE_INFO_PATH).await?;
         self.step(Step::Reached, true, "it answers at its address");
         let info = DeviceInfo::read(&said.body)
@@ -336,7 +362,11 @@ impl<'a> Search<'a> {
 
     /// Asks for the newest records and stores those that are new.
     async fn newest(&mut self, can: &Capabilities) -> Result<(), Halt> {
+        self.asked_at = clock::now();
         let page = self.newest_page(can).await?;
+        if can.newest_first {
+            self.intake.known.facts().log_used = i64::try_from(page.total).ok();
+        }
         let Some(&highest) = page.serials.iter().max() else {
             return Ok(());
         };

@@ -53,6 +53,7 @@ pub(crate) async fn run(hub: Arc<Hub>, known: Arc<Known>, store: Store, fence: F
             }
         };
         let search = Search::new(&intake, &address, Arc::clone(&login));
+        let _open = intake.known.again().open();
         tokio::select! {
             () = search.run() => {}
             () = stream::run(&intake, &address, &login) => {}

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use event::{Millis, Route, Text, WallTime};
 use hikvision_isapi::Completeness;
 use store::Refused;
+use store::assurance::Assured;
 use tokio::sync::SemaphorePermit;
 use zkteco_pull::{
     Action, Ask, CommKey, Delivery, Error, Extent, Info, Known, Log, Realtime, Session,
@@ -99,6 +100,8 @@ pub(super) struct Talk<'a> {
     stands: Option<Text>,
     prior: Option<Known>,
     sizes: Sizes,
+    /// When it said them.
+    sized_at: Option<Millis>,
     room: Option<SemaphorePermit<'a>>,
     errand: Option<Errand>,
     /// The sizes were asked for to see whether the log must be read.
@@ -154,6 +157,7 @@ impl<'a> Talk<'a> {
             prior,
             sizes: Sizes::default(),
             room: None,
+            sized_at: None,
             errand: None,
             checking: false,
             wants_people: false,
@@ -404,10 +408,12 @@ impl<'a> Talk<'a> {
         let ours = at.0.div_euclid(1_000) + i64::from(zone.offset_seconds_at(at));
         let ahead = wall.seconds_as_utc() - ours;
         self.intake.known.pull().view().ahead = Some(ahead);
+        self.intake.known.facts().skew.read(ahead, at);
     }
 
     fn counted(&mut self, sizes: Sizes) {
         self.sizes = sizes;
+        self.sized_at = Some(clock::now());
         let mut facts = self.intake.known.facts();
         let number = |n: Option<u32>| n.map(i64::from);
         facts.log_used = number(sizes.records).or(facts.log_used);
@@ -549,6 +555,16 @@ impl<'a> Talk<'a> {
         } else {
             self.recounted = false;
             self.intake.clear(Condition::CountsDisagree);
+        }
+        if let Some(at) = self.sized_at.filter(|_| completeness == Completeness::Proven) {
+            // What it held when it counted was read, or was known before.
+            self.intake.known.facts().assured = Some(Assured {
+                complete_to: Some(at),
+                checked_at: at,
+                means: Text::const_new("counter"),
+                device_count: counted.map(i64::from),
+                stored_count: Some(i64::from(total)),
+            });
         }
     }
 

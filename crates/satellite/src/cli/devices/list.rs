@@ -8,8 +8,9 @@ use std::collections::HashMap;
 
 use clap::ValueEnum;
 use daemon::exit::Exit;
-use event::{Millis, TenantId, Vendor};
+use event::{DeviceId, Millis, TenantId, Text, Vendor};
 use serde_json::{Value, json};
+use store::inventory::{self, Inventory};
 use store::mirror::Pending;
 use store::registry::Enrolment;
 use store::status::{self, StatusRow};
@@ -28,6 +29,9 @@ pub(crate) struct Args {
     /// Only in this state
     #[arg(long, value_enum)]
     state: Option<State>,
+    /// What each one is: model, firmware, protocol, address, log, clock
+    #[arg(long)]
+    inventory: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -55,6 +59,7 @@ impl State {
 pub(crate) struct Line<'a> {
     pub(crate) enrolment: &'a Enrolment,
     pub(crate) status: Option<&'a StatusRow>,
+    pub(crate) inventory: Option<&'a Inventory>,
 }
 
 /// Lists.
@@ -63,6 +68,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     let enrolments = databases::enrolments(context).await?;
     let pending = waiting(context, &enrolments).await;
     let states = states(context, tenant.as_ref()).await;
+    let inventories = inventories(context, tenant.as_ref()).await;
     let state = |state: State| args.state.is_none_or(|wanted| wanted == state);
     let of_tenant = |id: &TenantId| tenant.as_ref().is_none_or(|tenant| tenant == id);
     let wanted = |one: &&Enrolment| {
@@ -77,6 +83,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         .map(|enrolment| Line {
             enrolment,
             status: states.get(&key(enrolment)),
+            inventory: inventories.get(&enrolment.id),
         })
         .collect();
     let pending: Vec<&Pending> = if state(State::Pending) && tenant.is_none() {
@@ -88,10 +95,101 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         let lines = lines.iter().map(|line| enrolled_json(line, context));
         let all: Vec<Value> = lines.chain(pending.into_iter().map(pending_json)).collect();
         out::json(&Value::Array(all))?;
+    } else if args.inventory {
+        out::print(&inventory_table(&lines, context))?;
     } else {
         print(&lines, &pending, context)?;
     }
     Ok(Exit::Fine)
+}
+
+/// What each terminal said of itself, by its enrolment. A database that does not answer was
+/// named when its other facts were read.
+pub(crate) async fn inventories(
+    context: &Context,
+    tenant: Option<&TenantId>,
+) -> HashMap<DeviceId, Inventory> {
+    let mut all = HashMap::new();
+    for place in databases::places(context, tenant) {
+        if let Ok(mut engine) = databases::open(context, &place).await {
+            all.extend(inventory::read(&mut engine).await.unwrap_or_default());
+        }
+    }
+    all
+}
+
+fn inventory_table(lines: &[Line<'_>], context: &Context) -> String {
+    let headings = context.lang.headings(&[
+        Word::Serial,
+        Word::Tenant,
+        Word::Model,
+        Word::Firmware,
+        Word::Dialect,
+        Word::Address,
+        Word::TimeZone,
+        Word::LogUsed,
+        Word::People,
+        Word::ClockAhead,
+        Word::LastContact,
+        Word::LastEvent,
+    ]);
+    let rows: Vec<Vec<String>> = lines
+        .iter()
+        .map(|line| inventory_row(line, context))
+        .collect();
+    table::table(&headings, &rows)
+}
+
+fn inventory_row(line: &Line<'_>, context: &Context) -> Vec<String> {
+    let (one, status) = (line.enrolment, line.status);
+    let zone = context.zone(one.time_zone.as_deref(), Some(&one.tenant));
+    let at = |get: fn(&StatusRow) -> Option<Millis>| time::show_if(status.and_then(get), &zone);
+    let said = |get: fn(&Inventory) -> Option<&Text>| {
+        let text = line.inventory.and_then(get);
+        text.map(ToString::to_string).unwrap_or_default()
+    };
+    let address = said(|it| it.address.as_ref());
+    let enrolled = one.access.address.as_deref().unwrap_or_default();
+    vec![
+        one.serial.to_string(),
+        one.tenant.to_string(),
+        said(|it| it.model.as_ref()),
+        said(|it| it.firmware.as_ref()),
+        said(|it| it.dialect.as_ref()),
+        if address.is_empty() {
+            enrolled.to_owned()
+        } else {
+            address
+        },
+        zone.name().to_owned(),
+        fill(
+            status.and_then(|status| status.log_used),
+            status.and_then(|status| status.log_capacity),
+        ),
+        fill(
+            line.inventory.and_then(|it| it.users_used),
+            line.inventory.and_then(|it| it.users_capacity),
+        ),
+        status
+            .and_then(|status| status.clock_skew_seconds)
+            .map(|ahead| format!("{ahead:+} s"))
+            .unwrap_or_default(),
+        at(|status| status.last_contact_at),
+        at(|status| status.last_event_at),
+    ]
+}
+
+/// `77 / 100000 (0 %)`, or as much of it as is known.
+pub(super) fn fill(used: Option<i64>, capacity: Option<i64>) -> String {
+    match (used, capacity) {
+        (Some(used), Some(capacity)) if capacity > 0 => {
+            let percent = used.saturating_mul(100) / capacity;
+            format!("{used} / {capacity} ({percent} %)")
+        }
+        (Some(used), _) => used.to_string(),
+        (None, Some(capacity)) => format!("? / {capacity}"),
+        (None, None) => String::new(),
+    }
 }
 
 /// Terminals that wait: listed as pending and not enrolled since.
@@ -180,6 +278,19 @@ pub(crate) fn enrolled_json(line: &Line<'_>, context: &Context) -> Value {
         "log_capacity": status.and_then(|status| status.log_capacity),
         "gap_events": status.and_then(|status| status.gap_events),
         "completeness": status.map(|status| status.completeness.as_str()),
+        "inventory": line.inventory.map(inventory_json),
+    })
+}
+
+fn inventory_json(it: &Inventory) -> Value {
+    json!({
+        "model": it.model.as_deref(),
+        "firmware": it.firmware.as_deref(),
+        "dialect": it.dialect.as_deref(),
+        "address": it.address.as_deref(),
+        "users_used": it.users_used,
+        "users_capacity": it.users_capacity,
+        "first_contact_at": it.first_contact_at.map(time::utc),
     })
 }
 
@@ -310,6 +421,15 @@ mod tests {
             gap_events: None,
             completeness: completeness.to_owned(),
         }
+    }
+
+    #[test]
+    fn a_fill_says_no_more_than_is_known() {
+        assert_eq!(fill(Some(77), Some(100_000)), "77 / 100000 (0 %)");
+        assert_eq!(fill(Some(9_500), Some(10_000)), "9500 / 10000 (95 %)");
+        assert_eq!(fill(Some(77), None), "77");
+        assert_eq!(fill(None, Some(500)), "? / 500");
+        assert_eq!(fill(Some(5), Some(0)), "5");
     }
 
     #[test]

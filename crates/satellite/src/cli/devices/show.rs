@@ -7,6 +7,7 @@ use daemon::exit::Exit;
 use event::{Serial, Vendor, Zone};
 use satellite::config::Listen;
 use serde_json::{Value, json};
+use store::inventory::Inventory;
 use store::mirror::Pending;
 use store::quarantine::{self, QuarantineFilter};
 use store::registry::{self, AuditRow, Enrolment};
@@ -40,6 +41,7 @@ struct Found<'a> {
     status: Option<StatusRow>,
     quarantined: Option<usize>,
     audit: Vec<AuditRow>,
+    inventory: Option<Inventory>,
     zone: &'a Zone,
     /// More, of a Hikvision device.
     seen: Option<Seen<'a>>,
@@ -78,6 +80,9 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         status,
         quarantined: quarantined(context, enrolment).await,
         audit: audit(context, &args.serial).await,
+        inventory: list::inventories(context, Some(&enrolment.tenant))
+            .await
+            .remove(&enrolment.id),
         zone: &zone,
         seen,
         pulled,
@@ -164,6 +169,7 @@ fn found_json(found: &Found<'_>, context: &Context) -> Value {
     let line = list::Line {
         enrolment: found.enrolment,
         status: found.status.as_ref(),
+        inventory: found.inventory.as_ref(),
     };
     let mut all = list::enrolled_json(&line, context);
     all["set_clock"] = json!(sets_clock(found.enrolment, context));
@@ -192,7 +198,6 @@ fn found_text(found: &Found<'_>, context: &Context) -> String {
     let (one, status, zone) = (found.enrolment, found.status.as_ref(), found.zone);
     let (lang, say) = (context.lang, |word| context.say(word, &[]));
     let text = |text: Option<&str>| daemon::logging::Escaped(text.unwrap_or_default()).to_string();
-    let number = |number: Option<i64>| number.map(|n| n.to_string()).unwrap_or_default();
     let clock = if sets_clock(one, context) {
         Word::SetsClock
     } else {
@@ -236,12 +241,16 @@ fn found_text(found: &Found<'_>, context: &Context) -> String {
             .unwrap_or_default(),
         time::show_if(status.and_then(|status| status.last_contact_at), zone),
         time::show_if(status.and_then(|status| status.last_event_at), zone),
-        number(status.and_then(|status| status.log_used)),
+        list::fill(
+            status.and_then(|status| status.log_used),
+            status.and_then(|status| status.log_capacity),
+        ),
         completeness.map(|word| lang.term(word)).unwrap_or_default(),
         found.quarantined.map(|n| n.to_string()).unwrap_or_default(),
         one.id.to_string(),
     ];
     let mut facts: Vec<(&str, String)> = names.into_iter().zip(values).collect();
+    facts.extend(inventory_facts(found, context));
     if let Some(seen) = &found.seen {
         facts.extend(seen.facts(context));
     }
@@ -257,6 +266,37 @@ fn found_text(found: &Found<'_>, context: &Context) -> String {
     }
     page.push_str(&audit_lines(found, context));
     page
+}
+
+/// What the terminal says it is; what it did not say makes no line.
+fn inventory_facts(found: &Found<'_>, context: &Context) -> Vec<(&'static str, String)> {
+    let known = found.inventory.as_ref();
+    let text = |text: Option<&str>| daemon::logging::Escaped(text.unwrap_or_default()).to_string();
+    let skew = found
+        .status
+        .as_ref()
+        .and_then(|status| status.clock_skew_seconds);
+    let names = context.lang.headings(&[
+        Word::Model,
+        Word::Firmware,
+        Word::Dialect,
+        Word::HeardFrom,
+        Word::People,
+        Word::ClockAhead,
+    ]);
+    let values = [
+        text(known.and_then(|it| it.model.as_deref())),
+        text(known.and_then(|it| it.firmware.as_deref())),
+        text(known.and_then(|it| it.dialect.as_deref())),
+        text(known.and_then(|it| it.address.as_deref())),
+        list::fill(
+            known.and_then(|it| it.users_used),
+            known.and_then(|it| it.users_capacity),
+        ),
+        skew.map(|ahead| format!("{ahead:+} s")).unwrap_or_default(),
+    ];
+    let facts = names.into_iter().zip(values);
+    facts.filter(|(_, value)| !value.is_empty()).collect()
 }
 
 fn audit_lines(found: &Found<'_>, context: &Context) -> String {

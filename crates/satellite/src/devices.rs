@@ -525,7 +525,9 @@ impl Devices {
     pub(crate) fn due_states(&self, now: Millis) -> Vec<DeviceState> {
         let known = self.known.load();
         let served = known.values().filter(|known| known.has_tenant);
-        served.filter_map(|known| due::due_state(known, now)).collect()
+        served
+            .filter_map(|known| due::due_state(known, now))
+            .collect()
     }
 }
 

@@ -254,10 +254,8 @@ texts! {
     Counted: "registros según él", "records it counts";
     ReadOf: "registros leídos", "records read";
     ReadAt: "leído hasta el final", "read to its end";
-    ClockAhead: "adelanto del reloj", "clock ahead";
     Unresolved: "sin persona", "without a person";
     LivePunches: "checadas en vivo", "live punches";
-    Firmware: "firmware", "firmware";
     ComeLive: "sí", "yes";
     ComeNot: "no", "no";
     UnknownVendor: "no hay marca '{}'; hay: zkteco, hikvision", "there is no vendor '{}'; there are: zkteco, hikvision";

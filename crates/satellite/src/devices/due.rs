@@ -75,4 +75,3 @@ pub(super) fn due_state(known: &Known, now: Millis) -> Option<DeviceState> {
         assured,
     })
 }
-

@@ -15,6 +15,7 @@
 //!
 //! [`Device::read_again`] is how the rest of satellite has a log, or a window of it, read again.
 
+mod again;
 mod intake;
 mod log;
 mod room;

@@ -133,7 +133,6 @@ impl Device {
     ///
     /// # Errors
     /// [`NotRead`]. What was stored before the failure stays; to ask again is safe.
-    #[allow(dead_code, reason = "for whoever has logs read again")]
     pub(crate) async fn read_again(&self, wanted: Wanted) -> Result<Again, NotRead> {
         let (answer, told) = oneshot::channel();
         {

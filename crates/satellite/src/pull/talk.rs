@@ -418,13 +418,20 @@ impl<'a> Talk<'a> {
         let number = |n: Option<u32>| n.map(i64::from);
         facts.log_used = number(sizes.records).or(facts.log_used);
         facts.log_capacity = number(sizes.record_capacity).or(facts.log_capacity);
+        facts.users_used = number(sizes.users).or(facts.users_used);
+        facts.users_capacity = number(sizes.user_capacity).or(facts.users_capacity);
         drop(facts);
         let mut view = self.intake.known.pull().view();
         (view.users, view.records) = (sizes.users, sizes.records);
+        let completeness = view.completeness;
         drop(view);
         let read = self.prior.map_or(0, |known| known.records);
-        if std::mem::take(&mut self.checking) && sizes.records != Some(read) {
-            self.plan.push_back(Ask::Log(Extent::New));
+        if std::mem::take(&mut self.checking) {
+            if sizes.records != Some(read) {
+                self.plan.push_back(Ask::Log(Extent::New));
+            } else if completeness == Some(Completeness::Proven) {
+                self.assure(read);
+            }
         }
     }
 
@@ -556,16 +563,21 @@ impl<'a> Talk<'a> {
             self.recounted = false;
             self.intake.clear(Condition::CountsDisagree);
         }
-        if let Some(at) = self.sized_at.filter(|_| completeness == Completeness::Proven) {
-            // What it held when it counted was read, or was known before.
-            self.intake.known.facts().assured = Some(Assured {
-                complete_to: Some(at),
-                checked_at: at,
-                means: Text::const_new("counter"),
-                device_count: counted.map(i64::from),
-                stored_count: Some(i64::from(total)),
-            });
+        if completeness == Completeness::Proven {
+            self.assure(total);
         }
+    }
+
+    /// Everything that the terminal held when it counted is stored, or set aside.
+    fn assure(&self, total: u32) {
+        let Some(at) = self.sized_at else { return };
+        self.intake.known.facts().assured = Some(Assured {
+            complete_to: Some(at),
+            checked_at: at,
+            means: Text::const_new("counter"),
+            device_count: self.sizes.records.map(i64::from),
+            stored_count: Some(i64::from(total)),
+        });
     }
 
     /// The log came and its layout is in doubt: the terminal keeps it, its beginning is kept for

@@ -13,6 +13,7 @@ use daemon::config::{secret_file, secret_places};
 use store::{Fence, Refused};
 use zkteco_pull::{CommKey, Error, Foreign, Retry, Transport};
 
+use super::again;
 use super::intake::Intake;
 use super::state::NotRead;
 use super::talk::{Ended, Learned, Talk};
@@ -62,14 +63,10 @@ pub(crate) async fn run(hub: Arc<Hub>, known: Arc<Known>, store: Store, fence: F
         works: None,
         failures: 0,
     };
-    loop {
-        let Some(key) = visit.key() else {
-            tokio::time::sleep(LOOK).await;
-            continue;
-        };
-        let ended = visit.once(key).await;
-        let pause = visit.judge(&ended);
-        visit.rest(pause, key).await;
+    let known = Arc::clone(&visit.intake.known);
+    tokio::select! {
+        () = visit.sessions() => {}
+        () = again::run(&known) => {}
     }
 }
 
@@ -95,6 +92,19 @@ struct Visit {
 }
 
 impl Visit {
+    /// One session after another.
+    async fn sessions(&mut self) {
+        loop {
+            let Some(key) = self.key() else {
+                tokio::time::sleep(LOOK).await;
+                continue;
+            };
+            let ended = self.once(key).await;
+            let pause = self.judge(&ended);
+            self.rest(pause, key).await;
+        }
+    }
+
     /// The communication key; `None` while its file is of no use.
     fn key(&self) -> Option<Option<CommKey>> {
         match read_key(self.key_file.as_deref()) {

@@ -22,9 +22,7 @@ use crate::enrolment::Keeper;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::stores::{self, Means, MigrationDenied, Stores};
-use crate::{
-    admin, again, commands, dial, door, drainer, guard, hikvision, index, upkeep,
-};
+use crate::{admin, again, commands, dial, door, drainer, guard, hikvision, index, upkeep};
 
 /// Most sessions at one database server; one that grants few connections is asked for fewer.
 /// More of them do not commit more: a server at which a hundred work at once is busy with its

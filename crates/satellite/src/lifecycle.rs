@@ -111,13 +111,7 @@ impl Satellite {
         let mut keeper = Keeper::new(Arc::clone(&hub), wishes);
         keeper.load().await;
         hub.drain.spawn(keeper.run());
-        hub.drain.spawn(commands::run(Arc::clone(&hub)));
-        hub.drain.spawn(index::run(Arc::clone(&hub)));
-        hub.drain.spawn(upkeep::run(Arc::clone(&hub)));
-        hub.drain.spawn(drainer::run(Arc::clone(&hub)));
-        hub.drain.spawn(again::run(Arc::clone(&hub)));
-        hub.drain.spawn(dial::run(Arc::clone(&hub)));
-        hub.drain.spawn(guard::run(Arc::clone(&hub)));
+        in_the_background(&hub);
 
         let (devices, admin_at) = (doors.local_addr()?, admin.local_addr()?);
         let isup_at = isup.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -219,6 +213,17 @@ impl Running {
     pub async fn reload_file(&self, path: Option<&Path>) -> Result<(), ConfigError> {
         self.reload(Config::load(path)).await
     }
+}
+
+/// Everything that works by itself until the end begins.
+fn in_the_background(hub: &Arc<Hub>) {
+    hub.drain.spawn(commands::run(Arc::clone(hub)));
+    hub.drain.spawn(index::run(Arc::clone(hub)));
+    hub.drain.spawn(upkeep::run(Arc::clone(hub)));
+    hub.drain.spawn(drainer::run(Arc::clone(hub)));
+    hub.drain.spawn(again::run(Arc::clone(hub)));
+    hub.drain.spawn(dial::run(Arc::clone(hub)));
+    hub.drain.spawn(guard::run(Arc::clone(hub)));
 }
 
 /// The name of this installation, made at its first start.

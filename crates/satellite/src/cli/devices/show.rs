@@ -221,7 +221,6 @@ fn found_text(found: &Found<'_>, context: &Context) -> String {
         Word::Connection,
         Word::LastContact,
         Word::LastEvent,
-        Word::LogUsed,
         Word::Completeness,
         Word::InReview,
         Word::DeviceId,
@@ -241,10 +240,6 @@ fn found_text(found: &Found<'_>, context: &Context) -> String {
             .unwrap_or_default(),
         time::show_if(status.and_then(|status| status.last_contact_at), zone),
         time::show_if(status.and_then(|status| status.last_event_at), zone),
-        list::fill(
-            status.and_then(|status| status.log_used),
-            status.and_then(|status| status.log_capacity),
-        ),
         completeness.map(|word| lang.term(word)).unwrap_or_default(),
         found.quarantined.map(|n| n.to_string()).unwrap_or_default(),
         one.id.to_string(),
@@ -276,7 +271,9 @@ fn inventory_facts(found: &Found<'_>, context: &Context) -> Vec<(&'static str, S
         .status
         .as_ref()
         .and_then(|status| status.clock_skew_seconds);
+    let status = found.status.as_ref();
     let names = context.lang.headings(&[
+        Word::LogUsed,
         Word::Model,
         Word::Firmware,
         Word::Dialect,
@@ -285,6 +282,10 @@ fn inventory_facts(found: &Found<'_>, context: &Context) -> Vec<(&'static str, S
         Word::ClockAhead,
     ]);
     let values = [
+        list::fill(
+            status.and_then(|status| status.log_used),
+            status.and_then(|status| status.log_capacity),
+        ),
         text(known.and_then(|it| it.model.as_deref())),
         text(known.and_then(|it| it.firmware.as_deref())),
         text(known.and_then(|it| it.dialect.as_deref())),

@@ -202,3 +202,78 @@ async fn what_a_terminal_withheld_is_noticed_asked_for_and_then_proven() {
     let refused = "SELECT COUNT(*) FROM command WHERE state = 'refused'";
     assert_eq!(checker.number(refused).await.unwrap(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_outlive_a_restart_and_forbidden_ones_never_reach_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::sqlite(folder.path());
+    let scenario = Scenario {
+        seed: seed(),
+        count: 4,
+        serial_prefix: "CMD".to_owned(),
+        backlog: 120,
+        rate: 60.0,
+        poll_s: Some(1),
+        error_delay_ms: Some(100),
+        ..Scenario::default()
+    };
+    let serials = scenario.serials();
+    let setup = Setup::new(place.clone()).enrol(serials.clone());
+    let mut satellite = SatelliteProcess::start(&setup).await.unwrap();
+    let ledger_folder = satellite.folder().to_owned();
+    let fleet = Running::start(scenario, satellite.devices(), &ledger_folder, "ledger").unwrap();
+    fleet.acked_more(480, LONG).await.unwrap();
+    // Commands are written down with and without a running satellite.
+    satellite.terminate().await.unwrap();
+    for serial in &serials {
+        for (what, more) in [
+            ("info", &[][..]),
+            (
+                "records",
+                &["--from", "2000-01-01", "--to", "2100-01-01"][..],
+            ),
+        ] {
+            let words = [&["devices", "command", serial, what, "--no-wait"][..], more].concat();
+            satellite.command(words).await.unwrap();
+        }
+        for forbidden in [
+            "CLEAR DATA",
+            "AC_UNLOCK",
+            "SET OPTION ICLOCKSVRURL=x",
+            "SHELL ls",
+        ] {
+            let words = ["devices", "command", serial, forbidden];
+            assert!(satellite.command(words).await.is_err(), "{forbidden}");
+        }
+    }
+    satellite.run().await.unwrap();
+    let mut checker = Checker::open(&place).await.unwrap();
+    let begun = Instant::now();
+    let sent = "SELECT COUNT(*) FROM command WHERE state <> 'waiting'";
+    while checker.number(sent).await.unwrap() == 0 {
+        assert!(begun.elapsed() < LONG, "no command was handed out");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    satellite.terminate().await.unwrap();
+    satellite.run().await.unwrap();
+    let done = "SELECT COUNT(*) FROM command WHERE state = 'done'";
+    while checker.number(done).await.unwrap() < 8 {
+        assert!(begun.elapsed() < LONG, "not every command has ended");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let other = "SELECT COUNT(*) FROM command WHERE state <> 'done'";
+    assert_eq!(checker.number(other).await.unwrap(), 0);
+    let least = "SELECT MIN(records) FROM command WHERE form = 'records'";
+    assert!(
+        checker.number(least).await.unwrap() >= 100,
+        "an answer lacks records"
+    );
+    let (summary, ledger) = fleet.finish(LONG).await.unwrap();
+    assert_eq!(
+        summary.commands, 8,
+        "something else reached a terminal, or something twice"
+    );
+    assert!(summary.queried_records > 0);
+    let comparison = checker.compare(&[&ledger]).await.unwrap();
+    comparison.exact().unwrap();
+}

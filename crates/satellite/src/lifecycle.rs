@@ -143,6 +143,7 @@ impl Running {
             );
         }
         let closing = async {
+            commands::save_last(hub).await;
             upkeep::save_stamps(hub).await;
             hub.stores.load_full().close().await;
         };

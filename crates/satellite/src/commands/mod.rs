@@ -116,7 +116,7 @@ pub(crate) fn dialect(known: &Known) -> Dialect {
     known.facts().dialect.unwrap_or(Dialect::Attendance)
 }
 
-/// Keeps queue and table alike until the end begins, and once more then.
+/// Keeps queue and table alike until the end begins.
 pub(crate) async fn run(hub: Arc<Hub>) {
     let end = hub.drain.token();
     let mut tick = tokio::time::interval(EVERY);
@@ -139,7 +139,11 @@ pub(crate) async fn run(hub: Arc<Hub>) {
             Err(_) => {}
         }
     }
-    let last = write(&hub, hub.commands.lock().take_unsaved(clock::now()));
+}
+
+/// Writes what changed since the last time, once nothing more comes in.
+pub(crate) async fn save_last(hub: &Hub) {
+    let last = write(hub, hub.commands.lock().take_unsaved(clock::now()));
     if !matches!(tokio::time::timeout(LAST_WITHIN, last).await, Ok(Ok(()))) {
         tracing::warn!("results of commands were not written; those commands are sent again");
     }

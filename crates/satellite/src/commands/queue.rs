@@ -213,6 +213,8 @@ impl Slot {
         let quiet = heard.is_none_or(|at| now.0 - at.0 >= QUIET);
         match self.command.state {
             CommandState::Answered if quiet => self.turn(CommandState::Done, now),
+            // A long answer does not run out of time while it comes.
+            CommandState::Sent if self.last_records.is_some() && !quiet => {}
             CommandState::Waiting | CommandState::Sent if self.command.expires_at <= now => {
                 self.turn(CommandState::Expired, now);
             }

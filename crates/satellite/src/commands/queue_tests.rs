@@ -115,6 +115,18 @@ fn a_question_without_an_answer_is_asked_again_and_given_up_when_its_time_is_ove
 }
 
 #[test]
+fn a_long_answer_does_not_run_out_of_time_while_it_comes() {
+    let mut queue = queue(&[("a", WINDOW)]);
+    poll(&mut queue, 0);
+    queue.brought(DEVICE, "a", Some((1, 9)), 5, &[], Millis(3_599_999));
+    assert_eq!(states(&mut queue, 3_600_001), one("a", CommandState::Sent));
+    assert_eq!(
+        states(&mut queue, 3_599_999 + QUIET),
+        one("a", CommandState::Expired)
+    );
+}
+
+#[test]
 fn a_restart_is_told_once_and_alone_and_is_done_when_the_terminal_greets() {
     let mut queue = queue(&[("a", "REBOOT"), ("b", "INFO")]);
     assert_eq!(poll(&mut queue, 0), ["a"]);

@@ -272,11 +272,13 @@ impl Case {
             return Err(Refusal::StoreUnavailable.into());
         }
         let results = parse_results(&self.list(hub).await?);
-        for result in &results {
-            known.facts().settings(&result.extra);
-        }
         let (device, dialect) = (known.enrolment.id, commands::dialect(known));
         let mut queue = hub.commands.lock();
+        for result in &results {
+            if queue.is_asked(device, &result.id) {
+                known.facts().settings(&result.extra);
+            }
+        }
         let whole = queue.results(device, dialect, &results, self.at);
         drop(queue);
         for Whole { question } in whole {

@@ -2,8 +2,8 @@
 //!
 //! A doubt is a gap that does not close by itself, or a terminal that has never given everything.
 //! It is asked with an ordinary command; what comes takes the way of every upload. A terminal
-//! that answers is left alone for an hour, one that cannot answer for a day, so that no terminal
-//! is kept busy with its own past. Never more than one question a terminal.
+//! that answers is left alone for an hour, one that cannot answer, or whose count does not agree,
+//! for a day, so that no terminal is kept busy with its own past. Never more than one question a terminal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ const EVERY: Duration = Duration::from_secs(5);
 const DOUBT: i64 = 30_000;
 /// Rest after an answer.
 const REST: i64 = 3_600_000;
-/// Rest after "not supported".
+/// Rest after "not supported", and after an answer that proves nothing.
 const LONG_REST: i64 = 24 * 3_600_000;
 /// How long a question may take.
 const LIFETIME: Duration = Duration::from_secs(1_800);
@@ -111,9 +111,10 @@ async fn inquire(hub: Arc<Hub>, known: Arc<Known>) {
         () = end.cancelled() => return,
         answer = ticket.settled() => answer,
     };
-    let rest = match answer.state {
-        CommandState::Failed | CommandState::Refused => LONG_REST,
-        _ => REST,
+    // One whose count never agrees would send its whole log every hour for nothing.
+    let rest = match (answer.state, answer.agreed) {
+        (CommandState::Expired, _) | (CommandState::Done, true) => REST,
+        _ => LONG_REST,
     };
     known.index().inquiry().rest(clock::now(), rest);
     let (state, records, agreed) = (answer.state.as_str(), answer.records, answer.agreed);

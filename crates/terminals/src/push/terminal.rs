@@ -191,7 +191,12 @@ impl Terminal {
     }
 
     /// Sends a POST in the terminal's usual way and reads the reply.
-    async fn post(&mut self, word: &str, query: &str, body: &[u8]) -> Result<Reply, Failure> {
+    pub(super) async fn post(
+        &mut self,
+        word: &str,
+        query: &str,
+        body: &[u8],
+    ) -> Result<Reply, Failure> {
         let serial = &self.serial;
         let at = self.spelling.post(
             &mut self.out,
@@ -459,7 +464,11 @@ impl Terminal {
                     self.stage = Stage::Handshake;
                     0
                 }
-                Order::Query { from, to } => self.answer_query(from, to).await,
+                Order::Query { from, to } => match self.answer_query(&command.id, from, to).await {
+                    Some(code) => code,
+                    // It has told its result already.
+                    None => continue,
+                },
                 Order::BadQuery => commands::WRONG_PARAMETER,
                 Order::Other => commands::NOT_SUPPORTED,
             };

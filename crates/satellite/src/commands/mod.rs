@@ -143,18 +143,16 @@ pub(crate) async fn run(hub: Arc<Hub>) {
 
 /// Writes what changed since the last time, once nothing more comes in.
 pub(crate) async fn save_last(hub: &Hub) {
-    let last = write(hub, hub.commands.lock().take_unsaved(clock::now()));
-    if !matches!(tokio::time::timeout(LAST_WITHIN, last).await, Ok(Ok(()))) {
+    if !matches!(
+        tokio::time::timeout(LAST_WITHIN, write(hub)).await,
+        Ok(Ok(()))
+    ) {
         tracing::warn!("results of commands were not written; those commands are sent again");
     }
 }
 
 async fn turn(hub: &Hub) -> Result<(), Failure> {
-    let unsaved = hub.commands.lock().take_unsaved(clock::now());
-    if let Err(failure) = write(hub, unsaved.clone()).await {
-        hub.commands.lock().not_saved(&unsaved);
-        return Err(failure);
-    }
+    write(hub).await?;
     let mut session = session(hub).await?;
     let done = command::open(session.engine()).await;
     let open = finished(session, done)?;
@@ -165,15 +163,37 @@ async fn turn(hub: &Hub) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn write(hub: &Hub, unsaved: Vec<Command>) -> Result<(), Failure> {
-    if unsaved.is_empty() {
+/// What is being written. When that fails, or is cut short by the end, it counts as not written.
+struct Taken<'a> {
+    hub: &'a Hub,
+    commands: Vec<Command>,
+}
+
+impl<'a> Taken<'a> {
+    fn of(hub: &'a Hub) -> Self {
+        let commands = hub.commands.lock().take_unsaved(clock::now());
+        Self { hub, commands }
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.hub.commands.lock().not_saved(&self.commands);
+    }
+}
+
+async fn write(hub: &Hub) -> Result<(), Failure> {
+    let mut taken = Taken::of(hub);
+    if taken.commands.is_empty() {
         return Ok(());
     }
     let mut session = session(hub).await?;
-    let done = write_each(&mut session, &unsaved).await;
+    let done = write_each(&mut session, &taken.commands).await;
     finished(session, done)?;
-    for command in unsaved.iter().filter(|command| !command.state.is_open()) {
-        hub.metrics.command_ended(command.state);
+    for command in std::mem::take(&mut taken.commands) {
+        if !command.state.is_open() {
+            hub.metrics.command_ended(command.state);
+        }
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 mod arguments;
 mod cargo;
 mod demo;
+mod judges;
 mod packages;
 mod report;
 mod stream;

@@ -12,7 +12,7 @@ use mariadb::{Flavor, Server};
 use crate::cargo::{self, cargo, has_subcommand};
 use crate::report::{Outcome, Report};
 use crate::tally::{Runner, Tally};
-use crate::{packages, stream};
+use crate::{judges, packages, stream};
 
 /// The version of cargo-deny that `deny.toml` is written for.
 const CARGO_DENY: &str = "0.20.2";
@@ -53,6 +53,7 @@ const STEPS: &[Step] = &[
     ("deny", |_| deny()),
     ("advisories", |_| advisories()),
     ("servers", Run::start_servers),
+    ("judges", Run::install_judges),
     ("build", Run::build),
     ("tests", Run::test),
     ("doc tests", Run::doc_test),
@@ -173,6 +174,13 @@ impl Run {
                 .push(("SATELLITE_TEST_FULL", "1".to_owned()));
         }
         Ok(Outcome::Fine)
+    }
+
+    /// Gets the programs of other people that judge our simulated terminals.
+    fn install_judges(&mut self) -> Result<Outcome> {
+        let (variables, outcome) = judges::install();
+        self.environment.extend(variables);
+        Ok(outcome)
     }
 
     /// Builds the programs that end-to-end tests start, and every test.

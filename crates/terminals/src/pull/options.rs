@@ -135,6 +135,8 @@ pub struct PullOptions {
     pub swap: f64,
     /// Packets with a wrong checksum are not answered.
     pub strict_sums: bool,
+    /// Milliseconds between the packets of one answer over TCP; 0: all in one write.
+    pub packet_ms: u64,
     /// Milliseconds to prepare a table.
     pub prepare_ms: u64,
     /// A second client.
@@ -181,6 +183,7 @@ impl Default for PullOptions {
             loss: 0.0,
             swap: 0.0,
             strict_sums: false,
+            packet_ms: 0,
             prepare_ms: 0,
             second: SecondClient::Silence,
             lingers_ms: 0,

@@ -442,11 +442,18 @@ impl Stream<'_> {
         }
     }
 
-    /// Everything that answers goes out together, with the events that happened meanwhile.
+    /// Everything that answers goes out together, with the events that happened meanwhile; or
+    /// packet by packet, where the terminal takes its time.
     async fn answer(&mut self, client: &mut Client, answer: &Answer) -> io::Result<()> {
+        let pause = Duration::from_millis(self.inner.machine.options.packet_ms);
         let mut bytes: Vec<u8> = Vec::new();
-        let replies = answer.replies.iter();
-        bytes.extend(replies.flat_map(|reply| framed(&reply.packet())));
+        for reply in &answer.replies {
+            bytes.extend(framed(&reply.packet()));
+            if !pause.is_zero() {
+                self.write(&std::mem::take(&mut bytes)).await?;
+                tokio::time::sleep(pause).await;
+            }
+        }
         while let Some(Ok(record)) = client.events.as_mut().map(|events| events.try_recv()) {
             let event = Client::event(self.inner, &record);
             bytes.extend(event.map(|e| framed(&e.packet())).unwrap_or_default());

@@ -15,6 +15,7 @@ mod load;
 mod machine;
 mod parse;
 mod process;
+mod pull;
 mod report;
 mod routing;
 mod samples;
@@ -62,6 +63,12 @@ enum Bench {
     HikvisionPosts(hikvision::posts::Options),
     /// Hikvision: a full terminal beside a live fleet, with a kill in the middle.
     HikvisionBackfill(hikvision::backfill::Options),
+    /// Port 4370: a full log over lossy UDP and over TCP cut anywhere, read by the protocol alone.
+    PullRead(pull::read::Options),
+    /// Port 4370: a full log into SQLite and MariaDB, records a second.
+    PullStore(pull::store::Options),
+    /// Port 4370: a thousand terminals listened to: memory, delay, a cut of the network.
+    PullLive(pull::live::Options),
     /// Hikvision: what a month of our own logins does to a terminal's memory.
     HikvisionMonth(hikvision::month::Options),
 }
@@ -105,6 +112,9 @@ async fn measure(bench: Bench) -> Result<Report> {
         Bench::HikvisionDialled(options) => hikvision::dialled::run(&options).await,
         Bench::HikvisionPosts(options) => hikvision::posts::run(&options).await,
         Bench::HikvisionBackfill(options) => hikvision::backfill::run(&options).await,
+        Bench::PullRead(options) => pull::read::run(&options).await,
+        Bench::PullStore(options) => pull::store::run(&options).await,
+        Bench::PullLive(options) => pull::live::run(&options).await,
         Bench::HikvisionMonth(options) => hikvision::month::run(&options).await,
     }
 }

@@ -380,6 +380,8 @@ async fn connection(inner: Arc<Inner>, socket: TcpStream) {
         buffer: Vec::new(),
     };
     let said_exit = tokio::select! {
+        // What was cut brings nothing more, however much was on its way.
+        biased;
         () = inner.stop.cancelled() => false,
         () = power.cancelled() => {
             stream.socket.set_zero_linger().ok();

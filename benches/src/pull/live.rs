@@ -61,8 +61,8 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     let mut stage = Stage::start(Engine::Mariadb).await?;
     let fleet = fleet(options)?;
     let begin = Instant::now();
-    stage.enrol(&fleet).await?;
     let before = stage.rows().await?;
+    stage.enrol(&fleet).await?;
     let owed = before + u64::from(options.terminals) * u64::from(options.history);
     stage.until(owed, LIMIT).await?;
     listened_to(&fleet).await?;

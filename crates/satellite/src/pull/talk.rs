@@ -402,11 +402,13 @@ impl<'a> Talk<'a> {
     }
 
     fn clock(&self, device: Option<WallTime>, at: Millis) {
-        self.intake.known.facts().last_contact = Some(clock::now());
+        let now = clock::now();
+        self.intake.known.facts().last_contact = Some(now);
         let Some(wall) = device else { return };
         let zone = &self.intake.known.device.zone;
         let ours = at.0.div_euclid(1_000) + i64::from(zone.offset_seconds_at(at));
         let ahead = wall.seconds_as_utc() - ours;
+        self.intake.known.facts().skew.read(ahead, now);
         self.intake.known.pull().view().ahead = Some(ahead);
         self.intake.known.facts().skew.read(ahead, at);
     }
@@ -418,6 +420,8 @@ impl<'a> Talk<'a> {
         let number = |n: Option<u32>| n.map(i64::from);
         facts.log_used = number(sizes.records).or(facts.log_used);
         facts.log_capacity = number(sizes.record_capacity).or(facts.log_capacity);
+        facts.users_used = number(sizes.users).or(facts.users_used);
+        facts.users_capacity = number(sizes.user_capacity).or(facts.users_capacity);
         facts.users_used = number(sizes.users).or(facts.users_used);
         facts.users_capacity = number(sizes.user_capacity).or(facts.users_capacity);
         drop(facts);

@@ -258,16 +258,30 @@ impl SatelliteProcess {
     /// # Errors
     /// It is not running.
     pub async fn send_term(&self) -> Result<()> {
+        self.send_signal("TERM").await
+    }
+
+    /// Sends a signal by its name (`STOP`, `CONT`) and returns at once.
+    ///
+    /// # Errors
+    /// It is not running.
+    pub async fn send_signal(&self, name: &str) -> Result<()> {
         let child = self.child.as_ref().context("satellite is not running")?;
         let id = child.id().context("satellite has ended")?.to_string();
         // The shell's own `kill` is used: it is on every machine.
         let status = Command::new("/bin/sh")
-            .args(["-c", r#"kill -s TERM "$1""#, "kill", &id])
+            .args(["-c", r#"kill -s "$1" "$2""#, "kill", name, &id])
             .status()
             .await
             .context("/bin/sh did not start")?;
-        ensure!(status.success(), "SIGTERM did not reach satellite");
+        ensure!(status.success(), "SIG{name} did not reach satellite");
         Ok(())
+    }
+
+    /// The operators' door.
+    #[must_use]
+    pub fn admin_door(&self) -> SocketAddr {
+        self.admin
     }
 
     /// Waits for the process to end.

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -17,6 +17,9 @@ use tokio::process::{Child, Command};
 
 /// Longest that a command may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(90);
+
+/// How long its first answer may take.
+const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A sentinel of our own, running or not. Dropping it kills the process.
 pub struct SentinelProcess {
@@ -108,6 +111,58 @@ impl SentinelProcess {
             .spawn()
             .context("sentinel did not start")?;
         self.child = Some(child);
+        Ok(())
+    }
+
+    /// Starts it, and waits until its file can be read.
+    ///
+    /// # Errors
+    /// It runs already, ends at once, or has no file after 30 s.
+    pub async fn run(&mut self) -> Result<()> {
+        self.launch(&[])?;
+        let begin = Instant::now();
+        while self.json(["incidents", "--json"]).await.is_err() {
+            ensure!(self.is_alive(), "sentinel ended:\n{}", self.log_end());
+            ensure!(
+                begin.elapsed() < START_LIMIT,
+                "sentinel has no file:\n{}",
+                self.log_end()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// Ends the process as a crash does (SIGKILL).
+    ///
+    /// # Errors
+    /// It was not running.
+    pub async fn kill9(&mut self) -> Result<()> {
+        let mut child = self.child.take().context("sentinel is not running")?;
+        if let Some(status) = child.try_wait()? {
+            bail!("sentinel ended by itself ({status}):\n{}", self.log_end());
+        }
+        child.kill().await.context("sentinel could not be killed")
+    }
+
+    /// True while the process lives.
+    pub fn is_alive(&mut self) -> bool {
+        let child = self.child.as_mut();
+        child.is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// Acknowledges an incident as a person does.
+    ///
+    /// # Errors
+    /// The command failed.
+    pub async fn acknowledge(&self, incident: &str) -> Result<()> {
+        let status = Command::new(&self.program)
+            .args(["ack", incident, "--config"])
+            .arg(self.folder.path().join("sentinel.toml"))
+            .stdout(Stdio::null())
+            .status()
+            .await?;
+        ensure!(status.success(), "`sentinel ack`: {status}");
         Ok(())
     }
 

@@ -222,6 +222,7 @@ impl Core {
             reminders: 0,
             clock_steps: 0,
             told_members: 0,
+            told_severity: None,
             grown_at: None,
         };
         for key in &keys {

@@ -120,34 +120,36 @@ impl Core {
                     .map(|(name, value)| (name.clone(), *value)),
             );
         }
-        let blind = format!("{BLIND}{look}");
         match &seen.finding {
             Finding::Unknown { why } => {
                 let trouble = Trouble::new(Kind::Blind)
                     .fact(Fact::Place, look)
                     .fact(Fact::Detail, why.as_str());
-                self.claim(&blind, &seen.subject, &trouble, seen.at);
+                self.claim(&format!("{BLIND}{look}"), &seen.subject, &trouble, seen.at);
             }
             Finding::Fine => {
                 self.release_all(look, &seen.subject, &[], seen.at);
-                self.know(&blind, seen);
+                self.know(look, seen);
             }
             Finding::Wrong { troubles } => {
                 for trouble in troubles {
                     self.claim(look, &seen.subject, trouble, seen.at);
                 }
                 self.release_all(look, &seen.subject, troubles, seen.at);
-                self.know(&blind, seen);
+                self.know(look, seen);
             }
         }
     }
 
-    fn know(&mut self, blind: &str, seen: &Observation) {
+    fn know(&mut self, look: &str, seen: &Observation) {
         if !self.seen.contains(&seen.subject) {
             self.seen.insert(seen.subject.clone());
             self.stirred = true;
         }
-        self.release(blind, &seen.subject, Kind::Blind, seen.at);
+        if !self.conditions.is_empty() {
+            let blind = format!("{BLIND}{look}");
+            self.release(&blind, &seen.subject, Kind::Blind, seen.at);
+        }
     }
 
     /// Somebody says that this is wrong.
@@ -188,6 +190,9 @@ impl Core {
 
     /// The kinds of which there are conditions about a subject.
     fn kinds_of(&self, subject: &Subject) -> Vec<Kind> {
+        if self.conditions.is_empty() {
+            return Vec::new();
+        }
         let first = Kind::ALL.first().copied().unwrap_or(Kind::Blind);
         let range = self.conditions.range((subject.clone(), first)..);
         let own = range.take_while(|((its, _), _)| its == subject);

@@ -314,6 +314,7 @@ impl Core {
     fn told(&mut self, incident: &mut Incident, level: &str, now: Timestamp) {
         incident.told_members = incident.told_members.max(active(incident));
         incident.grown_at.get_or_insert(now);
+        incident.told_severity = incident.told_severity.max(Some(incident.severity));
         self.note(incident.id, now, Happened::Told, level.to_owned());
     }
 
@@ -376,6 +377,11 @@ impl Core {
                 Happened::Reminded,
                 incident.reminders.to_string(),
             );
+        }
+        if incident.told_severity < Some(incident.severity) {
+            incident.told_severity = Some(incident.severity);
+            incident.told_members = active(incident);
+            self.write(setting, incident, Step::Worse, &reachable, now);
         }
         let active = active(incident);
         let rested = incident

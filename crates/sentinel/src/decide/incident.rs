@@ -196,6 +196,9 @@ pub struct Incident {
     pub clock_steps: u8,
     /// Members at the time of the last letter, and that time.
     pub told_members: usize,
+    /// How bad it was when somebody was last told.
+    #[serde(default)]
+    pub told_severity: Option<Severity>,
     /// When the last letter about its growth, or the first letter, was written.
     pub grown_at: Option<Timestamp>,
 }

@@ -125,6 +125,8 @@ pub struct Core {
     last_daily: Option<civil::Date>,
     /// Conditions or windows changed since the states of tenants were last looked at.
     stirred: bool,
+    /// Signals came in since the rule table was last asked.
+    unjudged: bool,
     changes: Changes,
 }
 
@@ -154,10 +156,9 @@ impl Core {
 
     /// Takes in what a look saw.
     pub fn observe(&mut self, look: &str, round: &Round, now: Timestamp) {
-        let mut judged = false;
         for seen in &round.observations {
             self.take(look, seen);
-            judged |= self.signals.take(look, seen);
+            self.unjudged |= self.signals.take(look, seen);
         }
         if round.whole {
             let named: BTreeSet<Subject> = round
@@ -167,9 +168,6 @@ impl Core {
                 .collect();
             self.forget_missing(look, named, now);
         }
-        if judged {
-            self.judge(now);
-        }
     }
 
     /// Lets time pass. To be called at least once a second.
@@ -178,6 +176,9 @@ impl Core {
             self.start_over(now);
         }
         self.last_tick = Some(now);
+        if std::mem::take(&mut self.unjudged) {
+            self.judge(now);
+        }
         self.confirm(now);
         self.settle(now);
         self.assign(setting.config, now);

@@ -10,8 +10,8 @@ use crate::kind::{Kind, Severity};
 /// From the first to the latest sight of it before a condition is confirmed.
 pub(crate) fn confirm(kind: Kind) -> SignedDuration {
     SignedDuration::from_secs(match kind {
-        // A restart takes a few seconds.
-        Kind::SatelliteDown => 7,
+        // Seen twice; while systemd starts it again it does not say "inactive".
+        Kind::SatelliteDown => 4,
         Kind::SatelliteHang | Kind::IngestStalled => 9,
         // Longer than a blip of 20 seconds.
         Kind::DatabaseDown

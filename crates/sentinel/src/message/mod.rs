@@ -32,6 +32,8 @@ pub enum Step {
     Reminder(u32),
     /// More hangs on it; how much now.
     Grown(usize),
+    /// It was a warning and is critical.
+    Worse,
     /// The recovery clock passed a step: 1 is three quarters of the shorter time, 2 the
     /// shorter, 3 the longer.
     Clock(u8),
@@ -46,6 +48,7 @@ impl Step {
             Self::Level(number) => format!("level-{}", number + 1),
             Self::Reminder(number) => format!("reminder-{number}"),
             Self::Grown(number) => format!("grown-{number}"),
+            Self::Worse => "worse".to_owned(),
             Self::Clock(step) => format!("clock-{step}"),
             Self::Closed => "closed".to_owned(),
         }
@@ -121,6 +124,7 @@ fn subject(context: &Context<'_>, step: Step, language: Language) -> String {
         Step::Closed => pick(language, "Recuperado", "Recovered").to_owned(),
         Step::Reminder(_) => pick(language, "Recordatorio", "Reminder").to_owned(),
         Step::Grown(_) => pick(language, "Crece", "Grows").to_owned(),
+        Step::Worse => words::of_severity(language, incident.severity).to_owned(),
         Step::Clock(3) => pick(language, "RTO EXCEDIDO", "RTO EXCEEDED").to_owned(),
         Step::Clock(_) => pick(language, "RTO por agotarse", "RTO running out").to_owned(),
         Step::Level(0) => words::of_severity(language, incident.severity).to_owned(),

@@ -55,6 +55,7 @@ pub(super) struct Keeper {
     unkept: BTreeSet<(Arc<str>, Subject)>,
     snapshot: Snapshot,
     checks: BTreeMap<String, CheckState>,
+    number_kept: u32,
     last_failed: u64,
     lost_at: Option<Timestamp>,
     kept_at: Instant,
@@ -85,6 +86,7 @@ impl Keeper {
             unkept: BTreeSet::new(),
             snapshot: Snapshot::default(),
             checks: BTreeMap::new(),
+            number_kept: 0,
             last_failed: 0,
             lost_at: None,
             kept_at: Instant::now(),
@@ -252,6 +254,7 @@ impl Keeper {
         if self.unsaved.is_empty() {
             return changed;
         }
+        self.keep_number();
         let written = match &mut self.database {
             Some(database) => database
                 .apply(&self.config, &self.unsaved, now)
@@ -280,19 +283,26 @@ impl Keeper {
             tracing::error!(error = %Escaped(error.to_string()), "letters are kept for the next try");
             self.unsaved.letters = letters;
         }
-        if let Some(id) = self.unsaved.incidents.keys().last() {
-            let text = format!("{:010}\n", id.number);
-            let path = self.number_path();
-            let written = std::fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path);
-            let written =
-                written.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
-            if let Err(error) = written {
-                tracing::warn!(%error, "the last number of an incident cannot be kept");
-            }
+    }
+
+    /// The highest number that was used is kept beside the file, before the file is written: it
+    /// must not be used again even if the file cannot be opened at the next start.
+    fn keep_number(&mut self) {
+        let last = self.unsaved.incidents.keys().map(|id| id.number).max();
+        let Some(last) = last.filter(|last| *last > self.number_kept) else {
+            return;
+        };
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(self.number_path());
+        let written = file.and_then(|mut file| {
+            std::io::Write::write_all(&mut file, format!("{last:010}\n").as_bytes())
+        });
+        match written {
+            Ok(()) => self.number_kept = last,
+            Err(error) => tracing::warn!(%error, "the last number of an incident cannot be kept"),
         }
     }
 

@@ -147,4 +147,21 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn every_kind_has_its_page_in_the_operators_manual() {
+        let manual = include_str!("../../../../docs/es/avisos.md");
+        let pages: Vec<&str> = manual.split("\n### `").skip(1).collect();
+        assert_eq!(pages.len(), Kind::ALL.len());
+        for kind in Kind::ALL {
+            let page = pages
+                .iter()
+                .find(|page| page.starts_with(&format!("{kind}`")));
+            let page = page.unwrap_or_else(|| panic!("{kind} has no page"));
+            let title = of_kind(*kind).title(Language::Spanish);
+            for part in [title, "Qué significa:", "Qué hacer:", "\n1. "] {
+                assert!(page.contains(part), "{kind}: {part}");
+            }
+        }
+    }
 }

@@ -142,7 +142,7 @@ async fn told_and_closed(
     let back = letter(scene, "uno@example.mx", "Recuperado", BACK_WITHIN).await;
     assert_eq!(
         back.header("references"),
-        first.header("references"),
+        first.header("message-id"),
         "another thread"
     );
     letter(

@@ -24,10 +24,17 @@ use restart::Restarts;
 use status::Status;
 use unit::State;
 
-/// From round to round.
-const EVERY: Duration = Duration::from_secs(10);
+/// From round to round. A process that died is told within 15 s, and it takes two rounds to be
+/// sure.
+const EVERY: Duration = Duration::from_secs(5);
 /// Longest wait for `/status`.
-const ASK_WITHIN: Duration = Duration::from_secs(5);
+const ASK_WITHIN: Duration = Duration::from_secs(4);
+/// The same for the unit and the door, which cost less.
+const QUICK: Duration = Duration::from_secs(4);
+/// Longest wait for the door.
+const KNOCK_WITHIN: Duration = Duration::from_secs(3);
+/// What a look has beside its waiting.
+const MARGIN: Duration = Duration::from_millis(500);
 /// Longest `/status` that is read, in bytes: thousands of Hikvision devices fit.
 const LIMIT: usize = 8 << 20;
 
@@ -159,7 +166,7 @@ impl Look for Work {
     }
 
     fn deadline(&self) -> Duration {
-        EVERY - Duration::from_secs(1)
+        EVERY - MARGIN
     }
 
     fn subjects(&self) -> Vec<Subject> {
@@ -199,11 +206,11 @@ impl Look for UnitLook {
     }
 
     fn every(&self) -> Duration {
-        Duration::from_secs(5)
+        QUICK
     }
 
     fn deadline(&self) -> Duration {
-        Duration::from_secs(4)
+        QUICK - MARGIN
     }
 
     fn subjects(&self) -> Vec<Subject> {
@@ -242,11 +249,11 @@ impl Look for DoorLook {
     }
 
     fn every(&self) -> Duration {
-        EVERY
+        QUICK
     }
 
     fn deadline(&self) -> Duration {
-        EVERY - Duration::from_secs(1)
+        QUICK - MARGIN
     }
 
     fn subjects(&self) -> Vec<Subject> {
@@ -254,7 +261,10 @@ impl Look for DoorLook {
     }
 
     async fn look(&self, now: Timestamp) -> Round {
-        let asked = Fetch::get(self.url.clone()).within(ASK_WITHIN).send().await;
+        let asked = Fetch::get(self.url.clone())
+            .within(KNOCK_WITHIN)
+            .send()
+            .await;
         let seen = match asked {
             // Whatever it says: somebody is there and speaks HTTP.
             Ok(answer) => Observation::fine(Subject::Satellite, now)

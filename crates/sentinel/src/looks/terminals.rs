@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use fetch::{Fetch, Url};
 use jiff::Timestamp;
 
-use super::satellite::status::{Device, Devices};
+use super::satellite::status::{Device, DeviceState, Devices};
 use super::store::{Reader, moment};
 use super::wide;
 use crate::config::WatchedStore;
@@ -86,7 +86,7 @@ impl Terminals {
     async fn look_up(&self, devices: &[Device]) {
         let unheard: HashSet<_> = devices
             .iter()
-            .filter(|it| it.state == "unheard")
+            .filter(|it| it.state == DeviceState::Unheard)
             .map(key)
             .collect();
         let fresh = {
@@ -123,7 +123,7 @@ impl Terminals {
         } = &mut *memory;
         let real = devices
             .iter()
-            .filter(|it| !it.canary && it.state != "blocked");
+            .filter(|it| !it.canary && it.state != DeviceState::Blocked);
         let seen = real.filter_map(|device| {
             let key = key(device);
             let gap = match device.gap_events {
@@ -198,7 +198,7 @@ impl Look for Terminals {
         let online = list
             .devices
             .iter()
-            .filter(|it| it.state == "online" && !it.canary);
+            .filter(|it| it.state == DeviceState::Online && !it.canary);
         let all = Observation::fine(Subject::Satellite, now)
             .number("terminals", wide(seen.len() as u64))
             .number("terminals_online", wide(online.count() as u64));

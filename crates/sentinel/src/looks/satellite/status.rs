@@ -5,9 +5,13 @@
 //! unreadable, and what is unreadable is unknown: nothing here has a default that could look
 //! like health.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer};
+
+use crate::looks::store::moment;
 
 /// `/status`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -110,20 +114,20 @@ pub struct Devices {
 pub struct Device {
     /// As it is enrolled.
     pub serial: String,
-    /// Who made it.
-    pub vendor: String,
     /// Whose it is.
     pub tenant: String,
     /// Where it stands.
     pub site: Option<String>,
-    /// `online`, `offline`, `unheard` or `blocked`.
-    pub state: String,
+    /// Whether it was heard lately.
+    pub state: DeviceState,
     /// True for one that is not real.
     pub canary: bool,
-    /// When it last spoke, UTC.
-    pub last_contact_at: Option<String>,
-    /// When its newest event happened, UTC.
-    pub last_event_at: Option<String>,
+    /// When it last spoke.
+    #[serde(deserialize_with = "utc")]
+    pub last_contact_at: Option<Timestamp>,
+    /// When its newest event happened.
+    #[serde(deserialize_with = "utc")]
+    pub last_event_at: Option<Timestamp>,
     /// Silence from which on it is offline.
     pub offline_after_seconds: u64,
     /// How far its clock is ahead.
@@ -136,6 +140,29 @@ pub struct Device {
     pub gap_events: Option<u64>,
     /// What holds, by name.
     pub conditions: Vec<Condition>,
+}
+
+/// Whether a terminal was heard lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceState {
+    /// It was.
+    Online,
+    /// It was not.
+    Offline,
+    /// Not since satellite was started.
+    Unheard,
+    /// It is shut out.
+    Blocked,
+    /// A word of a newer satellite.
+    #[serde(other)]
+    Other,
+}
+
+/// A time of satellite's pages; one that cannot be read is none.
+fn utc<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<Cow<'de, str>>::deserialize(deserializer)?;
+    Ok(text.and_then(|text| moment(&text)))
 }
 
 /// A condition of a terminal.
@@ -198,7 +225,8 @@ mod tests {
             assert_eq!(status.stores.len(), 1);
             let devices = made(&schema("devices.schema.json"), null);
             let devices: Devices = serde_json::from_value(devices).unwrap();
-            assert_eq!(devices.devices[0].state, "online");
+            assert_eq!(devices.devices[0].state, DeviceState::Online);
+            assert_eq!(devices.devices[0].last_contact_at.is_none(), null);
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::looks::satellite::status::{Condition, Device};
+use crate::looks::satellite::status::{Condition, Device, DeviceState};
 use crate::looks::store::moment;
 use crate::looks::wide;
 use crate::{Fact, Kind, Observation, Severity, Subject, Trouble, Value};
@@ -32,13 +32,12 @@ pub(super) struct Past {
 /// that is no fault.
 pub(super) fn judged(device: &Device, past: &Past, now: Timestamp) -> Option<Observation> {
     let subject = Subject::terminal(&device.tenant, device.site.as_deref(), &device.serial);
-    let last = device.last_contact_at.as_deref().and_then(moment);
-    let last = last.or(past.last_contact);
+    let last = device.last_contact_at.or(past.last_contact);
     let mut troubles = Vec::new();
-    match device.state.as_str() {
-        "online" => {}
-        "offline" => troubles.push(offline(device, last)),
-        "unheard" => match last {
+    match device.state {
+        DeviceState::Online => {}
+        DeviceState::Offline => troubles.push(offline(device, last)),
+        DeviceState::Unheard => match last {
             Some(last) if is_overdue(device, last, now) => {
                 troubles.push(offline(device, Some(last)));
             }
@@ -48,9 +47,9 @@ pub(super) fn judged(device: &Device, past: &Past, now: Timestamp) -> Option<Obs
                 return Some(Observation::unknown(subject, now, why));
             }
         },
-        other => {
-            let why = format!("satellite calls its state '{other}'");
-            return Some(Observation::unknown(subject, now, &why));
+        DeviceState::Blocked | DeviceState::Other => {
+            let why = "satellite calls its state by another word";
+            return Some(Observation::unknown(subject, now, why));
         }
     }
     let more = [clock(device), log(device), gap(device, past)];
@@ -78,7 +77,7 @@ fn offline(device: &Device, last: Option<Timestamp>) -> Trouble {
     if let Some(last) = last {
         trouble = trouble.fact(Fact::LastContact, last);
     }
-    match device.last_event_at.as_deref().and_then(moment) {
+    match device.last_event_at {
         Some(event) => trouble.fact(Fact::LastEvent, event),
         None => trouble,
     }
@@ -116,10 +115,12 @@ fn gap(device: &Device, past: &Past) -> Option<Trouble> {
 /// satellite's name for what holds, as a kind; what needs nobody is none.
 fn of_condition(condition: &Condition) -> Option<Trouble> {
     let (kind, severity) = match condition.name.as_str() {
-        "unreachable" | "login_refused" | "secret_missing" => {
+        "unreachable" | "login_refused" | "secret_missing" | "no_session" | "comm_key_refused" => {
             (Kind::TerminalOffline, Severity::Warning)
         }
-        "ring_overrun" | "gap_in_posts" => (Kind::GapOpen, Severity::Warning),
+        "ring_overrun" | "gap_in_posts" | "log_cleared" | "counts_disagree" => {
+            (Kind::GapOpen, Severity::Warning)
+        }
         "serials_restarted" => (Kind::GapOpen, Severity::Notice),
         "wrong_device" => (Kind::RefusedTerminals, Severity::Warning),
         name if name.contains("duplicate") => (Kind::DuplicateSerial, Severity::Warning),
@@ -148,13 +149,12 @@ mod tests {
         moment("2026-11-21 10:00:00").unwrap()
     }
 
-    fn device(state: &str) -> Device {
+    fn device(state: DeviceState) -> Device {
         Device {
             serial: "A1".to_owned(),
-            vendor: "zkteco".to_owned(),
             tenant: "acme".to_owned(),
             site: Some("Toluca".to_owned()),
-            state: state.to_owned(),
+            state,
             canary: false,
             last_contact_at: None,
             last_event_at: None,
@@ -178,12 +178,12 @@ mod tests {
     #[test]
     fn a_terminal_that_satellite_hears_is_fine_and_one_that_it_does_not_is_offline() {
         let past = Past::default();
-        assert_eq!(kinds(&device("online"), &past), Some(vec![]));
+        assert_eq!(kinds(&device(DeviceState::Online), &past), Some(vec![]));
         assert_eq!(
-            kinds(&device("offline"), &past),
+            kinds(&device(DeviceState::Offline), &past),
             Some(vec![Kind::TerminalOffline])
         );
-        assert_eq!(kinds(&device("something new"), &past), None);
+        assert_eq!(kinds(&device(DeviceState::Other), &past), None);
     }
 
     #[test]
@@ -192,7 +192,7 @@ mod tests {
             last_contact: moment(text),
             ..Past::default()
         };
-        let unheard = device("unheard");
+        let unheard = device(DeviceState::Unheard);
         assert_eq!(kinds(&unheard, &Past::default()), None);
         assert_eq!(kinds(&unheard, &heard("2026-11-21 09:58:00")), None);
         let never = Past {
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn clock_log_and_a_gap_that_stays_are_told() {
-        let mut it = device("online");
+        let mut it = device(DeviceState::Online);
         it.clock_skew_seconds = Some(-500);
         (it.log_used, it.log_capacity) = (Some(95), Some(100));
         it.gap_events = Some(7);
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn conditions_become_kinds_once_each_and_those_that_need_nobody_do_not() {
-        let mut it = device("offline");
+        let mut it = device(DeviceState::Offline);
         it.conditions = [
             "unreachable",
             "ring_overrun",

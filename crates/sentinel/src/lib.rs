@@ -30,17 +30,25 @@
 //! | [`config`] | the file |
 //! | [`calendar`] | attention hours, holidays, due times (pure) |
 //! | [`silence`] | learned silence: what is usual for a terminal, and when it is missing (pure) |
+//! | [`history`] | what is remembered for weeks: uptime, punches, what is usual of terminals |
+//! | [`gather`] | collects what check lists and reports are made from |
+//! | [`checklist`] | the customer's check lists (pure) |
+//! | [`report`] | the monthly report, from numbers to pages (pure) |
 
 mod admin;
 pub mod calendar;
+pub mod checklist;
 pub mod config;
 pub mod database;
 pub mod decide;
+pub mod gather;
+pub mod history;
 pub mod kind;
 pub mod look;
 pub mod looks;
 pub mod message;
 pub mod observation;
+pub mod report;
 pub mod run;
 pub mod silence;
 pub mod words;

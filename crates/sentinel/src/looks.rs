@@ -18,6 +18,7 @@ pub mod terminals;
 
 use std::sync::Arc;
 
+use crate::history::{Shared, SilenceLook, UptimeLook};
 use crate::{Config, Look};
 use host::board::Board;
 
@@ -26,7 +27,14 @@ use host::board::Board;
 pub fn all(config: &Config, board: &Arc<Board>) -> Vec<Arc<dyn Look>> {
     let watch = &config.watch;
     let mut looks = satellite::looks(watch);
+    let history = Shared::new(&config.state_dir);
     for store in &watch.stores {
+        let (own, holidays) = (store.clone(), config.holidays.clone());
+        looks.push(Arc::new(SilenceLook::new(
+            own,
+            holidays,
+            Arc::clone(&history),
+        )));
         looks.push(Arc::new(database::Database::new(store.clone())));
         let canary = canary::CanaryLook::new(watch, store, &config.zone);
         looks.extend(canary.map(|canary| Arc::new(canary) as Arc<dyn Look>));
@@ -55,6 +63,8 @@ pub fn all(config: &Config, board: &Arc<Board>) -> Vec<Arc<dyn Look>> {
         Some(Err(error)) => tracing::error!(%error, "the relays are not looked at"),
         None => {}
     }
+    let (state_dir, zone) = (config.state_dir.clone(), config.zone.clone());
+    looks.push(Arc::new(UptimeLook::new(state_dir, zone, history)));
     looks
 }
 

@@ -66,6 +66,25 @@ fn examples(text: &str) -> String {
 /// What commands and options do.
 const TEXTS: &[(&str, &str)] = &[
     (
+        "A client's check lists, with evidence and a place to sign",
+        "Check list de un cliente, con evidencia y lugar para firmar",
+    ),
+    ("Of which client", "De qué cliente"),
+    (
+        "The list to go through after a restore",
+        "El que se revisa después de restaurar",
+    ),
+    ("How it is written", "En qué formato"),
+    ("Only this client", "Solo este cliente"),
+    (
+        "A month of each client: availability, incidents, punches",
+        "Un mes de cada cliente: disponibilidad, incidentes, checadas",
+    ),
+    (
+        "Which month: YYYY-MM [default: the last one that has ended]",
+        "Qué mes: AAAA-MM [si no se indica: el último que terminó]",
+    ),
+    (
         super::ABOUT,
         "Comprueba día y noche que las checadas llegan, y avisa a quien debe cuando no",
     ),
@@ -186,6 +205,10 @@ const TEXTS: &[(&str, &str)] = &[
 
 /// What stands beside the examples.
 const REMARKS: &[(&str, &str)] = &[
+    (
+        "Exit status: 0 when nothing fails, 1 when something fails or could not be seen.",
+        "Estado de salida: 0 si nada falla, 1 si algo falla o no se pudo comprobar.",
+    ),
     ("Examples:", "Ejemplos:"),
     ("Example:", "Ejemplo:"),
     (

@@ -6,6 +6,7 @@
 
 mod ask;
 mod check;
+mod checklist;
 mod connect;
 mod help;
 mod host;
@@ -13,6 +14,7 @@ mod incidents;
 mod mail;
 mod maintenance;
 mod out;
+mod report;
 mod status;
 
 use std::path::PathBuf;
@@ -83,7 +85,7 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Language of what people read [default: from LC_ALL, LC_MESSAGES, LANG, else the configuration]
-    #[arg(long, global = true, value_enum)]
+    #[arg(long, alias = "language", global = true, value_enum)]
     lang: Option<Lang>,
     #[command(subcommand)]
     command: Command,
@@ -115,6 +117,12 @@ enum Command {
     /// The way by which alerts leave
     #[command(subcommand, after_help = mail::EXAMPLES)]
     Mail(mail::Command),
+    /// A client's check lists, with evidence and a place to sign
+    #[command(after_help = checklist::EXAMPLES)]
+    Checklist(checklist::Args),
+    /// A month of each client: availability, incidents, punches
+    #[command(after_help = report::EXAMPLES)]
+    Report(report::Args),
 }
 
 /// What every command is given.
@@ -165,7 +173,9 @@ impl Context {
 pub(crate) fn read() -> Result<Cli, clap::Error> {
     let words: Vec<String> = std::env::args().collect();
     let asked = words.windows(2).find_map(|pair| match pair {
-        [option, value] if option == "--lang" => Lang::from_str(value, false).ok(),
+        [option, value] if option == "--lang" || option == "--language" => {
+            Lang::from_str(value, false).ok()
+        }
         _ => None,
     });
     let lang = asked.or_else(Lang::from_environment).unwrap_or(Lang::En);
@@ -202,6 +212,8 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
         Command::Ack(args) => ask::acknowledge(args, &context).await,
         Command::Maintenance(command) => maintenance::run(command, &context).await,
         Command::Mail(command) => mail::run(command, &context).await,
+        Command::Checklist(args) => checklist::run(&args, &context).await,
+        Command::Report(args) => report::run(&args, &context).await,
         // They need another configuration or none, and were dealt with before.
         Command::Run | Command::Host(_) => Ok(Exit::Fine),
     }

@@ -111,3 +111,27 @@ async fn without_a_sentinel_that_ever_ran_there_is_nothing_to_read() {
     assert!(Database::existing(folder.path()).await.is_err());
     assert!(!folder.path().join(FILE).exists());
 }
+
+#[tokio::test]
+async fn old_incidents_are_forgotten_and_their_numbers_are_not_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config();
+    let changes = changes(&mut Core::default(), &config);
+    let mut database = Database::open(folder.path()).await.unwrap();
+    let mut closed = changes.incidents.values().next().unwrap().clone();
+    closed.state = crate::decide::State::Closed;
+    for number in 1..=3 {
+        closed.id.number = number;
+        closed.closed_at = Some(now() + jiff::SignedDuration::from_secs(number.into()));
+        let mut one = Changes::default();
+        one.incidents.insert(closed.id, closed.clone());
+        database.apply(&config, &one, now()).await.unwrap();
+    }
+    let later = now() + jiff::SignedDuration::from_hours(1);
+    database.forget(later).await.unwrap();
+    let all = Which::Between(now(), later);
+    let left = database.incidents(all).await.unwrap();
+    let left: Vec<&str> = left.iter().map(|row| row.id.as_str()).collect();
+    assert_eq!(left, ["INC-2027-000003"]);
+    assert_eq!(database.restore().await.unwrap().last_number, 3);
+}

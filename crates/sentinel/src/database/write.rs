@@ -98,8 +98,34 @@ impl Database {
         .await
     }
 
+    /// Deletes incidents that were closed before `before`, with their timelines, and states of
+    /// tenants and windows of maintenance that ended before. The incident with the highest
+    /// number stays, so that no number is used twice, and so does the newest state of each
+    /// tenant.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn forget(&mut self, before: Timestamp) -> Result<(), Error> {
+        for statement in [
+            "DELETE FROM timeline WHERE incident IN (SELECT id FROM incident WHERE closed_at < ?1 \
+             AND number < (SELECT MAX(number) FROM incident))",
+            "DELETE FROM incident WHERE closed_at < ?1 \
+             AND number < (SELECT MAX(number) FROM incident)",
+            "DELETE FROM tenant_state WHERE since < ?1 \
+             AND id NOT IN (SELECT MAX(id) FROM tenant_state GROUP BY tenant)",
+            "DELETE FROM maintenance WHERE until_at < ?1",
+        ] {
+            sqlx::query(statement)
+                .bind(before.as_millisecond())
+                .execute(&mut self.connection)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Deletes what is no longer needed: observations of looks that are silent for 30 days,
-    /// answered requests and letters that ended before `before`. Incidents stay.
+    /// answered requests and letters that ended before `before`. Incidents stay, see
+    /// [`Database::forget`].
     ///
     /// # Errors
     /// [`Error`].

@@ -33,6 +33,8 @@ const KEEP: Duration = Duration::from_secs(10);
 const PRUNE: Duration = Duration::from_secs(3600);
 /// For how long they are kept.
 const KEEP_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Closed incidents are kept for two years and a month, for reports.
+const REPORTED_FOR: SignedDuration = SignedDuration::from_hours(762 * 24);
 /// A letter may wait this long before that is a condition.
 const WAITING: Duration = Duration::from_secs(300);
 /// The number that outlives a full disk: rewritten in place, so that it needs no room.
@@ -364,6 +366,10 @@ impl Keeper {
             self.pruned_at = Instant::now();
             let before = now.saturating_sub(KEEP_FOR).unwrap_or(Timestamp::MIN);
             kept = database.prune(before).await;
+            if kept.is_ok() {
+                let before = now.saturating_sub(REPORTED_FOR).unwrap_or(Timestamp::MIN);
+                kept = database.forget(before).await;
+            }
         }
         match kept {
             Ok(()) => self.written(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use event::{Event, Quarantined, Reason, Route, Text};
 use store::quarantine::{QuarantineFilter, QuarantineRow};
 use store::{Fence, Receipt, Refused, Submission};
-use zkteco_pull::{Context, Normalizer, Realtime, UserList};
+use zkteco_pull::{Context, Normalizer, Punch, Realtime, UserList};
 
 use super::state::LOG;
 use crate::clock;
@@ -33,9 +33,12 @@ const PAGE: u32 = 500;
 pub(super) struct Rows {
     pub(super) events: Vec<Event>,
     pub(super) aside: Vec<Quarantined>,
+    /// Records set aside whose person a user list might still name.
+    pub(super) uncertain: u64,
 }
 
 impl Rows {
+    /// Takes what became of a record.
     pub(super) fn take(&mut self, row: Result<Event, Quarantined>) {
         match row {
             Ok(event) => self.events.push(event),
@@ -43,10 +46,12 @@ impl Rows {
         }
     }
 
-    /// Records among them whose person a user list might still name.
-    pub(super) fn uncertain(&self) -> usize {
-        let uncertain = |aside: &&Quarantined| aside.reason == Reason::BadField;
-        self.aside.iter().filter(uncertain).count()
+    /// The same, with the record that it was made of.
+    pub(super) fn take_of(&mut self, punch: &Punch, row: Result<Event, Quarantined>) {
+        // It says whom it is about, and the user list does not: that may still change.
+        let waits = |aside: &Quarantined| aside.reason == Reason::BadField && punch.who.is_ok();
+        self.uncertain += u64::from(row.as_ref().is_err_and(waits));
+        self.take(row);
     }
 }
 
@@ -183,7 +188,7 @@ impl Intake {
                     rows.events.extend(events);
                     named.push(row.id);
                 }
-                Err(_) => left += 1,
+                Err(_) => left += u64::from(punches.iter().all(|punch| punch.who.is_ok())),
             }
         }
         if !named.is_empty() {

@@ -75,11 +75,11 @@ impl Intake {
             let mut normalizer = self.normalizer(reading.users, route);
             let mut rows = Rows::default();
             for (_, punch) in records.by_ref().take(PORTION) {
-                rows.take(normalizer.punch(&punch));
+                rows.take_of(&punch, normalizer.punch(&punch));
             }
             days.count(self, &rows.events);
             taken.aside += crate::tally::wide(rows.aside.len());
-            taken.uncertain += crate::tally::wide(rows.uncertain());
+            taken.uncertain += rows.uncertain;
             let is_last = records.peek().is_none();
             let moved = (is_last && reading.stands != Some(reading.next)).then_some(reading.next);
             if rows.events.is_empty() && rows.aside.is_empty() && moved.is_none() {

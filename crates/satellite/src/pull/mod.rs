@@ -25,6 +25,5 @@ mod visit;
 mod wire;
 
 pub(crate) use room::Room;
-#[allow(unused_imports, reason = "for whoever has logs read again")]
-pub(crate) use state::{Again, Device, NotRead, Wanted};
+pub(crate) use state::Device;
 pub(crate) use visit::run as visit;

@@ -248,11 +248,11 @@ impl<'a> Talk<'a> {
         let due = self.base.1 + Duration::from_millis(since.unsigned_abs());
         let people = self.learned.users_at.filter(|_| self.wants_people);
         let people = people.map(|at| at + USERS);
-        let own = [Some(self.next_check), self.hold, self.open_by, people];
-        own.into_iter()
-            .flatten()
-            .fold(due, Instant::min)
-            .max(Instant::now())
+        let idle = [Some(self.next_check), self.hold, people];
+        // While a question is open, nothing of this can be done.
+        let idle = idle.into_iter().filter(|_| self.session.is_idle());
+        let own = idle.chain([self.open_by]);
+        own.flatten().fold(due, Instant::min).max(Instant::now())
     }
 
     async fn send(&mut self) -> Result<(), Ended> {
@@ -441,9 +441,8 @@ impl<'a> Talk<'a> {
 
     async fn people(&mut self, users: UserList) -> Result<(), Ended> {
         self.learned.users_at = Some(Instant::now());
-        let same = self.learned.users.as_ref() == Some(&users);
         let waiting = self.intake.known.pull().view().unresolved > 0;
-        if !self.learned.settled || (waiting && !same) {
+        if !self.learned.settled || waiting {
             let left = self.intake.settle(&users, self.stands.as_ref()).await?;
             self.learned.settled = true;
             self.unresolved(left, true);
@@ -618,8 +617,16 @@ impl<'a> Talk<'a> {
             let users = self.learned.users.as_ref();
             let mut normalizer = self.intake.normalizer(users, Route::Pull);
             for event in std::mem::take(&mut self.live) {
-                for row in normalizer.realtime(&event) {
-                    rows.take(row);
+                match event {
+                    Realtime::Punches(punches) => {
+                        for punch in &punches {
+                            rows.take_of(punch, normalizer.punch(punch));
+                        }
+                    }
+                    other @ Realtime::Other { .. } => {
+                        let all = normalizer.realtime(&other);
+                        all.into_iter().for_each(|row| rows.take(row));
+                    }
                 }
             }
         }
@@ -627,7 +634,7 @@ impl<'a> Talk<'a> {
         if rows.events.is_empty() && rows.aside.is_empty() {
             return Ok(());
         }
-        let uncertain = crate::tally::wide(rows.uncertain());
+        let uncertain = rows.uncertain;
         let stands = self.stands.as_ref();
         let receipt = self.intake.submit(rows, None, stands, Route::Pull).await?;
         self.intake

@@ -175,11 +175,16 @@ impl Visit {
         let serial = &self.intake.known.enrolment.serial;
         tracing::debug!(%serial, ended = ?ended, "a session with a terminal ended");
         match ended {
-            Ended::Left => return self.spread(POLL),
-            Ended::Store(Refused::Moved) => return Duration::ZERO,
-            Ended::Store(_) => {
-                self.intake
-                    .step(Step::Stored, false, "the store takes nothing now");
+            Ended::Left => {
+                self.intake.known.pull().view().link = Link::Idle;
+                return self.spread(POLL);
+            }
+            Ended::Store(refused) => {
+                // A cursor that was moved is no trouble: the next session begins there.
+                if *refused != Refused::Moved {
+                    self.intake
+                        .step(Step::Stored, false, "the store takes nothing now");
+                }
                 return self.spread(STORE);
             }
             _ => self.failures = self.failures.saturating_add(1),

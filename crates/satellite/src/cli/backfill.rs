@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use daemon::exit::Exit;
-use event::{Millis, Serial, Vendor};
+use event::{Millis, Serial};
 use serde::Deserialize;
 use serde_json::json;
 use store::jobs::{self, Job, JobState, NewJob};
@@ -82,7 +82,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     let Some(one) = found.map_err(told)? else {
         anyhow::bail!(context.say(Word::UnknownSerial, &[&args.serial]));
     };
-    if one.vendor == Vendor::Hikvision && one.access.address.is_none() {
+    if one.access.address.is_none() {
         anyhow::bail!(context.say(Word::CannotAskAgain, &[&args.serial]));
     }
     let (from, to) = window(args, &one, context)?;

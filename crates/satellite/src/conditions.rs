@@ -62,11 +62,17 @@ pub(crate) enum Condition {
     LogNearlyFull,
     /// Its clock is off by more than a minute.
     ClockSkew,
+    /// It registers again and again, because it does not take its registry code.
+    RegistryLoop,
+    /// It asks us whether to open its door, and the door waits.
+    RemoteVerification,
+    /// It wants to encrypt its session, which nobody but its vendor can.
+    EncryptionWanted,
 }
 
 impl Condition {
     /// Every condition.
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::Unreachable,
         Self::LoginRefused,
         Self::SecretMissing,
@@ -88,6 +94,9 @@ impl Condition {
         Self::PeopleUnresolved,
         Self::LogNearlyFull,
         Self::ClockSkew,
+        Self::RegistryLoop,
+        Self::RemoteVerification,
+        Self::EncryptionWanted,
     ];
 
     /// The name in metrics, in `/status` and in manuals.
@@ -104,6 +113,9 @@ impl Condition {
             Self::GapInPosts => "gap_in_posts",
             Self::OwnFootprints => "own_footprints",
             Self::ListeningHostChanged => "listening_host_changed",
+            Self::RegistryLoop => "registry_loop",
+            Self::RemoteVerification => "remote_verification",
+            Self::EncryptionWanted => "encryption_wanted",
             Self::NoSession => "no_session",
             Self::CommKeyRefused => "comm_key_refused",
             Self::SecurePull => "secure_pull",

@@ -120,6 +120,15 @@ async fn trace_says_what_keeps_an_access_terminal_from_bringing_events() {
     }
     let loops = after("registry").await;
     assert!(loops.contains("registers again and again"), "{loops}");
+    let status = house.admin("/status").await;
+    for condition in ["registry_loop", "remote_verification", "encryption_wanted"] {
+        assert!(status.contains(condition), "{condition} in {status}");
+    }
+    house
+        .ask(request("POST", "cdata?table=rtlog", LIVE).as_bytes())
+        .await;
+    let status = house.admin("/status").await;
+    assert!(!status.contains("registry_loop") && !status.contains("encryption_wanted"));
 }
 
 /// Writes a command into the table, as `satellite devices command` does.

@@ -262,6 +262,39 @@ const TABLE: &[Told] = &[
             "Set time and zone in the device, or let it take them from here (set_clock). If all are off by the same, look at this machine's clock first.",
         ),
     },
+    Told {
+        name: "registry_loop",
+        es: (
+            "El dispositivo se registra una y otra vez: no toma su código de registro.",
+            "Reinícielo. Si sigue, conéctelo sin proxy: un proxy que cambia las respuestas lo causa. Vea PROGRAM trace SERIAL",
+        ),
+        en: (
+            "The terminal registers again and again: it does not take its registry code.",
+            "Restart it. If that does not help, connect it without a proxy: one that changes replies is the cause. See PROGRAM trace SERIAL",
+        ),
+    },
+    Told {
+        name: "remote_verification",
+        es: (
+            "El dispositivo pregunta al servidor si abre la puerta, y la puerta espera.",
+            "Apague la verificación remota en Control de acceso → Opciones; el dispositivo decide solo.",
+        ),
+        en: (
+            "The terminal asks the server whether to open its door, and the door waits.",
+            "Switch remote verification off under Access Control, Options; the terminal then decides by itself.",
+        ),
+    },
+    Told {
+        name: "encryption_wanted",
+        es: (
+            "El dispositivo quiere cifrar su sesión con un método secreto de su fabricante.",
+            "Apague el cifrado en COM. → Configuración del servidor en la nube. Si el menú no lo permite, léalo por el puerto 4370.",
+        ),
+        en: (
+            "The terminal wants to encrypt its session by its vendor's secret method.",
+            "Switch encryption off under COMM., Cloud Server Setting. Where the menu does not allow that, read it over port 4370.",
+        ),
+    },
 ];
 
 #[cfg(test)]

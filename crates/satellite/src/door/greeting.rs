@@ -8,6 +8,7 @@
 use event::{Millis, Serial};
 use zkteco_push::{AccessBlock, Ask, Dialect, Hello, OptionBlock, Reply};
 
+use crate::conditions::{self, Condition};
 use crate::devices::{Facts, Greetings, Known};
 use crate::hub::Hub;
 use crate::trace::Step;
@@ -39,10 +40,26 @@ pub(super) fn note(hub: &Hub, known: &Known, ask: &Ask, at: Millis) {
         let serial = &known.enrolment.serial;
         tracing::info!(%serial, %before, %now, "a terminal changed its dialect");
     }
+    settle_conditions(known, ask);
     if loops {
         let detail = "it registers again and again and does not take its registry code; restart it, and check that no proxy changes replies";
         hub.trace
             .step(&known.enrolment.serial, Step::Parsed, false, at, detail);
+        conditions::raise(hub, known, Condition::RegistryLoop, detail);
+    }
+}
+
+/// Ends the conditions that a request shows to be over.
+fn settle_conditions(known: &Known, ask: &Ask) {
+    match ask {
+        // It has started again, perhaps with other settings.
+        Ask::Handshake(_) => conditions::clear(known, Condition::RemoteVerification),
+        Ask::Configuration | Ask::Poll(_) => conditions::clear(known, Condition::RegistryLoop),
+        Ask::Upload(_) => {
+            conditions::clear(known, Condition::RegistryLoop);
+            conditions::clear(known, Condition::EncryptionWanted);
+        }
+        _ => {}
     }
 }
 

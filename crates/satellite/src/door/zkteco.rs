@@ -27,6 +27,7 @@ use super::sender::Sender;
 use super::settle::{self, Settle};
 use crate::clock;
 use crate::commands::{self, Whole};
+use crate::conditions::{self, Condition};
 use crate::config::Unknown;
 use crate::devices::Known;
 use crate::hub::{Hub, Wish};
@@ -249,7 +250,7 @@ impl Case {
             Ask::PackedTime => offset()
                 .and_then(|offset| Reply::packed_time(self.at, offset))
                 .ok_or_else(|| Refusal::NotServed.into()),
-            Ask::Unserved(name) => Err(self.unserved(hub, serial, name)),
+            Ask::Unserved(name) => Err(self.unserved(hub, known, name)),
         }
     }
 
@@ -300,19 +301,23 @@ impl Case {
 
     /// Refuses what is not served; what keeps a terminal from bringing records is shown in its
     /// trace.
-    fn unserved(&self, hub: &Hub, serial: &Serial, name: &'static str) -> No {
+    fn unserved(&self, hub: &Hub, known: &Known, name: &'static str) -> No {
         let refusal = Refusal::of_unserved(name);
-        let words = match refusal {
-            Refusal::RemoteVerification => {
-                "it asks us whether to open the door; switch remote verification off on the terminal"
-            }
-            Refusal::Encryption => {
-                "it wants to encrypt its session; switch encryption off on the terminal"
-            }
-            _ => "",
+        let wish = match refusal {
+            Refusal::RemoteVerification => Some((
+                Condition::RemoteVerification,
+                "it asks us whether to open the door; switch remote verification off on the terminal",
+            )),
+            Refusal::Encryption => Some((
+                Condition::EncryptionWanted,
+                "it wants to encrypt its session; switch encryption off on the terminal",
+            )),
+            _ => None,
         };
-        if !words.is_empty() {
+        if let Some((condition, words)) = wish {
+            let serial = &known.enrolment.serial;
             hub.trace.step(serial, Step::Parsed, false, self.at, words);
+            conditions::raise(hub, known, condition, words);
         }
         No {
             refusal,

@@ -68,11 +68,13 @@ pub(crate) enum Condition {
     RemoteVerification,
     /// It wants to encrypt its session, which nobody but its vendor can.
     EncryptionWanted,
+    /// Its serial speaks from two places at once.
+    DuplicateSerial,
 }
 
 impl Condition {
     /// Every condition.
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::Unreachable,
         Self::LoginRefused,
         Self::SecretMissing,
@@ -97,6 +99,7 @@ impl Condition {
         Self::RegistryLoop,
         Self::RemoteVerification,
         Self::EncryptionWanted,
+        Self::DuplicateSerial,
     ];
 
     /// The name in metrics, in `/status` and in manuals.
@@ -126,6 +129,7 @@ impl Condition {
             Self::PeopleUnresolved => "people_unresolved",
             Self::LogNearlyFull => "log_nearly_full",
             Self::ClockSkew => "clock_skew",
+            Self::DuplicateSerial => "duplicate_serial",
         }
     }
 }

@@ -27,6 +27,7 @@ pub(crate) use due::inventory;
 use crate::again::Mailbox;
 use crate::conditions::Conditions;
 use crate::config::Config;
+use crate::door::Twins;
 use crate::hikvision::{self, CHAIN, MAC};
 use crate::index::{INDEX, Index};
 use crate::pull;
@@ -94,6 +95,8 @@ pub(crate) struct Facts {
     pub(crate) dialect: Option<Dialect>,
     /// The dialect as it was last committed with records.
     pub(crate) dialect_stored: Option<Dialect>,
+    /// From where it speaks.
+    pub(crate) twins: Twins,
     /// Handshakes and registrations without anything else in between.
     pub(crate) greetings: Greetings,
     pub(crate) stamps: Vec<(Table, Stamp)>,

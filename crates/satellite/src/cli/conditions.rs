@@ -153,6 +153,17 @@ const TABLE: &[Told] = &[
         ),
     },
     Told {
+        name: "duplicate_serial",
+        es: (
+            "El mismo número de serie envía desde dos lugares a la vez. Se guarda lo de ambos, como si fuera uno.",
+            "Busque el segundo equipo (una copia, o alguien que se hace pasar por él) en las direcciones del aviso. Con dos líneas de internet a la vez es normal.",
+        ),
+        en: (
+            "The same serial sends from two places at once. What both send is stored, as if it were one.",
+            "Look for the second device (a clone, or somebody who pretends) at the addresses in the note. With two internet lines in use at once it is normal.",
+        ),
+    },
+    Told {
         name: "no_session",
         es: (
             "Acepta la conexión y no contesta: casi siempre otro programa ocupa su única conexión.",

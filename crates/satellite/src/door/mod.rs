@@ -14,6 +14,7 @@ mod hikvision;
 mod pace;
 mod sender;
 mod settle;
+mod twins;
 mod wire;
 mod zkteco;
 
@@ -27,6 +28,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) use crowd::Crowd;
 pub(crate) use hikvision::REASONS as HIKVISION_REASONS;
+pub(crate) use twins::Twins;
 
 use crate::clock;
 use crate::hub::Hub;

@@ -25,6 +25,7 @@ use super::greeting;
 use super::pace::Phase;
 use super::sender::Sender;
 use super::settle::{self, Settle};
+use super::twins::Seen;
 use crate::clock;
 use crate::commands::{self, Whole};
 use crate::conditions::{self, Condition};
@@ -197,6 +198,23 @@ impl Case {
         }
     }
 
+    /// Notes from where it speaks, and tells people when that is from two places at once.
+    fn twins(&self, hub: &Hub, known: &Known) {
+        if known.enrolment.canary {
+            // It knocks from everywhere on purpose.
+            return;
+        }
+        let seen = known.facts().twins.contact(self.address, self.at);
+        match seen {
+            Seen::Nothing => {}
+            Seen::One => conditions::clear(known, Condition::DuplicateSerial),
+            Seen::Two(one, other) => {
+                let detail = format!("from {one} and {other}");
+                conditions::raise(hub, known, Condition::DuplicateSerial, detail);
+            }
+        }
+    }
+
     async fn enrolled(
         &mut self,
         hub: &Arc<Hub>,
@@ -222,6 +240,7 @@ impl Case {
         hub.trace
             .step(serial, Step::Approved, true, self.at, "is enrolled");
         known.facts().heard(self.address, self.at);
+        self.twins(hub, known);
         greeting::note(hub, known, &ask, self.at);
         if matches!(ask, Ask::Handshake(_) | Ask::Registry) {
             hub.commands.lock().greeted(known.enrolment.id, self.at);

@@ -98,7 +98,7 @@ const ESCAPED_LIMIT: usize = 256;
 
 /// Text supplied by a device or a peer, made safe for a log line.
 ///
-/// Display and Debug write the same: control characters, quotes, backslashes and characters
+/// Display and Debug write the same: control characters, double quotes, backslashes and characters
 /// that are invisible or change the direction of writing appear as `\n`, `\"` or `\u{202e}`;
 /// bytes that are not UTF-8 as `\xff`; other letters of any language stay as they are. At
 /// most 256 bytes come out, then `…`.
@@ -163,7 +163,7 @@ impl Room<'_, '_> {
 
 fn needs_escape(c: char) -> bool {
     c.is_control()
-        || matches!(c, '"' | '\'' | '\\')
+        || matches!(c, '"' | '\\')
         // Soft hyphen, zero-width, line and paragraph separators, marks and overrides of the
         // writing direction, byte order mark, tags.
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

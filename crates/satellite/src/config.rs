@@ -287,15 +287,18 @@ fn target(
     match url {
         StoreUrl::Sqlite(path) => {
             if password_file.is_some() {
-                return Err(source.error(&key, "a SQLite file has no password; take the key out"));
+                let message = (
+                    "a SQLite file has no password; take the key out",
+                    "un archivo SQLite no lleva contraseña; quite la clave",
+                );
+                return Err(source.error(&key, message));
             }
             Ok(Target::Sqlite(path.clone()))
         }
         StoreUrl::Mysql(mysql) => {
             let places = secret_places(Path::new(SECRETS_FOLDER));
-            let secret = password_file.map(|name| {
-                secret_file(name, &places).map_err(|wrong| source.error(&key, &wrong.to_string()))
-            });
+            let secret = password_file
+                .map(|name| secret_file(name, &places).map_err(|wrong| source.error(&key, wrong)));
             let secret = secret.transpose()?;
             let server = format!("{}:{}", mysql.host, mysql.port);
             let password = secret.as_ref().map(Secret::expose);

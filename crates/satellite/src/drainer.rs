@@ -12,7 +12,7 @@ use event::Route;
 use store::{Refused, Submission, Writer};
 
 use crate::hub::Hub;
-use crate::tally::Tally;
+use crate::tally::{Aside, Tally};
 
 /// How often there is a look whether something waits.
 const EVERY: Duration = Duration::from_secs(2);
@@ -28,7 +28,8 @@ pub(crate) async fn run(hub: Arc<Hub>) {
             () = end.cancelled() => return,
             _ = tick.tick() => {}
         }
-        if hub.journal.waiting().events == 0 {
+        // A submission without a row left may wait too, and holds back its device's next ones.
+        if hub.journal.labels().is_empty() {
             continue;
         }
         for store in hub.stores.load_full().list() {
@@ -83,11 +84,7 @@ async fn drain(hub: &Hub, label: &str, writer: &Writer) {
 async fn hand_over(hub: &Hub, writer: &Writer, submission: Submission) -> Result<(), Refused> {
     let device = Arc::clone(&submission.device);
     let received = submission.events.len();
-    let reasons: Vec<_> = submission
-        .quarantined
-        .iter()
-        .map(|aside| aside.reason)
-        .collect();
+    let aside = Aside::of(&submission.quarantined);
     let receipt = writer.submit(submission).await?;
     // An enrolment that has ended meanwhile keeps its rows and is counted nowhere.
     if let Some(known) = hub.devices.find(device.vendor, &device.serial)
@@ -95,7 +92,7 @@ async fn hand_over(hub: &Hub, writer: &Writer, submission: Submission) -> Result
     {
         let tally = Tally::of(hub, &known, Route::Listen);
         tally.received(received);
-        tally.committed(&receipt, &reasons);
+        tally.committed(&receipt, aside);
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::devices::Known;
 use crate::hub::Hub;
 use crate::stores::Store;
-use crate::tally::Tally;
+use crate::tally::{Aside, Tally};
 
 /// The cursor: how many changes were noted, `|`, the firmware after the last.
 pub(crate) const FIRMWARE: &str = "firmware";
@@ -105,7 +105,7 @@ async fn note(hub: &Hub, known: &Known, store: &Store) -> Result<(), Refused> {
         fence: None,
     };
     let receipt = store.writer.submit(submission).await?;
-    tally.committed(&receipt, &[]);
+    tally.committed(&receipt, Aside::default());
     known.facts().keep_cursor(FIRMWARE, &moved);
     Ok(())
 }

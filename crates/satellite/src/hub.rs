@@ -108,7 +108,7 @@ impl Hub {
             wishes,
             started: Instant::now(),
             started_at: crate::clock::now(),
-            requests: AtomicU64::new(1),
+            requests: AtomicU64::new(first_id(crate::clock::now())),
         };
         (Arc::new(hub), heard)
     }
@@ -125,8 +125,27 @@ impl Hub {
         })
     }
 
-    /// The number of the next request, for the log lines that belong to it.
-    pub(crate) fn next_request(&self) -> u64 {
+    /// The id of the next request or visit, for the log lines that belong to it. No other of
+    /// this installation has it, also not before a restart.
+    pub(crate) fn next_id(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Where ids begin: above all that an earlier start can have given out, unless it served more
+/// than sixteen million requests a second.
+fn first_id(started: Millis) -> u64 {
+    u64::try_from(started.0 / 1000).unwrap_or_default() << 24
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_a_later_start_are_above_all_of_an_earlier_one() {
+        let (first, later) = (Millis(1_795_273_200_000), Millis(1_795_273_201_000));
+        assert!(first_id(later) - first_id(first) > 10_000_000);
+        assert_eq!(first_id(Millis(-1_000)), 0);
     }
 }

@@ -21,7 +21,7 @@ use crate::door::HIKVISION_REASONS;
 use crate::hikvision::ISUP_REASONS;
 
 /// Why the door let go of a connection, beside the protocol's own refusals.
-pub(crate) const DOOR_REASONS: [&str; 7] = [
+pub(crate) const DOOR_REASONS: [&str; 8] = [
     "connections",
     "connections_per_address",
     "header_timeout",
@@ -29,6 +29,7 @@ pub(crate) const DOOR_REASONS: [&str; 7] = [
     "write_timeout",
     "head_too_large",
     "head_unreadable",
+    "tls",
 ];
 
 /// The ways by which events come in.

@@ -7,8 +7,7 @@
 
 mod common;
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -236,31 +235,13 @@ fn an_import_with_mistakes_names_every_line_and_enrols_nobody() {
     );
 }
 
-/// Posts attendance records; answers the reply's body and whether it was a success.
-fn post(daemon: &Daemon, serial: &str, body: &str) -> (bool, String) {
-    let mut stream = TcpStream::connect(&daemon.devices).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .unwrap();
-    let request = format!(
-        "POST /iclock/cdata?SN={serial}&table=ATTLOG&Stamp=9999 HTTP/1.1\r\nHost: x\r\n\
-         Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).unwrap();
-    let (head, body) = reply.split_once("\r\n\r\n").unwrap();
-    (head.starts_with("HTTP/1.1 200"), body.to_owned())
-}
-
 const GOOD: &str = "1001\t2026-11-20 08:59:58\t0\t1\t\t0\t0\n";
 
 #[test]
 fn a_terminal_comes_from_pending_to_stored_with_the_commands_alone() {
     let house = House::new();
     let daemon = Daemon::start(&house);
-    assert!(!post(&daemon, "ABC1", GOOD).0, "nobody has approved it");
+    assert!(!daemon.post("ABC1", GOOD).0, "nobody has approved it");
     let left = house.run(&["trace", "ABC1"]);
     assert_eq!(left.status, 1);
     assert!(left.out.contains("It stops at: approved"), "{}", left.out);
@@ -283,11 +264,8 @@ fn a_terminal_comes_from_pending_to_stored_with_the_commands_alone() {
     house.fine(&["devices", "approve", "ABC1", "--tenant", "acme"]);
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        let (taken, body) = post(
-            &daemon,
-            "ABC1",
-            &format!("{GOOD}1002\t2026-13-45 08:00:00\t0\t1\n"),
-        );
+        let (taken, body) =
+            daemon.post("ABC1", &format!("{GOOD}1002\t2026-13-45 08:00:00\t0\t1\n"));
         if taken {
             assert!(body.contains("OK: 2"), "a bad line is counted: {body}");
             break;
@@ -372,11 +350,7 @@ fn a_follower_shows_what_arrives_and_ends_with_0_at_ctrl_c() {
         let daemon = &daemon;
         scope.spawn(move || {
             for second in 0..50 {
-                post(
-                    daemon,
-                    "ABC1",
-                    &format!("7\t2026-11-20 09:00:{second:02}\t0\t1\n"),
-                );
+                daemon.post("ABC1", &format!("7\t2026-11-20 09:00:{second:02}\t0\t1\n"));
                 if told.recv_timeout(Duration::from_millis(200)).is_ok() {
                     return;
                 }

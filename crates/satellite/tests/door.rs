@@ -596,3 +596,81 @@ async fn without_a_registry_and_without_its_copy_nobody_is_taken_for_a_stranger(
     assert!(head.starts_with("HTTP/1.1 503"), "{head}");
     assert_eq!(house.metric("satellite_devices_pending").await, 0.0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_on_the_plain_door_is_named_with_what_to_switch_off_in_the_terminal() {
+    let house = House::new().await;
+    // The beginning of a hello, without any line end, from a peer that then waits.
+    let hello = [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(),
+        &[0x41; 120],
+    ]
+    .concat();
+    let mut stream = house.connect().await;
+    stream.write_all(&hello).await.unwrap();
+    assert!(closes_within(&mut stream, 5).await);
+    let began = std::time::Instant::now();
+    while house.refused("tls").await < 1.0 {
+        assert!(began.elapsed() < Duration::from_secs(5), "not counted");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let status = house.admin("/status").await;
+    assert!(status.contains("switch HTTPS off"), "{status}");
+    assert!(
+        status.contains("the terminal's server settings"),
+        "{status}"
+    );
+    assert_eq!(house.refused("head_unreadable").await, 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_in_the_journal_without_a_row_left_is_drained_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::in_folder(folder.path());
+    config.listen.devices = "127.0.0.1:0".parse().unwrap();
+    config.listen.admin = "127.0.0.1:0".parse().unwrap();
+    let mut engine = config.store.connect().await.unwrap();
+    store::schema::migrate(&mut engine).await.unwrap();
+    let device = event::DeviceId([7; 16]);
+    // All of its events were older than the enrolment accepts: only its cursor is left.
+    let left = store::Submission {
+        device: std::sync::Arc::new(event::Device {
+            id: device,
+            tenant: Some(TenantId::new("main").unwrap()),
+            vendor: event::Vendor::Hikvision,
+            serial: Serial::new("HIK0000001").unwrap(),
+            name: None,
+            site: None,
+            zone: event::Zone::utc(),
+            canary: false,
+        }),
+        events: vec![],
+        quarantined: vec![],
+        cursors: vec![("hik:chain".into(), "x".into())],
+        expects: None,
+        fence: None,
+    };
+    let limits = store::JournalLimits {
+        free_percent: 0,
+        ..store::JournalLimits::default()
+    };
+    let journal = store::Journal::open(folder.path(), limits).await.unwrap();
+    journal.append("store", &left).await.unwrap();
+    assert!(journal.holds(device));
+    drop(journal);
+
+    let running = Satellite::start(config.clone()).await.unwrap();
+    let began = std::time::Instant::now();
+    loop {
+        let cursors = store::cursors(&mut engine, Some(&[device])).await.unwrap();
+        if cursors.iter().any(|(_, name, _)| name == "hik:chain") {
+            break;
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "it waits for ever"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    running.stop().await;
+}

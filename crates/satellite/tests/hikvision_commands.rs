@@ -176,15 +176,8 @@ fn what_a_device_cannot_be_enrolled_with_is_refused_with_the_way_out() {
         "devices", "add", "--tenant", "acme", "--vendor", "zkteco", "--serial", "ABC1", "--listen",
     ];
     assert!(house.failed(&zkteco).contains("Hikvision devices only"));
-    let short = [
-        "devices",
-        "add",
-        "--tenant",
-        "acme",
-        "--vendor",
-        "hikvision",
-        "--serial",
-        "K1",
+    let short = "devices add --tenant acme --vendor hikvision --serial K1";
+    let dialled = [
         "--address",
         "10.8.0.20:80",
         "--user",
@@ -192,7 +185,10 @@ fn what_a_device_cannot_be_enrolled_with_is_refused_with_the_way_out() {
         "--secret-file",
         &file,
     ];
-    assert!(house.failed(&short).contains("too short"));
+    for way in [&["--listen"][..], &dialled] {
+        let short: Vec<&str> = short.split(' ').chain(way.iter().copied()).collect();
+        assert!(house.failed(&short).contains("too short"), "{way:?}");
+    }
     assert_eq!(
         house.json(&["devices", "list", "--json"]),
         Value::Array(vec![])

@@ -69,6 +69,11 @@ impl SetAside {
         ]
     }
 
+    /// All of them.
+    pub fn total(self) -> u64 {
+        self.same_second + self.conflict + self.store_refused
+    }
+
     /// Counts one; a reader's reasons are none of the store's.
     pub(crate) fn count(&mut self, reason: Reason) {
         match reason {
@@ -95,6 +100,22 @@ pub struct Receipt {
     pub quarantined: u64,
     /// Those among them that came as events.
     pub by_store: SetAside,
+    /// The lowest and the highest number in the feed of the new ones; `None` without any. New
+    /// rows of other submissions of the same transaction may have numbers in between.
+    pub numbers: Option<(i64, i64)>,
+}
+
+impl Receipt {
+    /// An event became the row of that number.
+    pub(crate) fn count_new(&mut self, seq: i64) {
+        self.new += 1;
+        self.reach(seq, seq);
+    }
+
+    fn reach(&mut self, low: i64, high: i64) {
+        let (first, last) = self.numbers.unwrap_or((low, high));
+        self.numbers = Some((first.min(low), last.max(high)));
+    }
 }
 
 impl AddAssign for Receipt {
@@ -105,5 +126,8 @@ impl AddAssign for Receipt {
         self.by_store.same_second += more.by_store.same_second;
         self.by_store.conflict += more.by_store.conflict;
         self.by_store.store_refused += more.by_store.store_refused;
+        if let Some((low, high)) = more.numbers {
+            self.reach(low, high);
+        }
     }
 }

@@ -248,7 +248,7 @@ impl<'w> Work<'w> {
                 continue;
             };
             if let Some(&seq) = fresh.get(&key(entry)) {
-                receipt.new += 1;
+                receipt.count_new(seq);
                 stored.insert(key(entry), Stored::of(seq, entry.event));
             } else {
                 self.fold(entry, stored.get(&key(entry)), receipt, &mut aside);
@@ -281,7 +281,7 @@ impl<'w> Work<'w> {
         // A row that is neither new nor there was set aside by the careful way.
         let Some(stored) = stored else { return };
         if self.attempts.made(stored.seq) {
-            receipt.new += 1;
+            receipt.count_new(stored.seq);
         } else if let Some(reason) = stored.differs(entry.event) {
             aside.push((entry.submission, set_aside(entry.event, reason)));
         } else {

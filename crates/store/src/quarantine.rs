@@ -86,6 +86,22 @@ pub async fn list(
     rows.iter().map(quarantine_row).collect()
 }
 
+/// How many rows are not settled: all of the database's, or those of one enrolment.
+pub async fn count(engine: &mut AnyEngine, device: Option<DeviceId>) -> Result<u64, Failure> {
+    const ALL: &str = "SELECT COUNT(*) FROM quarantine WHERE settled_at IS NULL";
+    const OF_ONE: &str =
+        "SELECT COUNT(*) FROM quarantine WHERE settled_at IS NULL AND device_id = ?";
+    let rows = match &device {
+        None => engine.fetch(crate::fixed(ALL), &[]).await?,
+        Some(id) => {
+            let values = [Value::Bytes(&id.0)];
+            engine.fetch(crate::fixed(OF_ONE), &values).await?
+        }
+    };
+    let count = rows.first().map_or(Ok(0), |row| row.int(0))?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
 /// The row of that number.
 pub async fn get(engine: &mut AnyEngine, id: i64) -> Result<Option<QuarantineRow>, Failure> {
     let sql = crate::built(format!("{SELECT} WHERE q.id = ?"));

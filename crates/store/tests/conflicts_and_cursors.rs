@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event::{
-    Bytes, ClockFlag, Device, DeviceId, Event, IdentForm, Kind, Millis, Reason, Route, Serial,
-    SharedDevice, TenantId, Text, Timeliness, Vendor, Zone,
+    Bytes, ClockFlag, Device, DeviceId, Event, IdentForm, Kind, Millis, Quarantined, Reason, Route,
+    Serial, SharedDevice, TenantId, Text, Timeliness, Vendor, Zone,
 };
 use sqlx::SqlStr;
+use store::quarantine::{self, QuarantineFilter};
 use store::{
     Gate, Mirror, Observer, Receipt, Refused, SetAside, Submission, Trouble, Writer, cursors,
 };
@@ -119,6 +120,7 @@ async fn the_same_serial_number_with_another_person_or_time_is_a_conflict_for_ev
                 duplicate: 1,
                 quarantined: 1,
                 by_store: conflicts(1),
+                numbers: got.numbers,
             };
             assert_eq!(got, expected, "{told}: within one transaction");
             let got = writer
@@ -130,6 +132,7 @@ async fn the_same_serial_number_with_another_person_or_time_is_a_conflict_for_ev
                 duplicate: 1,
                 quarantined: 2,
                 by_store: conflicts(2),
+                numbers: got.numbers,
             };
             assert_eq!(got, expected, "{told}: against the stored row");
         }
@@ -155,11 +158,13 @@ fn a_sum_of_receipts_keeps_every_reason_apart() {
             conflict,
             store_refused,
         },
+        numbers: i64::try_from(store_refused).ok().map(|n| (10 - n, 10 + n)),
     };
     let mut sum = one(1, 0, 0);
     sum += one(0, 2, 0);
     sum += one(0, 0, 4);
     assert_eq!((sum.new, sum.duplicate, sum.quarantined), (3, 6, 9));
+    assert_eq!((sum.by_store.total(), sum.numbers), (7, Some((6, 14))));
     assert_eq!(
         sum.by_store.each(),
         [
@@ -278,8 +283,59 @@ async fn one_moment_written_with_and_without_an_offset_is_no_conflict() {
         let expected = Receipt {
             new: 1,
             duplicate: 1,
+            numbers: got.numbers,
             ..Receipt::default()
         };
         assert_eq!(got, expected, "{}", store.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_in_quarantine_is_counted_however_much_it_is() {
+    for store in stores().await {
+        let writer = writer(&store).await;
+        let set_aside = |device: &SharedDevice, n: u32| Quarantined {
+            reason: Reason::Unreadable,
+            detail: Text::const_new("a test"),
+            source: Text::const_new("ATTLOG"),
+            route: Route::Push,
+            received_at: Millis(1_795_000_000_123),
+            raw: Bytes::from(format!("{} {n}", device.serial)),
+        };
+        for (n, many) in [(1, 1_100), (2, 3)] {
+            let device = device(n);
+            let mut submission = brought(&device, vec![]);
+            submission.quarantined = (0..many).map(|n| set_aside(&device, n)).collect();
+            writer.submit(submission).await.unwrap();
+        }
+        let mut engine = store.engine().await;
+        let told = store.name;
+        let one = Some(DeviceId([1; 16]));
+        assert_eq!(
+            quarantine::count(&mut engine, one).await.unwrap(),
+            1_100,
+            "{told}"
+        );
+        assert_eq!(
+            quarantine::count(&mut engine, None).await.unwrap(),
+            1_103,
+            "{told}"
+        );
+        let rows = quarantine::list(
+            &mut engine,
+            &QuarantineFilter {
+                limit: 1,
+                ..Default::default()
+            },
+        );
+        let newest = rows.await.unwrap()[0].id;
+        quarantine::settle(&mut engine, newest, Millis(0))
+            .await
+            .unwrap();
+        assert_eq!(
+            quarantine::count(&mut engine, None).await.unwrap(),
+            1_102,
+            "{told}"
+        );
     }
 }

@@ -185,6 +185,14 @@ fn receipt(new: u64, duplicate: u64, quarantined: u64) -> Receipt {
     }
 }
 
+/// What was counted, without the numbers of the feed.
+fn counts(receipt: Receipt) -> Receipt {
+    Receipt {
+        numbers: None,
+        ..receipt
+    }
+}
+
 /// One event was set aside because a punch of its second has another status.
 fn receipt_with_twin(new: u64, duplicate: u64) -> Receipt {
     let mut receipt = receipt(new, duplicate, 1);
@@ -204,10 +212,34 @@ async fn equal_lines_are_one_punch_and_a_replay_changes_nothing() {
             .submit(brought(&device, twins.clone()))
             .await
             .unwrap();
-        assert_eq!(first, receipt(2, 1, 0), "{}", store.name);
+        assert_eq!(counts(first), receipt(2, 1, 0), "{}", store.name);
         let again = writer.submit(brought(&device, twins)).await.unwrap();
         assert_eq!(again, receipt(0, 3, 0), "{}", store.name);
         assert_eq!(store.count(FEED).await, 2, "{}", store.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_names_the_first_and_the_last_number_of_its_new_rows_and_no_others() {
+    for store in every_store().await {
+        let writer = store.writer();
+        let device = device("NUM1");
+        let old = brought(&device, vec![punch(1, 10, "0")]);
+        let first = writer.submit(old.clone()).await.unwrap().numbers.unwrap();
+        assert_eq!(writer.submit(old).await.unwrap().numbers, None);
+        let more = vec![punch(1, 10, "0"), punch(2, 10, "0"), punch(3, 10, "0")];
+        let (low, high) = writer
+            .submit(brought(&device, more))
+            .await
+            .unwrap()
+            .numbers
+            .unwrap();
+        assert_eq!(first, (1, 1), "{}", store.name);
+        let lowest = "SELECT MIN(seq) FROM event_feed WHERE seq > 1";
+        assert_eq!(store.count(lowest).await, low, "{}", store.name);
+        let highest = "SELECT MAX(seq) FROM event_feed";
+        assert_eq!(store.count(highest).await, high, "{}", store.name);
+        assert!(low < high, "{}", store.name);
     }
 }
 
@@ -218,16 +250,16 @@ async fn another_status_at_the_same_second_is_kept_raw_and_once() {
         let device = device("SECOND1");
         let both = vec![punch(1, 10, "0"), punch(1, 10, "1")];
         assert_eq!(
-            writer.submit(brought(&device, both.clone())).await.unwrap(),
+            counts(writer.submit(brought(&device, both.clone())).await.unwrap()),
             receipt_with_twin(1, 0)
         );
         assert_eq!(
-            writer.submit(brought(&device, both)).await.unwrap(),
+            counts(writer.submit(brought(&device, both)).await.unwrap()),
             receipt_with_twin(0, 1)
         );
         let late = vec![punch(1, 10, "1")];
         assert_eq!(
-            writer.submit(brought(&device, late)).await.unwrap(),
+            counts(writer.submit(brought(&device, late)).await.unwrap()),
             receipt_with_twin(0, 0)
         );
         let sql = "SELECT COUNT(*) FROM quarantine WHERE reason = 'same_second' AND seen = 3";
@@ -358,7 +390,7 @@ async fn a_commit_whose_answer_is_lost_is_settled_by_the_same_rows_and_counted_a
     let near = format!("127.0.0.1:{}", proxy.port);
     let writer = store.writer_to(Target::mysql(&url.replace(&**server, &near), None, &near));
     let device = device("CUT1");
-    let mut new = 0;
+    let (mut new, mut last) = (0, 0);
     for round in 0..60u32 {
         proxy.cut_next_commit(if round % 2 == 0 {
             proxy::Cut::BeforeServer
@@ -367,7 +399,10 @@ async fn a_commit_whose_answer_is_lost_is_settled_by_the_same_rows_and_counted_a
         });
         let events = vec![punch(1, round, "0"), punch(2, round, "0")];
         let got = writer.submit(brought(&device, events)).await.unwrap();
-        assert_eq!(got, receipt(2, 0, 0), "round {round}");
+        assert_eq!(counts(got), receipt(2, 0, 0), "round {round}");
+        let (low, high) = got.numbers.unwrap();
+        assert!(low < high && last < low, "round {round}");
+        last = high;
         new += got.new;
     }
     assert_eq!(proxy.cuts(), 60);
@@ -402,7 +437,7 @@ async fn an_older_copy_of_a_store_opens_a_new_epoch_and_readers_find_what_comes_
             .submit(brought(&device, vec![punch(2, 2, "0")]))
             .await
             .unwrap();
-        assert_eq!(again, receipt(1, 0, 0), "{}", store.name);
+        assert_eq!(counts(again), receipt(1, 0, 0), "{}", store.name);
         assert_eq!(seen.epochs.load(Ordering::Relaxed), 1, "{}", store.name);
         let mut engine = store.engine().await;
         let sql = "SELECT kind, seq FROM event_feed WHERE seq > ? ORDER BY seq";
@@ -463,7 +498,7 @@ async fn a_row_that_the_database_refuses_is_set_aside_and_the_others_are_stored(
             .await;
         let mut expected = receipt(2, 0, 1);
         expected.by_store.store_refused = 1;
-        assert_eq!(got.unwrap(), expected, "{name}");
+        assert_eq!(counts(got.unwrap()), expected, "{name}");
         assert_eq!(
             store
                 .count("SELECT COUNT(*) FROM quarantine WHERE reason = 'store_refused'")

@@ -39,6 +39,9 @@ pub struct Reading {
     pub events: Vec<Event>,
     /// Records that were not, to be committed raw.
     pub quarantined: Vec<Quarantined>,
+    /// Bad records beyond the first of each piece in `quarantined` that holds several, all of
+    /// them [`Reason::Unreadable`].
+    pub crowded: u64,
     /// Records recognised as people, templates or pictures: not kept.
     pub dropped: u64,
     /// All records, for the acknowledgement.
@@ -50,6 +53,14 @@ pub struct Reading {
     pub places: Vec<Place>,
     /// The last door state of an `rtstate` upload.
     pub state: Option<DoorState>,
+}
+
+impl Reading {
+    /// How many records could not be read.
+    pub fn unreadable(&self) -> u64 {
+        let pieces = u64::try_from(self.quarantined.len()).unwrap_or(u64::MAX);
+        pieces.saturating_add(self.crowded)
+    }
 }
 
 /// Most bad lines of one body that get a quarantine record each; further neighbours share one.
@@ -233,7 +244,10 @@ impl<'a> Reader<'a> {
             return;
         }
         match &mut self.run {
-            Some(run) if line.end - run.start <= Quarantined::RAW_LIMIT => run.end = line.end,
+            Some(run) if line.end - run.start <= Quarantined::RAW_LIMIT => {
+                run.end = line.end;
+                self.reading.crowded += 1;
+            }
             _ => {
                 self.end_run();
                 self.run = Some(line);

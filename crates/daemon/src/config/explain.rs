@@ -1,13 +1,14 @@
 //! From a parser's complaint to a sentence for the person who edits the file.
 //!
 //! Serde tells unknown and missing keys only as text, so that text is taken apart here and
-//! nowhere else; what is not recognised is passed on as it is. Every sentence made here goes
+//! nowhere else, and said in both languages; what is not recognised is passed on as it is. Every sentence made here goes
 //! through [`without_password`], because complaints repeat values.
 
 use std::ops::Range;
 
-use super::ConfigError;
+use super::kinds;
 use super::locate::{self, Node};
+use super::{ConfigError, Said};
 
 /// Explains an error of the TOML parser or of serde.
 pub(super) fn explain(file: &str, text: &str, error: &toml::de::Error) -> ConfigError {
@@ -17,7 +18,7 @@ pub(super) fn explain(file: &str, text: &str, error: &toml::de::Error) -> Config
         let (key, message) = sentence("", complaint);
         return ConfigError {
             key,
-            ..ConfigError::about(file, without_password(&message))
+            ..ConfigError::about(file, message.map(without_password))
         };
     };
     let (line, column) = locate::position(text, range.start);
@@ -27,31 +28,34 @@ pub(super) fn explain(file: &str, text: &str, error: &toml::de::Error) -> Config
         let node = locate::by_range(&nodes, &range);
         sentence(node.map_or("", |node| node.path.as_str()), complaint)
     } else {
-        let message = format!("not valid TOML at column {column}: {complaint}");
+        let message = Said::new(
+            format!("not valid TOML at column {column}: {complaint}"),
+            format!("no es TOML válido en la columna {column}: {complaint}"),
+        );
         (None, message)
     };
     ConfigError {
         line: Some(line),
         column: Some(column),
         key,
-        ..ConfigError::about(file, without_password(&message))
+        ..ConfigError::about(file, message.map(without_password))
     }
 }
 
 /// An error of the caller's own about a key.
-pub(super) fn about_key(file: &str, text: &str, key: &str, message: &str) -> ConfigError {
+pub(super) fn about_key(file: &str, text: &str, key: &str, message: Said) -> ConfigError {
     let (nodes, _) = locate::nodes(text);
     let place = locate::by_path(&nodes, key).map(|node| locate::position(text, node.key.start));
     ConfigError {
         line: place.map(|(line, _)| line),
         column: place.map(|(_, column)| column),
         key: Some(key.to_owned()),
-        ..ConfigError::about(file, format!("key {}: {message}", name(key)))
+        ..ConfigError::about(file, at(key, message))
     }
 }
 
 /// The range of a repeated key covers the key itself; the tree holds only one of the two.
-fn duplicate(nodes: &[Node], text: &str, range: &Range<usize>) -> (Option<String>, String) {
+fn duplicate(nodes: &[Node], text: &str, range: &Range<usize>) -> (Option<String>, Said) {
     let word = text.get(range.clone()).unwrap_or_default();
     let is_header = text
         .get(..range.start)
@@ -61,17 +65,25 @@ fn duplicate(nodes: &[Node], text: &str, range: &Range<usize>) -> (Option<String
     } else {
         locate::join(locate::section(nodes, text, range.start), word)
     };
-    let message = format!("key {} is given twice", name(&path));
+    let key = name(&path);
+    let message = Said::new(
+        format!("key {} is given twice", key.en),
+        format!("la clave {} aparece dos veces", key.es),
+    );
     (Some(path), message)
 }
 
 /// The sentence for a complaint about `path`, the way to a key or, for a missing key, to its
 /// table.
-fn sentence(path: &str, complaint: &str) -> (Option<String>, String) {
+fn sentence(path: &str, complaint: &str) -> (Option<String>, Said) {
     let key = Some(path.to_owned()).filter(|path| !path.is_empty());
     if let Some(rest) = complaint.strip_prefix("missing field ") {
         let path = locate::join(path, rest.trim_matches('`'));
-        let message = format!("missing key {}", name(&path));
+        let key = name(&path);
+        let message = Said::new(
+            format!("missing key {}", key.en),
+            format!("falta la clave {}", key.es),
+        );
         return (Some(path), message);
     }
     if let Some((word, known)) = known_words(complaint, "unknown field ") {
@@ -80,31 +92,42 @@ fn sentence(path: &str, complaint: &str) -> (Option<String>, String) {
             last if last == word => path.to_owned(),
             _ => locate::join(path, word),
         };
-        let advice = advice(word, &known, "keys");
-        let message = format!("unknown key {}{advice}", name(&path));
+        let (key, advice) = (name(&path), advice(word, &known, KEYS));
+        let message = Said::new(
+            format!("unknown key {}{}", key.en, advice.en),
+            format!("la clave {} no existe{}", key.es, advice.es),
+        );
         return (Some(path), message);
     }
     if let Some((word, known)) = known_words(complaint, "unknown variant ") {
-        let advice = advice(word, &known, "words");
-        let message = format!("key {}: unknown word '{word}'{advice}", name(path));
-        return (key, message);
+        let advice = advice(word, &known, WORDS);
+        let message = Said::new(
+            format!("unknown word '{word}'{}", advice.en),
+            format!("la palabra '{word}' no existe{}", advice.es),
+        );
+        return (key, at(path, message));
     }
-    // The name of a Rust type tells the reader nothing.
-    let complaint = match complaint.split_once("expected struct ") {
-        Some((before, _)) => format!("{before}expected a table"),
-        None => complaint.to_owned(),
-    };
+    let message = Said::arrived(complaint).unwrap_or_else(|| kinds::told(complaint));
     match key {
-        Some(_) => (key, format!("key {}: {complaint}", name(path))),
-        None => (None, complaint),
+        Some(_) => (key, at(path, message)),
+        None => (None, message),
     }
 }
 
+/// What is wrong with the value of a key.
+fn at(path: &str, message: Said) -> Said {
+    let key = name(path);
+    Said::new(
+        format!("key {}: {}", key.en, message.en),
+        format!("clave {}: {}", key.es, message.es),
+    )
+}
+
 /// A path as a person would say it: `'id' in [[tenant]]`.
-fn name(path: &str) -> String {
+fn name(path: &str) -> Said {
     let (table, key) = locate::split(path);
     if table.is_empty() {
-        return format!("'{key}'");
+        return Said::from(&format!("'{key}'"));
     }
     // The number of a `[[table]]` is for programs; people have the line.
     let mut words = String::new();
@@ -112,12 +135,18 @@ fn name(path: &str) -> String {
         let piece = piece.split('[').next().unwrap_or_default();
         words = locate::join(&words, piece);
     }
-    if table.ends_with(']') {
-        format!("'{key}' in [[{words}]]")
+    let table = if table.ends_with(']') {
+        format!("[[{words}]]")
     } else {
-        format!("'{key}' in [{words}]")
-    }
+        format!("[{words}]")
+    };
+    Said::new(format!("'{key}' in {table}"), format!("'{key}' en {table}"))
 }
+
+/// What there is to choose from, in English and in Spanish.
+type Choice = (&'static str, &'static str);
+const KEYS: Choice = ("Known keys", "Claves que existen");
+const WORDS: Choice = ("Known words", "Palabras que existen");
 
 /// The word that serde did not know and those that it would have accepted: everything in
 /// backquotes after `expected`.
@@ -132,13 +161,18 @@ fn known_words<'a>(complaint: &'a str, prefix: &str) -> Option<(&'a str, Vec<&'a
 }
 
 /// `; did you mean 'address'? Known keys: …`, as much of it as there is.
-fn advice(word: &str, known: &[&str], what: &str) -> String {
+fn advice(word: &str, known: &[&str], what: Choice) -> Said {
     let mut advice = match nearest(word, known) {
-        Some(near) => format!("; did you mean '{near}'?"),
-        None => ".".to_owned(),
+        Some(near) => Said::new(
+            format!("; did you mean '{near}'?"),
+            format!("; ¿quiso decir '{near}'?"),
+        ),
+        None => Said::from("."),
     };
     if !known.is_empty() {
-        advice += &format!(" Known {what}: {}", known.join(", "));
+        let known = known.join(", ");
+        advice.en += &format!(" {}: {known}", what.0);
+        advice.es += &format!(" {}: {known}", what.1);
     }
     advice
 }
@@ -212,15 +246,15 @@ mod tests {
         ] {
             let (_, message) = sentence(path, complaint);
             let wanted = format!("unknown key {said}; did you mean 'address'? Known keys: address");
-            assert_eq!(message, wanted);
+            assert_eq!(message.en, wanted);
         }
     }
 
     #[test]
     fn a_table_inside_a_list_is_said_without_its_number() {
-        assert_eq!(name("a"), "'a'");
-        assert_eq!(name("a.b.c"), "'c' in [a.b]");
-        assert_eq!(name("a[3].c"), "'c' in [[a]]");
-        assert_eq!(name("a[3].b.c"), "'c' in [a.b]");
+        assert_eq!(name("a").en, "'a'");
+        assert_eq!(name("a.b.c").en, "'c' in [a.b]");
+        assert_eq!(name("a[3].c").en, "'c' in [[a]]");
+        assert_eq!(name("a[3].b.c").es, "'c' en [a.b]");
     }
 }

@@ -6,7 +6,9 @@
 //! made here ever repeats a password, even from a file that holds one in the wrong place.
 
 mod explain;
+mod kinds;
 mod locate;
+mod said;
 mod secret;
 mod store_url;
 mod values;
@@ -16,6 +18,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+pub use said::Said;
 pub use secret::{Secret, secret_file, secret_places};
 pub use store_url::{MysqlUrl, StoreUrl};
 pub use values::{ByteSize, Span, ValueError};
@@ -33,29 +36,47 @@ pub struct ConfigError {
     /// second `[[tenant]]`); `None` when no key can be named.
     pub key: Option<String>,
     /// What is wrong and what to do about it, in one line.
-    pub message: String,
+    pub message: Box<Said>,
 }
 
 impl ConfigError {
     /// An error about a file as a whole.
-    pub fn about(file: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn about(file: impl Into<String>, message: impl Into<Said>) -> Self {
         Self {
             file: file.into(),
             line: None,
             column: None,
             key: None,
-            message: message.into(),
+            message: Box::new(message.into()),
+        }
+    }
+}
+
+impl ConfigError {
+    /// The whole error in Spanish; `Display` writes it in English.
+    pub fn in_spanish(&self) -> String {
+        format!("{}: {}", self.place(), self.message.es)
+    }
+
+    /// `satellite.toml:4`.
+    fn place(&self) -> String {
+        match self.line {
+            Some(line) => format!("{}:{line}", self.file),
+            None => self.file.clone(),
         }
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-        }
-        write!(f, ": {}", self.message)
+        write!(f, "{}: {}", self.place(), self.message)
+    }
+}
+
+/// An error inside another one, with its own file in front.
+impl From<ConfigError> for Said {
+    fn from(error: ConfigError) -> Self {
+        Self::new(error.to_string(), error.in_spanish())
     }
 }
 
@@ -83,8 +104,8 @@ impl Source {
     /// When it cannot be read, or is not UTF-8 (with the line where that begins).
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let file = path.display().to_string();
-        let bytes = std::fs::read(path)
-            .map_err(|error| ConfigError::about(&file, format!("cannot be read: {error}")))?;
+        let bytes =
+            std::fs::read(path).map_err(|error| ConfigError::about(&file, unread(&error)))?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let good = error.utf8_error().valid_up_to();
             let start = error.as_bytes().get(..good).unwrap_or_default();
@@ -92,7 +113,7 @@ impl Source {
             ConfigError {
                 line: Some(line),
                 column: Some(column),
-                ..ConfigError::about(&file, "the text is not UTF-8; save the file as UTF-8")
+                ..ConfigError::about(&file, NOT_UTF8)
             }
         })?;
         Ok(Self { file, text })
@@ -108,9 +129,29 @@ impl Source {
 
     /// An error of the caller's own about `key`, written as in [`ConfigError::key`]. The line
     /// is that of the key, or of the nearest table around it when the key is absent.
-    pub fn error(&self, key: &str, message: &str) -> ConfigError {
-        explain::about_key(&self.file, &self.text, key, message)
+    pub fn error(&self, key: &str, message: impl Into<Said>) -> ConfigError {
+        explain::about_key(&self.file, &self.text, key, message.into())
     }
+}
+
+const NOT_UTF8: (&str, &str) = (
+    "the text is not UTF-8; save the file as UTF-8",
+    "el texto no es UTF-8; guarde el archivo como UTF-8",
+);
+
+/// Why a file could not be read, which the system says in its own words where they are rare.
+fn unread(error: &std::io::Error) -> Said {
+    let known = match error.kind() {
+        std::io::ErrorKind::NotFound => Some("no existe"),
+        std::io::ErrorKind::PermissionDenied => Some("falta el permiso de lectura"),
+        std::io::ErrorKind::IsADirectory => Some("es una carpeta"),
+        _ => None,
+    };
+    let es = known.map_or_else(|| error.to_string(), str::to_owned);
+    Said::new(
+        format!("cannot be read: {error}"),
+        format!("no se puede leer: {es}"),
+    )
 }
 
 /// Reads a configuration file as a `T`.
@@ -355,5 +396,73 @@ mod tests {
         assert_eq!(absent.line, Some(4));
         assert_eq!(absent.key.as_deref(), Some("tenant[0].url"));
         assert_eq!(source.error("store.url", "is needed").line, None);
+    }
+
+    #[test]
+    fn every_error_of_a_file_is_told_in_spanish_with_the_same_place_and_the_same_words() {
+        for (text, told) in [
+            (
+                "[listen]\nadress='a'\n",
+                "s.toml:2: la clave 'adress' en [listen] no existe; ¿quiso decir 'address'? \
+                 Claves que existen: address, port, body, idle, store, unknown",
+            ),
+            (
+                "[listen]\nport=1\n",
+                "s.toml:1: falta la clave 'address' en [listen]",
+            ),
+            (
+                "[listen]\naddress='a'\naddress='b'\n",
+                "s.toml:3: la clave 'address' en [listen] aparece dos veces",
+            ),
+            (
+                "[listen]\naddress='a'\nport='x'\n",
+                "s.toml:3: clave 'port' en [listen]: dice el texto \"x\", se espera un número \
+                 entero de 0 a 65535",
+            ),
+            (
+                "[listen]\naddress='a'\nport=70000\n",
+                "s.toml:3: clave 'port' en [listen]: dice el número 70000, se espera un número \
+                 entero de 0 a 65535",
+            ),
+            (
+                "[listen]\naddress='a'\nbody='16MB'\n",
+                "s.toml:3: clave 'body' en [listen]: '16MB' no es un tamaño: escriba un número \
+                 entero y B, KiB, MiB, GiB o TiB, por ejemplo \"16MiB\"",
+            ),
+            (
+                "[listen]\naddress='a'\nidle=75\n",
+                "s.toml:3: clave 'idle' en [listen]: dice el número 75, se espera un tiempo, por \
+                 ejemplo \"90s\" o \"3m\"",
+            ),
+            (
+                "[listen]\naddress='a'\nunknown='hald'\n",
+                "s.toml:3: clave 'unknown' en [listen]: la palabra 'hald' no existe; ¿quiso decir \
+                 'hold'? Palabras que existen: hold, accept",
+            ),
+            (
+                "listen = 5\n",
+                "s.toml:1: clave 'listen': dice el número 5, se espera una tabla",
+            ),
+        ] {
+            let error = parse::<Config>(text, "s.toml").unwrap_err();
+            assert_eq!(error.in_spanish(), told);
+        }
+        let broken = parse::<Config>("[listen]\naddress = \"a\n", "s.toml").unwrap_err();
+        let told = broken.in_spanish();
+        assert!(
+            told.starts_with("s.toml:2: no es TOML válido en la columna 13: "),
+            "{told}"
+        );
+        let absent = load::<Config>(Path::new("/nonexistent/s.toml")).unwrap_err();
+        assert_eq!(
+            absent.in_spanish(),
+            "/nonexistent/s.toml: no se puede leer: no existe"
+        );
+        let url = "[listen]\naddress='a'\nstore='mysql://u:hunter2@h/db'\n";
+        let told = parse::<Config>(url, "s.toml").unwrap_err().in_spanish();
+        assert!(
+            told.contains("contraseña") && !told.contains("hunter2"),
+            "{told}"
+        );
     }
 }

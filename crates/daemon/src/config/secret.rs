@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::ConfigError;
+use super::{ConfigError, Said};
 
 /// Longest secret accepted, in bytes; a key file with its chain fits.
 const LIMIT: u64 = 64 * 1024;
@@ -68,13 +68,22 @@ pub fn secret_file(name: &str, places: &[PathBuf]) -> Result<Secret, ConfigError
     if Path::new(name).is_absolute() {
         return match read(Path::new(name))? {
             Some(secret) => Ok(secret),
-            None => Err(ConfigError::about(name, "the secret's file does not exist")),
+            None => Err(ConfigError::about(
+                name,
+                (
+                    "the secret's file does not exist",
+                    "el archivo de la contraseña no existe",
+                ),
+            )),
         };
     }
     if name.is_empty() || name.contains('/') || name.starts_with('.') {
         return Err(ConfigError::about(
             name,
-            "a secret is named by an absolute path or by a bare file name",
+            (
+                "a secret is named by an absolute path or by a bare file name",
+                "una contraseña se nombra con una ruta absoluta o con un nombre de archivo sin ruta",
+            ),
         ));
     }
     for place in places {
@@ -83,11 +92,12 @@ pub fn secret_file(name: &str, places: &[PathBuf]) -> Result<Secret, ConfigError
         }
     }
     let looked: Vec<String> = places.iter().map(|p| p.display().to_string()).collect();
+    let looked = looked.join(", ");
     Err(ConfigError::about(
         name,
-        format!(
-            "no secret of this name was found; looked in {}",
-            looked.join(", ")
+        Said::new(
+            format!("no secret of this name was found; looked in {looked}"),
+            format!("no hay ninguna contraseña con este nombre; se buscó en {looked}"),
         ),
     ))
 }
@@ -95,11 +105,15 @@ pub fn secret_file(name: &str, places: &[PathBuf]) -> Result<Secret, ConfigError
 /// Reads one file; `None` when there is none.
 fn read(path: &Path) -> Result<Option<Secret>, ConfigError> {
     let shown = path.display().to_string();
-    let wrong = |message: String| ConfigError::about(&shown, message);
+    let wrong = |message: Said| ConfigError::about(&shown, message);
     let unreadable = |error: io::Error| {
-        let mut message = format!("the secret cannot be read: {error}");
+        let mut message = Said::new(
+            format!("the secret cannot be read: {error}"),
+            format!("la contraseña no se puede leer: {error}"),
+        );
         if error.kind() == io::ErrorKind::PermissionDenied {
-            message += "; its group must be that of the service and able to read it (0640)";
+            message.en += "; its group must be that of the service and able to read it (0640)";
+            message.es += "; su grupo debe ser el del servicio y poder leerla (0640)";
         }
         wrong(message)
     };
@@ -110,11 +124,21 @@ fn read(path: &Path) -> Result<Option<Secret>, ConfigError> {
     };
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
-        return Err(wrong("the secret is not a regular file".to_owned()));
+        return Err(wrong(Said::new(
+            "the secret is not a regular file",
+            "la contraseña no está en un archivo normal",
+        )));
     }
     if metadata.permissions().mode() & 0o007 != 0 {
-        return Err(wrong(format!(
-            "everybody on this machine can read or change this secret; run: chmod o-rwx '{shown}'"
+        return Err(wrong(Said::new(
+            format!(
+                "everybody on this machine can read or change this secret; run: chmod o-rwx \
+                 '{shown}'"
+            ),
+            format!(
+                "cualquiera en este equipo puede leer o cambiar esta contraseña; ejecute: chmod \
+                 o-rwx '{shown}'"
+            ),
         )));
     }
     // The buffer is made large enough at once: growing would leave copies behind.
@@ -124,7 +148,10 @@ fn read(path: &Path) -> Result<Option<Secret>, ConfigError> {
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > LIMIT {
-        return Err(wrong("the secret is larger than 64 KiB".to_owned()));
+        return Err(wrong(Said::new(
+            "the secret is larger than 64 KiB",
+            "la contraseña pasa de 64 KiB",
+        )));
     }
     if bytes.ends_with(b"\n") {
         bytes.pop();
@@ -133,11 +160,17 @@ fn read(path: &Path) -> Result<Option<Secret>, ConfigError> {
         }
     }
     if bytes.is_empty() {
-        return Err(wrong("the secret is empty".to_owned()));
+        return Err(wrong(Said::new(
+            "the secret is empty",
+            "el archivo de la contraseña está vacío",
+        )));
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Some(Secret(text))),
-        Err(_) => Err(wrong("the secret is not text".to_owned())),
+        Err(_) => Err(wrong(Said::new(
+            "the secret is not text",
+            "la contraseña no es texto",
+        ))),
     }
 }
 
@@ -200,7 +233,7 @@ mod tests {
             write(&path, b"hunter2", mode);
             let error = secret_file("mysql", &places).unwrap_err();
             let command = format!("run: chmod o-rwx '{}'", path.display());
-            assert!(error.message.ends_with(&command), "{error}");
+            assert!(error.message.en.ends_with(&command), "{error}");
             assert_eq!(error.file, path.display().to_string());
         }
         write(&path, b"hunter2", 0o640);
@@ -222,7 +255,7 @@ mod tests {
         write(&folder.path().join("outside"), b"x", 0o600);
         for name in ["../outside", "a/b", "", ".."] {
             let error = secret_file(name, &places).unwrap_err();
-            assert!(error.message.contains("bare file name"), "{error}");
+            assert!(error.message.en.contains("bare file name"), "{error}");
         }
         for (content, reason) in [
             (&b""[..], "empty"),
@@ -232,7 +265,7 @@ mod tests {
         ] {
             write(&places[0].join("bad"), content, 0o600);
             let error = secret_file("bad", &places).unwrap_err();
-            assert!(error.message.contains(reason), "{error}");
+            assert!(error.message.en.contains(reason), "{error}");
         }
         std::fs::create_dir(places[0].join("folder")).unwrap();
         assert!(secret_file("folder", &places).is_err());

@@ -8,9 +8,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer, Error};
+use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
+use super::Said;
 use super::values::ValueError;
 
 /// Where a store is.
@@ -51,9 +52,11 @@ const SSL_MODES: [&str; 5] = [
 ];
 
 const FORM: &str = "write mysql://user@host:3306/database or sqlite:///path/to/file.db";
+const FORM_ES: &str = "escriba mysql://usuario@host:3306/base o sqlite:///ruta/archivo.db";
 
-fn refuse<T>(message: &str) -> Result<T, ValueError> {
-    Err(ValueError(message.to_owned()))
+/// English and Spanish.
+fn refuse<T>(en: impl Into<String>, es: impl Into<String>) -> Result<T, ValueError> {
+    Err(ValueError(Said::new(en, es)))
 }
 
 impl StoreUrl {
@@ -93,18 +96,28 @@ impl MysqlUrl {
                 return refuse(
                     "the URL holds a password; take it out, put it into a file of its own and \
                      name that file with password_file beside the url",
+                    "la URL trae una contraseña; quítela, póngala en un archivo propio y nombre \
+                     ese archivo con password_file junto a la url",
                 );
             }
             Some(parts) => parts,
-            None => return refuse("the URL names no user; write mysql://user@host:3306/database"),
+            None => {
+                return refuse(
+                    "the URL names no user; write mysql://user@host:3306/database",
+                    "la URL no dice el usuario; escriba mysql://usuario@host:3306/base",
+                );
+            }
         };
         let Some((server, database)) = rest.split_once('/') else {
-            return refuse("the URL names no database; write mysql://user@host:3306/database");
+            return refuse(
+                "the URL names no database; write mysql://user@host:3306/database",
+                "la URL no dice la base de datos; escriba mysql://usuario@host:3306/base",
+            );
         };
         let (host, port) = parse_server(server)?;
-        check_word("user", user, "-_.$@")?;
-        check_word("host", &host, "-_.:")?;
-        check_word("database", database, "-_$")?;
+        check_word(("user", "el usuario"), user, "-_.$@")?;
+        check_word(("host", "el host"), &host, "-_.:")?;
+        check_word(("database", "la base de datos"), database, "-_$")?;
         Ok(Self {
             user: user.to_owned(),
             host,
@@ -120,7 +133,10 @@ fn parse_server(server: &str) -> Result<(String, u16), ValueError> {
     let (host, port) = match server.strip_prefix('[') {
         Some(rest) => {
             let Some((host, port)) = rest.split_once(']') else {
-                return refuse("the URL opens an IPv6 address with '[' and does not close it");
+                return refuse(
+                    "the URL opens an IPv6 address with '[' and does not close it",
+                    "la URL abre una dirección IPv6 con '[' y no la cierra",
+                );
             };
             if port.is_empty() {
                 (host, None)
@@ -130,7 +146,10 @@ fn parse_server(server: &str) -> Result<(String, u16), ValueError> {
         }
         None => match server.rsplit_once(':') {
             Some((host, _)) if host.contains(':') => {
-                return refuse("an IPv6 address in the URL needs brackets, as in [::1]:3306");
+                return refuse(
+                    "an IPv6 address in the URL needs brackets, as in [::1]:3306",
+                    "una dirección IPv6 va entre corchetes en la URL, por ejemplo [::1]:3306",
+                );
             }
             Some((host, port)) => (host, Some(port)),
             None => (server, None),
@@ -139,7 +158,12 @@ fn parse_server(server: &str) -> Result<(String, u16), ValueError> {
     let port = match port.map(str::parse::<u16>) {
         None => 3306,
         Some(Ok(port)) if port > 0 => port,
-        Some(_) => return refuse("the URL's port is not a number from 1 to 65535"),
+        Some(_) => {
+            return refuse(
+                "the URL's port is not a number from 1 to 65535",
+                "el puerto de la URL no es un número de 1 a 65535",
+            );
+        }
     };
     Ok((host.to_owned(), port))
 }
@@ -149,19 +173,24 @@ fn parse_options(text: &str) -> Result<Vec<(String, String)>, ValueError> {
     for option in text.split('&') {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         if !OPTIONS.contains(&name) {
-            return refuse(&format!(
-                "the URL has an option that is not known; known options: {}",
-                OPTIONS.join(", ")
-            ));
+            let known = OPTIONS.join(", ");
+            return refuse(
+                format!("the URL has an option that is not known; known options: {known}"),
+                format!("la URL trae una opción que no existe; existen: {known}"),
+            );
         }
         if value.is_empty() {
-            return refuse(&format!("the URL's option {name} has no value"));
+            return refuse(
+                format!("the URL's option {name} has no value"),
+                format!("la opción {name} de la URL no tiene valor"),
+            );
         }
         if name == "ssl-mode" && !SSL_MODES.contains(&value.to_lowercase().as_str()) {
-            return refuse(&format!(
-                "the URL's ssl-mode is none of {}",
-                SSL_MODES.join(", ")
-            ));
+            let known = SSL_MODES.join(", ");
+            return refuse(
+                format!("the URL's ssl-mode is none of {known}"),
+                format!("el ssl-mode de la URL no es ninguno de {known}"),
+            );
         }
         options.push((name.to_owned(), value.to_owned()));
     }
@@ -170,29 +199,42 @@ fn parse_options(text: &str) -> Result<Vec<(String, String)>, ValueError> {
 
 /// Accepts ASCII letters, digits and a few signs: what needs escaping in a URL is read
 /// differently by different readers.
-fn check_word(what: &str, word: &str, signs: &str) -> Result<(), ValueError> {
+fn check_word((en, es): (&str, &str), word: &str, signs: &str) -> Result<(), ValueError> {
     if word.is_empty() {
-        return refuse(&format!("the URL names no {what}; {FORM}"));
+        return refuse(
+            format!("the URL names no {en}; {FORM}"),
+            format!("la URL no dice {es}; {FORM_ES}"),
+        );
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || signs.contains(c);
     if word.chars().all(allowed) {
         Ok(())
     } else {
-        refuse(&format!(
-            "the URL's {what} may hold only letters, digits and {signs}"
-        ))
+        refuse(
+            format!("the URL's {en} may hold only letters, digits and {signs}"),
+            format!("en la URL, {es} solo puede llevar letras, dígitos y {signs}"),
+        )
     }
 }
 
 fn parse_sqlite(path: &str) -> Result<PathBuf, ValueError> {
     if path.is_empty() || path.ends_with('/') {
-        return refuse("the URL names no file; write sqlite:///path/to/file.db");
+        return refuse(
+            "the URL names no file; write sqlite:///path/to/file.db",
+            "la URL no dice el archivo; escriba sqlite:///ruta/archivo.db",
+        );
     }
     if path.contains(":memory:") {
-        return refuse("a store in memory would lose events at the end of the process");
+        return refuse(
+            "a store in memory would lose events at the end of the process",
+            "una base en memoria perdería los eventos al terminar el programa",
+        );
     }
     if path.contains(['?', '#', '%']) || path.chars().any(char::is_control) {
-        return refuse("the path of a SQLite file may not hold ?, #, % or control characters");
+        return refuse(
+            "the path of a SQLite file may not hold ?, #, % or control characters",
+            "la ruta de un archivo SQLite no puede llevar ?, #, % ni caracteres de control",
+        );
     }
     Ok(PathBuf::from(path))
 }
@@ -204,8 +246,14 @@ impl FromStr for StoreUrl {
         match text.split_once("://") {
             Some(("mysql", rest)) => MysqlUrl::parse(rest).map(Self::Mysql),
             Some(("sqlite", path)) => parse_sqlite(path).map(Self::Sqlite),
-            Some(("mariadb", _)) => refuse("the URL of a MariaDB server starts with mysql:// too"),
-            _ => refuse(&format!("this is not the URL of a store; {FORM}")),
+            Some(("mariadb", _)) => refuse(
+                "the URL of a MariaDB server starts with mysql:// too",
+                "la URL de un servidor MariaDB también empieza con mysql://",
+            ),
+            _ => refuse(
+                format!("this is not the URL of a store; {FORM}"),
+                format!("no es la URL de una base de datos; {FORM_ES}"),
+            ),
         }
     }
 }
@@ -228,7 +276,7 @@ impl<'de> Deserialize<'de> for StoreUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?
             .parse()
-            .map_err(Error::custom)
+            .map_err(ValueError::carried)
     }
 }
 

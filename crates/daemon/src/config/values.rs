@@ -11,10 +11,24 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::ser::{Serialize, Serializer};
 
+use super::Said;
+
 /// Why a value was not accepted; a sentence for the person who wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct ValueError(pub(super) String);
+pub struct ValueError(pub(super) Said);
+
+impl ValueError {
+    /// The sentence in both languages.
+    pub fn said(self) -> Said {
+        self.0
+    }
+
+    /// As an error of serde, which carries both.
+    pub(super) fn carried<E: Error>(self) -> E {
+        E::custom(self.0.carried())
+    }
+}
 
 /// A number of bytes. Written `512KiB`, `16MiB`, `1GiB`, or as a plain whole number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,9 +107,15 @@ impl FromStr for ByteSize {
             .or_else(|| measure(text, &SIZES))
             .map(Self)
             .ok_or_else(|| {
-                ValueError(format!(
-                    "'{text}' is not a size: write a whole number and B, KiB, MiB, GiB or TiB, \
-                     as in \"16MiB\""
+                ValueError(Said::new(
+                    format!(
+                        "'{text}' is not a size: write a whole number and B, KiB, MiB, GiB or \
+                         TiB, as in \"16MiB\""
+                    ),
+                    format!(
+                        "'{text}' no es un tamaño: escriba un número entero y B, KiB, MiB, GiB o \
+                         TiB, por ejemplo \"16MiB\""
+                    ),
                 ))
             })
     }
@@ -112,13 +132,22 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let milliseconds = measure(text, &TIMES).ok_or_else(|| {
-            ValueError(format!(
-                "'{text}' is not a length of time: write a whole number and ms, s, m, h or d, \
-                 as in \"90s\""
+            ValueError(Said::new(
+                format!(
+                    "'{text}' is not a length of time: write a whole number and ms, s, m, h or \
+                     d, as in \"90s\""
+                ),
+                format!(
+                    "'{text}' no es un tiempo: escriba un número entero y ms, s, m, h o d, por \
+                     ejemplo \"90s\""
+                ),
             ))
         })?;
         if milliseconds > SPAN_LIMIT {
-            return Err(ValueError(format!("'{text}' is longer than ten years")));
+            return Err(ValueError(Said::new(
+                format!("'{text}' is longer than ten years"),
+                format!("'{text}' es más de diez años"),
+            )));
         }
         Ok(Self(Duration::from_millis(milliseconds)))
     }
@@ -149,9 +178,13 @@ impl<'de> Deserialize<'de> for ByteSize {
             }
 
             fn visit_i64<E: Error>(self, number: i64) -> Result<ByteSize, E> {
-                u64::try_from(number)
-                    .map(ByteSize)
-                    .map_err(|_| E::custom(format!("{number} is not a size: it is negative")))
+                u64::try_from(number).map(ByteSize).map_err(|_| {
+                    let said = Said::new(
+                        format!("{number} is not a size: it is negative"),
+                        format!("{number} no es un tamaño: es negativo"),
+                    );
+                    ValueError(said).carried()
+                })
             }
 
             fn visit_u64<E: Error>(self, number: u64) -> Result<ByteSize, E> {
@@ -159,7 +192,7 @@ impl<'de> Deserialize<'de> for ByteSize {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<ByteSize, E> {
-                text.parse().map_err(E::custom)
+                text.parse().map_err(ValueError::carried)
             }
         }
 
@@ -179,7 +212,7 @@ impl<'de> Deserialize<'de> for Span {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
-                text.parse().map_err(E::custom)
+                text.parse().map_err(ValueError::carried)
             }
         }
 

@@ -1,10 +1,14 @@
 //! What the conditions of devices mean and what to do about them, in Spanish and in English.
 //!
 //! The names are the daemon's (`/status`, `satellite_device_conditions`) and the same as in the
-//! manuals; a test holds this table against them. SERIAL and PROGRAM are filled in, so that a
-//! command can be copied as it stands.
+//! manuals; a test holds this table against them. SERIAL and PROGRAM are filled in, and commands
+//! that enrol the device again are written out with all that is known of it, so that they can be
+//! copied; what only the reader knows stands in them in capitals.
 
-use super::words::Lang;
+use event::Vendor;
+use store::registry::Enrolment;
+
+use super::words::{Lang, Word};
 
 /// One condition for people.
 struct Told {
@@ -18,7 +22,7 @@ struct Told {
 pub(crate) fn told(
     lang: Lang,
     name: &str,
-    serial: &str,
+    of: &Enrolment,
     program: &str,
 ) -> Option<(String, String)> {
     let told = TABLE.iter().find(|told| told.name == name)?;
@@ -26,8 +30,76 @@ pub(crate) fn told(
         Lang::Es => told.es,
         Lang::En => told.en,
     };
-    let filled = |text: &str| text.replace("SERIAL", serial).replace("PROGRAM", program);
+    let again = Again { lang, of, program };
+    let filled = |text: &str| {
+        text.replace("ADD_ADDRESS", &again.with_address())
+            .replace("ADD_SECRET", &again.with_secret())
+            .replace("ADD_REPLACE", &again.replaced())
+            .replace("SERIAL", of.serial.as_str())
+            .replace("PROGRAM", program)
+    };
     Some((filled(means), filled(advice)))
+}
+
+/// The command that enrols a device again, with what has to be different.
+struct Again<'a> {
+    lang: Lang,
+    of: &'a Enrolment,
+    program: &'a str,
+}
+
+impl Again<'_> {
+    /// At another address.
+    fn with_address(&self) -> String {
+        let address = self.lang.say(Word::AddressHere, &[]);
+        let file = self.of.access.secret_file.as_deref();
+        format!("{}{}", self.base(), self.reached(&address, file))
+    }
+
+    /// With another file of its password.
+    fn with_secret(&self) -> String {
+        let file = self.lang.say(Word::FileHere, &[]);
+        let address = self.of.access.address.as_deref();
+        let address = address.map_or_else(|| self.lang.say(Word::AddressHere, &[]), str::to_owned);
+        format!("{}{}", self.base(), self.reached(&address, Some(&file)))
+    }
+
+    /// As other hardware under the same serial, reached as before.
+    fn replaced(&self) -> String {
+        let access = &self.of.access;
+        let dialled = access.address.as_deref();
+        let file = access.secret_file.as_deref();
+        let reached = dialled.map(|address| self.reached(address, file));
+        let posts = access.token_hash.as_ref().map_or("", |_| " --listen");
+        let reached = reached.unwrap_or_default();
+        format!("{}{reached}{posts} --replace", self.base())
+    }
+
+    fn base(&self) -> String {
+        let Enrolment {
+            tenant,
+            vendor,
+            serial,
+            ..
+        } = self.of;
+        let program = self.program;
+        format!("{program} devices add --tenant {tenant} --vendor {vendor} --serial {serial}")
+    }
+
+    fn reached(&self, address: &str, file: Option<&str>) -> String {
+        let mut options = format!(" --address {address}");
+        if self.of.vendor == Vendor::Hikvision {
+            let user = self.of.access.user.as_deref().map(str::to_owned);
+            let user = user.unwrap_or_else(|| self.lang.say(Word::UserHere, &[]));
+            options.push_str(&format!(" --user {user}"));
+        }
+        let needed = self.of.vendor == Vendor::Hikvision;
+        let file = file.map(str::to_owned);
+        if let Some(file) = file.or_else(|| needed.then(|| self.lang.say(Word::FileHere, &[]))) {
+            options.push_str(&format!(" --secret-file {file}"));
+        }
+        options
+    }
 }
 
 const TABLE: &[Told] = &[
@@ -35,11 +107,11 @@ const TABLE: &[Told] = &[
         name: "unreachable",
         es: (
             "No se puede conectar con el dispositivo en su dirección.",
-            "Revise que esté encendido, la dirección y el puerto, la VPN o la redirección de puertos y el cortafuegos. Para otra dirección: repita PROGRAM devices add con --address.",
+            "Revise que esté encendido, la dirección y el puerto, la VPN o la redirección de puertos y el cortafuegos. Para otra dirección: ADD_ADDRESS",
         ),
         en: (
             "No connection to the device at its address.",
-            "Check power, address and port, the VPN or port forwarding, and the firewall. For another address: PROGRAM devices add again with --address.",
+            "Check power, address and port, the VPN or port forwarding, and the firewall. For another address: ADD_ADDRESS",
         ),
     },
     Told {
@@ -57,22 +129,22 @@ const TABLE: &[Told] = &[
         name: "secret_missing",
         es: (
             "El archivo con la contraseña del dispositivo no está o no se puede leer.",
-            "Ponga el archivo en /etc/satellite/secrets (0640, grupo satellite), o repita PROGRAM devices add con --secret-file.",
+            "Ponga el archivo en /etc/satellite/secrets (0640, grupo satellite), o dé otro: ADD_SECRET",
         ),
         en: (
             "The file with the device's password is not there or cannot be read.",
-            "Put the file into /etc/satellite/secrets (0640, group satellite), or PROGRAM devices add again with --secret-file.",
+            "Put the file into /etc/satellite/secrets (0640, group satellite), or name another: ADD_SECRET",
         ),
     },
     Told {
         name: "wrong_device",
         es: (
             "En su dirección responde otro dispositivo, u otro envía con su URL. Sus registros no se guardan.",
-            "Revise la dirección y la serie. Cada dispositivo lleva su propia URL; si se cambió el equipo: PROGRAM devices add con --replace.",
+            "Revise la dirección y la serie. Cada dispositivo lleva su propia URL; si se cambió el equipo: ADD_REPLACE",
         ),
         en: (
             "Another device answers at its address, or posts with its URL. Its records are not stored.",
-            "Check address and serial. Each device has its own URL; for exchanged hardware: PROGRAM devices add with --replace.",
+            "Check address and serial. Each device has its own URL; for exchanged hardware: ADD_REPLACE",
         ),
     },
     Told {
@@ -123,11 +195,11 @@ const TABLE: &[Told] = &[
         name: "gap_in_posts",
         es: (
             "Faltan números entre lo que el dispositivo ha enviado, y no se le pueden pedir.",
-            "Si hay VPN, dé también su dirección y se completa solo: PROGRAM devices add con --address, --user y --secret-file. Si no, exporte los registros del dispositivo.",
+            "Si no hay VPN, exporte los registros del dispositivo. Si la hay, dé también su dirección y se completa solo: ADD_ADDRESS",
         ),
         en: (
             "Numbers are missing in what the device has posted, and it cannot be asked for them.",
-            "Where there is a VPN, give its address too and the gap closes by itself: PROGRAM devices add with --address, --user and --secret-file. Else export the device's records.",
+            "Without a VPN, export the device's records. With one, give its address too and the gap closes by itself: ADD_ADDRESS",
         ),
     },
     Told {
@@ -178,11 +250,11 @@ const TABLE: &[Told] = &[
         name: "comm_key_refused",
         es: (
             "El reloj pide una clave de comunicación y la nuestra falta o es otra.",
-            "Menú del reloj → Comunicación → Conexión con PC → Clave de comunicación. Ponga ese número en el archivo y repita PROGRAM devices add con --address y --secret-file; un archivo cambiado se nota solo.",
+            "Menú del reloj → Comunicación → Conexión con PC → Clave de comunicación. Ponga ese número en el archivo; un archivo cambiado se nota solo. Si todavía no hay archivo: ADD_SECRET",
         ),
         en: (
             "The terminal wants a communication key, and ours is missing or another one.",
-            "Terminal menu → Comm. → PC Connection → Comm Key. Put that number into the file and repeat PROGRAM devices add with --address and --secret-file; a changed file is noticed by itself.",
+            "Terminal menu → Comm. → PC Connection → Comm Key. Put that number into the file; a changed file is noticed by itself. Where there is no file yet: ADD_SECRET",
         ),
     },
     Told {
@@ -338,17 +410,62 @@ mod tests {
 
     #[test]
     fn advice_names_the_device_and_the_program_as_it_was_called() {
-        let (_, advice) = told(
-            Lang::Es,
-            "listening_host_changed",
-            "HIK0000001",
-            "s --config x",
-        )
-        .unwrap();
+        let device = device();
+        let told = |lang, name| told(lang, name, &device, "s --config x");
+        let (_, advice) = told(Lang::Es, "listening_host_changed").unwrap();
         assert!(
             advice.ends_with("s --config x devices configure HIK0000001"),
             "{advice}"
         );
-        assert_eq!(told(Lang::En, "of_a_newer_daemon", "A", "s"), None);
+        assert_eq!(told(Lang::En, "of_a_newer_daemon"), None);
+    }
+
+    fn device() -> Enrolment {
+        Enrolment {
+            id: event::DeviceId([1; 16]),
+            vendor: Vendor::Hikvision,
+            serial: event::Serial::new("HIK0000001").unwrap(),
+            tenant: event::TenantId::new("acme").unwrap(),
+            state: store::registry::EnrolmentState::Approved,
+            name: None,
+            site: None,
+            time_zone: None,
+            canary: false,
+            accept_from: None,
+            created_at: event::Millis(0),
+            access: store::registry::Access {
+                address: Some("10.8.0.20:80".into()),
+                user: Some("events".into()),
+                secret_file: Some("k1".into()),
+                ..Default::default()
+            },
+        }
+    }
+
+    #[test]
+    fn commands_in_advice_can_be_copied_and_ask_only_for_what_the_reader_alone_knows() {
+        let device = device();
+        let ends = |name: &str, end: &str| {
+            let (_, advice) = told(Lang::Es, name, &device, "s").unwrap();
+            assert!(advice.ends_with(end), "{advice}");
+        };
+        let add = "s devices add --tenant acme --vendor hikvision --serial HIK0000001";
+        let kept = "--user events --secret-file k1";
+        ends(
+            "unreachable",
+            &format!("{add} --address HOST:PUERTO {kept}"),
+        );
+        let another = "--address 10.8.0.20:80 --user events --secret-file ARCHIVO";
+        ends("secret_missing", &format!("{add} {another}"));
+        ends(
+            "wrong_device",
+            &format!("{add} --address 10.8.0.20:80 {kept} --replace"),
+        );
+        for told in TABLE {
+            for text in [told.es.1, told.en.1] {
+                let bare = ["devices add con", "devices add with", "devices add again"];
+                assert!(!bare.iter().any(|bare| text.contains(bare)), "{text}");
+            }
+        }
     }
 }

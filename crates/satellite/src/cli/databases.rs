@@ -97,7 +97,7 @@ pub(crate) async fn open_ready(
             Ok(()) => Ok((engine, true)),
             Err(failure) if failure.trouble() == Trouble::Denied => {
                 let message = context.say(Word::MigrationDenied, &[&failure.text]);
-                Err(wrong_setup(place.target.to_string(), message))
+                Err(wrong_setup(place.target.to_string(), &message))
             }
             Err(failure) => Err(told(context, place, &failure)),
         },

@@ -8,7 +8,7 @@ use daemon::exit::Exit;
 use event::{DeviceId, Millis};
 use serde_json::{Value, json};
 use store::mirror::FeedMark;
-use store::quarantine::{self, QuarantineFilter};
+use store::quarantine;
 use store::registry::{self, EnrolmentState};
 use store::schema::{self, SchemaState};
 use store::{AnyEngine, Failure, feed, maintain};
@@ -22,9 +22,6 @@ pub(crate) const EXAMPLES: &str = "Examples:
   satellite db status                  # versions and numbers
   satellite db epoch --new             # after restoring an older copy, before readers go on
   satellite db maintain                # from a timer, once a day";
-
-/// Rows of quarantine that are counted at most.
-const COUNT_LIMIT: u32 = 10_000;
 
 /// Canary events deleted in one transaction; writers wait for no longer than that takes.
 const DELETE_AT_ONCE: u32 = 5_000;
@@ -97,7 +94,7 @@ struct Status {
     place: String,
     version: i64,
     head: feed::FeedHead,
-    quarantined: usize,
+    quarantined: u64,
     devices: Option<[usize; 2]>,
 }
 
@@ -154,10 +151,6 @@ async fn read_status(place: &Place, engine: &mut AnyEngine) -> Result<Status, Fa
         SchemaState::Current => schema::VERSION,
         SchemaState::Behind(version) => version,
     };
-    let filter = QuarantineFilter {
-        limit: COUNT_LIMIT,
-        ..QuarantineFilter::default()
-    };
     let devices = if place.label == satellite::config::STORE_LABEL {
         let all = registry::all(engine).await?;
         let approved = all
@@ -173,7 +166,7 @@ async fn read_status(place: &Place, engine: &mut AnyEngine) -> Result<Status, Fa
         place: place.target.to_string(),
         version,
         head: feed::head(engine).await?,
-        quarantined: quarantine::list(engine, &filter).await?.len(),
+        quarantined: quarantine::count(engine, None).await?,
         devices,
     })
 }

@@ -159,7 +159,7 @@ const TEXTS: &[(&str, &str)] = pairs! {
     "In this tenant's database; needed when several databases have that number" => "En la base de datos de este cliente; hace falta cuando varias tienen ese número";
     "Read records again and store what can be read now" => "Vuelve a leer los registros y guarda los que ya se pueden interpretar";
     "Records of this terminal" => "Los registros de este dispositivo";
-    "This record" => "Este registro";
+    "The record with this number" => "El registro con este número";
     "Every record that is not settled" => "Todos los que no están resueltos";
     "Ask a terminal for a window of its record again" => "Vuelve a pedir a un dispositivo un horario de sus registros";
     "From when on: 2h, 2026-11-21, \"2026-11-21 08:00\"" => "Desde cuándo: 2h, 2026-11-21, \"2026-11-21 08:00\"";
@@ -197,7 +197,7 @@ const REMARKS: &[(&str, &str)] = pairs! {
     "# one that waits" => "# uno que está pendiente";
     "Words: info, check, log, time, options, records, count, reboot. Nothing else is ever sent." => "Palabras: info, check, log, time, options, records, count, reboot. Nunca se manda otra cosa.";
     "# and what to type into the terminal" => "# y qué escribir en el dispositivo";
-    "A running satellite notices a change within 10 seconds." => "Un satellite en marcha nota los cambios en 10 segundos a más tardar.";
+    "A running satellite notices a change within 10 seconds." => "El Programa Satélite en marcha nota los cambios en 10 segundos a más tardar.";
     "A used terminal, whose former owner's records must not come in:" => "Un dispositivo usado, del que no deben entrar los registros de su dueño anterior:";
     "A Hikvision device that can be reached, for example over a VPN; its password is in a file:" => "Un Hikvision al que se puede llegar, por ejemplo por VPN; su contraseña está en un archivo:";
     "A Hikvision device that posts to us; prints what to type into it:" => "Un Hikvision que envía él mismo; muestra qué escribir en él:";
@@ -209,7 +209,7 @@ const REMARKS: &[(&str, &str)] = pairs! {
     "# the first half of November" => "# la primera quincena de noviembre";
     "Exit status 0 when everything is complete, else 1." => "Estado de salida 0 cuando todo está completo, si no 1.";
     "# after an update that reads more" => "# después de una actualización que lee más";
-    "Five steps, reached → identified → approved → parsed → stored, and advice on the first that is\nnot green. Exit status 0 when all are green, else 1." => "Cinco pasos, llegó → se identificó → está aprobado → se interpretó → se guardó, y qué hacer en el\nprimero que falla. Estado de salida 0 cuando todos están bien, si no 1.";
+    "Five steps, reached → identified → approved → parsed → stored, and advice on the first that\nfailed, or else that nobody has seen. Exit status 0 when all are green, else 1." => "Cinco pasos, llegó → se identificó → está aprobado → se interpretó → se guardó, y qué hacer en el\nprimero que falla o, si ninguno falla, en el primero que no se ha visto. Estado de salida 0 cuando todos están bien, si no 1.";
 };
 
 #[cfg(test)]

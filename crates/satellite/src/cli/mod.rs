@@ -165,6 +165,23 @@ impl Context {
         }
     }
 
+    /// What is wrong with a file, in the language of this command.
+    fn config_error(&self, error: &ConfigError) -> String {
+        match self.lang {
+            Lang::Es => error.in_spanish(),
+            Lang::En => error.to_string(),
+        }
+    }
+
+    /// The tenant to name in a command that a person shall type: the only one there is, else
+    /// a place to fill in.
+    fn tenant_to_type(&self) -> String {
+        match self.config.tenants.as_slice() {
+            [only] => only.id.to_string(),
+            _ => self.say(Word::TenantHere, &[]),
+        }
+    }
+
     /// The zone in which times are read and shown: the terminal's own, else the tenant's, else
     /// the first tenant's.
     fn zone(&self, own: Option<&str>, tenant: Option<&TenantId>) -> Zone {
@@ -231,7 +248,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
             Err(error) => Err(error),
         },
     };
-    done.unwrap_or_else(|error| explain(&error))
+    done.unwrap_or_else(|error| explain(&error, lang))
 }
 
 async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit> {
@@ -251,7 +268,7 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
 
 /// Says what went wrong and with which status to leave. Whoever reads our output may stop
 /// reading; that is no failure.
-fn explain(error: &anyhow::Error) -> Exit {
+fn explain(error: &anyhow::Error, lang: Lang) -> Exit {
     let closed = |cause: &(dyn std::error::Error + 'static)| {
         let io = cause.downcast_ref::<std::io::Error>();
         io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
@@ -259,7 +276,10 @@ fn explain(error: &anyhow::Error) -> Exit {
     if error.chain().any(closed) {
         return Exit::Fine;
     }
-    complain(&format!("{error:#}"));
+    match error.downcast_ref::<ConfigError>() {
+        Some(wrong) if lang == Lang::Es => complain(&wrong.in_spanish()),
+        _ => complain(&format!("{error:#}")),
+    }
     exit_of(error)
 }
 
@@ -275,7 +295,7 @@ pub(crate) fn help_or_usage(message: &clap::Error) -> Exit {
 }
 
 /// An error that only a person can put right, without a place in a file.
-fn wrong_setup(about: impl Into<String>, message: impl Into<String>) -> anyhow::Error {
+fn wrong_setup(about: impl Into<String>, message: &str) -> anyhow::Error {
     ConfigError::about(about, message).into()
 }
 
@@ -329,10 +349,13 @@ mod tests {
     fn a_reader_that_stops_reading_is_no_failure() {
         let pipe = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
         assert_eq!(
-            explain(&anyhow::Error::from(pipe).context("printing")),
+            explain(&anyhow::Error::from(pipe).context("printing"), Lang::En),
             Exit::Fine
         );
-        assert_eq!(explain(&anyhow::anyhow!("x")), Exit::Failed);
-        assert_eq!(explain(&wrong_setup("file", "is wrong")), Exit::Config);
+        assert_eq!(explain(&anyhow::anyhow!("x"), Lang::En), Exit::Failed);
+        assert_eq!(
+            explain(&wrong_setup("file", "is wrong"), Lang::Es),
+            Exit::Config
+        );
     }
 }

@@ -44,7 +44,7 @@ pub(crate) enum Command {
     },
     /// Read records again and store what can be read now
     #[command(
-        after_help = "Examples:\n  satellite quarantine replay --id 17\n  satellite quarantine replay --serial ABC1"
+        after_help = "Examples:\n  satellite quarantine replay 17\n  satellite quarantine replay --serial ABC1"
     )]
     Replay(replay::Args),
 }

@@ -23,8 +23,8 @@ use super::{Context, http, out, time};
 
 pub(crate) const EXAMPLES: &str = "Example:
   satellite trace ABC1
-Five steps, reached → identified → approved → parsed → stored, and advice on the first that is
-not green. Exit status 0 when all are green, else 1.";
+Five steps, reached → identified → approved → parsed → stored, and advice on the first that
+failed, or else that nobody has seen. Exit status 0 when all are green, else 1.";
 
 /// What `trace` is told.
 #[derive(clap::Args)]
@@ -82,7 +82,7 @@ struct Known {
     last_contact: Option<Millis>,
     last_event: Option<Millis>,
     has_events: bool,
-    quarantined: usize,
+    quarantined: u64,
     /// What is wrong with the database of its events.
     trouble: Option<String>,
     /// What a running satellite says of a Hikvision device.
@@ -122,7 +122,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         }
         Err(_) => None,
     };
-    let red = steps.iter().position(|step| step.state != State::Ok);
+    let red = stops_at(&steps);
     for step in &mut steps {
         step.advice = None;
     }
@@ -150,6 +150,13 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     } else {
         Exit::Failed
     })
+}
+
+/// Where a terminal stops: at the first step that failed; where none did, at the first that
+/// nobody has seen. What is only unknown never hides what is known to have failed.
+fn stops_at(steps: &[Step]) -> Option<usize> {
+    let first = |state| steps.iter().position(|step| step.state == state);
+    first(State::Failed).or_else(|| first(State::Unknown))
 }
 
 /// Asks the running satellite.
@@ -325,14 +332,6 @@ fn advice(step: &Step, known: &Known, serial: &Serial, context: &Context) -> Str
         .as_ref()
         .is_some_and(|one| one.state == EnrolmentState::Blocked);
     let tenant = known.enrolment.as_ref().map(|one| one.tenant.to_string());
-    let any_tenant = || {
-        context
-            .config
-            .tenants
-            .first()
-            .map(|tenant| tenant.id.to_string())
-            .unwrap_or_default()
-    };
     if let Some(one) = known
         .enrolment
         .as_ref()
@@ -351,7 +350,7 @@ fn advice(step: &Step, known: &Known, serial: &Serial, context: &Context) -> Str
         "identified" => context.say(Word::AdviseIdentify, &[]),
         "approved" if blocked => context.say(Word::AdviseBlocked, &[&program, serial]),
         "approved" => {
-            let tenant = tenant.unwrap_or_else(any_tenant);
+            let tenant = tenant.unwrap_or_else(|| context.tenant_to_type());
             context.say(Word::AdviseApprove, &[&program, serial, &tenant])
         }
         "parsed" if failed => context.say(Word::AdviseParse, &[&program, serial]),
@@ -391,8 +390,8 @@ fn page(steps: &[Step], known: &Known, serial: &Serial, context: &Context) -> St
         page.push_str(line.trim_end());
         page.push('\n');
     }
-    match steps.iter().find(|step| step.state != State::Ok) {
-        None => page.push_str(&context.say(Word::AllGreen, &[&super::program()])),
+    match stops_at(steps).and_then(|at| steps.get(at)) {
+        None => page.push_str(&context.say(Word::AllGreen, &[&super::program(), serial])),
         Some(first) => {
             let word = STEPS
                 .iter()
@@ -518,6 +517,29 @@ mod tests {
         };
         let step = from_databases(&blocked, &context)[2].clone();
         assert!(advice(&step, &blocked, &serial, &context).contains("blocked"));
+    }
+
+    #[test]
+    fn what_failed_is_where_it_stops_also_behind_steps_that_nobody_has_seen() {
+        let never_seen = Known::default();
+        let context = Context::for_tests();
+        let mut steps = from_databases(&never_seen, &context);
+        assert_eq!(
+            (steps[0].state, steps[2].state),
+            (State::Unknown, State::Failed)
+        );
+        assert_eq!(stops_at(&steps), Some(2));
+        let serial = Serial::new("ABC1").unwrap();
+        let page = page(&steps, &never_seen, &serial, &context);
+        assert!(page.contains("It stops at: approved"), "{page}");
+        steps[2].state = State::Ok;
+        assert_eq!(stops_at(&steps), Some(0));
+        for step in &mut steps {
+            step.state = State::Ok;
+        }
+        assert_eq!(stops_at(&steps), None);
+        let page = super::page(&steps, &never_seen, &serial, &context);
+        assert!(page.contains("--serial ABC1"), "{page}");
     }
 
     #[test]

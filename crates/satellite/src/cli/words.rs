@@ -138,7 +138,7 @@ macro_rules! texts {
 
 texts! {
     // Headings.
-    Ack: "enterado", "ack";
+    Ack: "confirmación", "ack";
     Address: "dirección", "address";
     Approved: "aprobados", "approved";
     Before: "anteriores al alta", "gone before us";
@@ -238,7 +238,7 @@ texts! {
     Moved: "{}: pasa del cliente {} al cliente {}; comienza un historial nuevo", "{}: moves from tenant {} to tenant {}; a new history begins";
     AcceptsFrom: "Los registros anteriores a {} se confirman al dispositivo y no se guardan.", "Records older than {} are acknowledged and not stored.";
     TakesAll: "siempre (todo lo que traiga)", "always (everything it holds)";
-    Noticed: "Un satellite en marcha lo nota en 10 segundos a más tardar.", "A running satellite notices within 10 seconds.";
+    Noticed: "El Programa Satélite en marcha lo nota en 10 segundos a más tardar.", "A running satellite notices within 10 seconds.";
     ThenTrace: "Para ver hasta dónde llega: {} trace {}", "To see how far it gets: {} trace {}";
     ApprovedNow: "{}: aprobado, cliente {}", "{}: approved, tenant {}";
     BlockedNow: "{}: bloqueado; el dispositivo conserva sus registros", "{}: blocked; the terminal keeps its records";
@@ -261,6 +261,12 @@ texts! {
     UnknownVendor: "no hay marca '{}'; hay: zkteco, hikvision", "there is no vendor '{}'; there are: zkteco, hikvision";
     NoDevices: "No hay dispositivos. Para dar de alta: {} devices add --tenant CLIENTE --vendor zkteco --serial SERIE", "No devices. To enrol one: {} devices add --tenant TENANT --vendor zkteco --serial SERIAL";
     ApproveThem: "Para aprobar: {} devices approve SERIE --tenant CLIENTE", "To approve: {} devices approve SERIAL --tenant TENANT";
+    ApproveIt: "Para aprobarlo: {} devices approve {} --tenant {}", "To approve it: {} devices approve {} --tenant {}";
+    TenantHere: "CLIENTE", "TENANT";
+    AddressHere: "HOST:PUERTO", "HOST:PORT";
+    UserHere: "USUARIO", "USER";
+    FileHere: "ARCHIVO", "FILE";
+    ImportVendor: "la marca '{}' no se puede importar aquí; solo zkteco. Un Hikvision lleva su propia cuenta o URL: {} devices add --tenant {} --vendor hikvision --serial {}", "terminals of the vendor '{}' cannot be imported, only zkteco. A Hikvision device has an account or a URL of its own: {} devices add --tenant {} --vendor hikvision --serial {}";
     PendingSince: "{}: pendiente de aprobar, visto desde {}, dirección {}", "{}: pending, first seen {}, from {}";
     AuditLine: "{}  {}  {}", "{}  {}  {}";
     TypeThis: "En el dispositivo (Menú → COM. → Configuración del servidor en la nube):", "In the terminal (Menu → COMM. → Cloud Server Setting):";
@@ -324,8 +330,8 @@ texts! {
     MeansUnproven: "el dispositivo no da con qué comprobarlo", "the device gives no means to tell";
     Replaying: "entrega primero registros viejos", "replaying old records first";
     IsLive: "en vivo", "live";
-    OnlyStored: "satellite no responde en {} ({}): se muestra lo guardado; lo que pasa ahora no se sabe.", "satellite does not answer at {} ({}): what is stored is shown; what happens now is not known.";
-    NotNoticed: "El satellite en marcha todavía no conoce este dispositivo; lo nota en 10 segundos.", "The running satellite does not know this device yet; it notices within 10 seconds.";
+    OnlyStored: "el Programa Satélite no responde en {} ({}): se muestra lo guardado; lo que pasa ahora no se sabe.", "satellite does not answer at {} ({}): what is stored is shown; what happens now is not known.";
+    NotNoticed: "El Programa Satélite en marcha todavía no conoce este dispositivo; lo nota en 10 segundos.", "The running satellite does not know this device yet; it notices within 10 seconds.";
     NoConditions: "Operación normal: sin avisos.", "No conditions: all is well.";
     ConditionLine: "! {} desde {}: {}", "! {} since {}: {}";
     AdviseDial: "El dispositivo todavía no ha contestado en {}. Revise que esté encendido, dirección y puerto, la VPN o la redirección de puertos, el cortafuegos, el usuario y el archivo de la contraseña. Para ver qué pasa: {} devices show {}", "The device has not answered at {} yet. Check power, address and port, the VPN or port forwarding, the firewall, the user and the password's file. To see what happens: {} devices show {}";
@@ -409,12 +415,12 @@ texts! {
     StepApproved: "está aprobado", "approved";
     StepParsed: "se interpretó", "parsed";
     StepStored: "se guardó", "stored";
-    NotRunning: "satellite no responde en {} ({}); se contesta con las bases de datos", "satellite does not answer at {} ({}); answering from the databases";
+    NotRunning: "el Programa Satélite no responde en {} ({}); se contesta con las bases de datos", "satellite does not answer at {} ({}); answering from the databases";
     EnrolledFor: "cliente {}, {}", "tenant {}, {}";
     NotEnrolled: "no está dado de alta", "not enrolled";
     InReviewCount: "en revisión: {}", "in quarantine: {}";
     FirstRed: "Se detiene en: {}", "It stops at: {}";
-    AllGreen: "Operación normal. Si aun así falta algo: {} events --since 2000-01-01 --serial SERIE", "All steps are green. If something is missing all the same: {} events --since 2000-01-01 --serial SERIAL";
+    AllGreen: "Operación normal. Si aun así falta algo: {} events --since 2000-01-01 --serial {}", "All steps are green. If something is missing all the same: {} events --since 2000-01-01 --serial {}";
     AdviseReach: "Nunca ha llegado una petición de este dispositivo. Revise dirección y puerto, \"Habilitar nombre de dominio\", red, DNS y cortafuegos, que la serie esté bien escrita, y reinicie el dispositivo después del cambio.", "No request of this terminal has ever come. Check server address and port, the domain-name switch, network, DNS and firewall, that the serial is spelled right, and restart the terminal after a change.";
     AdviseIdentify: "Llega sin número de serie: un proxy quita los parámetros de la dirección, o hay que actualizar el firmware.", "It comes without a serial number: a proxy drops the query, or the firmware needs an update.";
     AdviseApprove: "Falta aprobarlo; mientras tanto conserva sus registros: {} devices approve {} --tenant {}", "It has to be approved; until then it keeps its records: {} devices approve {} --tenant {}";
@@ -466,6 +472,10 @@ mod tests {
             for wrong in ["inquilino", "cuarentena", "fichaje", "atasco", "centinela"] {
                 assert!(!lower.contains(wrong), "{word:?}: {es}");
             }
+            // An incident is acknowledged with "enterado"; a record is confirmed.
+            assert!(!lower.contains("enterado"), "{word:?}: {es}");
+            assert!(!lower.contains("satellite en marcha"), "{word:?}: {es}");
+            assert!(!lower.contains("satellite no responde"), "{word:?}: {es}");
         }
         assert_eq!(Lang::Es.say(Word::InReview, &[]), "en revisión");
         assert_eq!(Lang::Es.say(Word::Tenant, &[]), "cliente");

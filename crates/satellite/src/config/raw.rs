@@ -7,7 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use daemon::config::{ByteSize, ConfigError, Source, Span, StoreUrl, secret_file, secret_places};
+use daemon::config::{
+    ByteSize, ConfigError, Said, Source, Span, StoreUrl, secret_file, secret_places,
+};
 use event::{TenantId, Zone};
 use notify::Language;
 use serde::Deserialize;
@@ -159,7 +161,10 @@ fn listen(source: &Source, raw: RawListen) -> Result<Listen, ConfigError> {
     if raw.devices_tls.is_some() {
         return Err(source.error(
             "listen.devices_tls",
-            "TLS comes in a later release; take this key out for now",
+            (
+                "TLS comes in a later release; take this key out for now",
+                "TLS llega en una versión posterior; por ahora quite esta clave",
+            ),
         ));
     }
     let defaults = Config::in_folder(Path::new("")).listen;
@@ -187,29 +192,46 @@ fn check_http(source: &Source, key: &str, url: &str) -> Result<(), ConfigError> 
     }
     Err(source.error(
         key,
-        "write http://host:port or https://host:port, without a password",
+        (
+            "write http://host:port or https://host:port, without a password",
+            "escriba http://host:puerto o https://host:puerto, sin contraseña",
+        ),
     ))
 }
 
 fn limits(source: &Source, raw: RawLimits) -> Result<Limits, ConfigError> {
     let defaults = Limits::default();
     let positive = |key: &str, value: Option<usize>, default: usize| match value {
-        Some(0) => Err(source.error(&format!("limits.{key}"), "must be at least 1")),
+        Some(0) => {
+            let message = ("must be at least 1", "debe ser al menos 1");
+            Err(source.error(&format!("limits.{key}"), message))
+        }
         value => Ok(value.unwrap_or(default)),
     };
     let seconds = |key: &str, value: Option<u64>, default: Duration| match value {
         None => Ok(default),
         Some(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
-        Some(_) => Err(source.error(&format!("limits.{key}"), "must be from 1 to 3600 seconds")),
+        Some(_) => {
+            let message = (
+                "must be from 1 to 3600 seconds",
+                "debe ser de 1 a 3600 segundos",
+            );
+            Err(source.error(&format!("limits.{key}"), message))
+        }
     };
     let body = raw.body.map_or(defaults.body, ByteSize::as_usize);
     if !(4 << 10..=1 << 30).contains(&body) {
-        return Err(source.error("limits.body", "must be from 4KiB to 1GiB"));
+        let message = ("must be from 4KiB to 1GiB", "debe ser de 4KiB a 1GiB");
+        return Err(source.error("limits.body", message));
     }
     let roomy = defaults.in_flight.max(body);
     let in_flight = raw.in_flight.map_or(roomy, ByteSize::as_usize);
     if in_flight < body {
-        return Err(source.error("limits.in_flight", "must not be smaller than limits.body"));
+        let message = (
+            "must not be smaller than limits.body",
+            "no debe ser menor que limits.body",
+        );
+        return Err(source.error("limits.in_flight", message));
     }
     let per_address = raw.connections_per_address;
     Ok(Limits {
@@ -230,24 +252,37 @@ fn limits(source: &Source, raw: RawLimits) -> Result<Limits, ConfigError> {
 
 fn tenants(source: &Source, raw: Vec<RawTenant>, state: &Path) -> Result<Vec<Tenant>, ConfigError> {
     if raw.is_empty() {
-        let message = "there is no tenant; write [[tenant]] with id and time_zone";
+        let message = (
+            "there is no tenant; write [[tenant]] with id and time_zone",
+            "no hay ningún cliente; escriba [[tenant]] con id y time_zone",
+        );
         return Err(source.error("tenant", message));
     }
     let mut tenants: Vec<Tenant> = Vec::with_capacity(raw.len());
     for (index, raw) in raw.into_iter().enumerate() {
         let table = format!("tenant[{index}]");
-        let wrong = |key: &str, message: &str| source.error(&format!("{table}.{key}"), message);
+        let wrong = |key: &str, message: Said| source.error(&format!("{table}.{key}"), message);
         if tenants.iter().any(|known| known.id == raw.id) {
-            return Err(wrong("id", "another tenant has this id already"));
+            let message = Said::new(
+                "another tenant has this id already",
+                "otro cliente ya tiene este id",
+            );
+            return Err(wrong("id", message));
         }
-        let zone =
-            Zone::named(&raw.time_zone).map_err(|error| wrong("time_zone", &error.to_string()))?;
+        let zone = Zone::named(&raw.time_zone).map_err(|error| {
+            let es = format!(
+                "'{}' no es una zona horaria de la base IANA; por ejemplo America/Mexico_City",
+                raw.time_zone
+            );
+            wrong("time_zone", Said::new(error.to_string(), es))
+        })?;
         let own_store = match &raw.url {
             Some(_) if raw.id.as_str() == STORE_LABEL => {
-                return Err(wrong(
-                    "id",
+                let message = Said::new(
                     "'store' is the name of the common database in metrics",
-                ));
+                    "'store' es el nombre de la base de datos común en las métricas",
+                );
+                return Err(wrong("id", message));
             }
             Some(url) => {
                 let own = target(source, &table, url, raw.password_file.as_deref())?;
@@ -255,7 +290,11 @@ fn tenants(source: &Source, raw: Vec<RawTenant>, state: &Path) -> Result<Vec<Ten
                 Some(own)
             }
             None if raw.password_file.is_some() => {
-                return Err(wrong("password_file", "stands without a url beside it"));
+                let message = Said::new(
+                    "stands without a url beside it",
+                    "está sin una url a su lado",
+                );
+                return Err(wrong("password_file", message));
             }
             None => None,
         };
@@ -291,7 +330,10 @@ fn sqlite_folder(
             let shown = folder.display();
             Err(source.error(
                 key,
-                &format!("the folder {shown} does not exist; create it first"),
+                Said::new(
+                    format!("the folder {shown} does not exist; create it first"),
+                    format!("la carpeta {shown} no existe; créela primero"),
+                ),
             ))
         }
         _ => Ok(()),
@@ -303,7 +345,11 @@ fn unknown(source: &Source, raw: RawEnrolment, tenants: &[Tenant]) -> Result<Unk
     if let Some(id) = &raw.accept_into
         && !tenants.iter().any(|tenant| tenant.id == *id)
     {
-        return Err(source.error(key, "no [[tenant]] has this id"));
+        let message = (
+            "no [[tenant]] has this id",
+            "ningún [[tenant]] tiene este id",
+        );
+        return Err(source.error(key, message));
     }
     match (raw.unknown, raw.accept_into, tenants) {
         (RawUnknown::Hold, _, _) => Ok(Unknown::Hold),
@@ -312,25 +358,39 @@ fn unknown(source: &Source, raw: RawEnrolment, tenants: &[Tenant]) -> Result<Unk
         (RawUnknown::Accept, None, [only]) => Ok(Unknown::Accept(only.id.clone())),
         (RawUnknown::Accept, None, _) => Err(source.error(
             key,
-            "with several tenants, unknown = \"accept\" needs accept_into = \"<tenant id>\"",
+            (
+                "with several tenants, unknown = \"accept\" needs accept_into = \"<tenant id>\"",
+                "con varios clientes, unknown = \"accept\" necesita accept_into = \"<id del cliente>\"",
+            ),
         )),
     }
 }
 
+fn bad_health_url(why: &fetch::BadUrl) -> Said {
+    let es = "no sirve; escriba http://host:puerto/ruta, sin usuario ni contraseña";
+    Said::new(why.to_string(), es)
+}
+
 fn guard(source: &Source, raw: RawGuard) -> Result<SentinelGuard, ConfigError> {
-    let wrong = |key: &str, why: &str| source.error(&format!("sentinel_guard.{key}"), why);
+    let wrong = |key: &str, why: Said| source.error(&format!("sentinel_guard.{key}"), why);
     let health_url = raw.health_url.parse();
     let health_url =
-        health_url.map_err(|why: fetch::BadUrl| wrong("health_url", &why.to_string()))?;
+        health_url.map_err(|why: fetch::BadUrl| wrong("health_url", bad_health_url(&why)))?;
     let silent_after = Duration::from(raw.silent_after);
     if silent_after < Duration::from_secs(30) {
-        return Err(wrong("silent_after", "must be at least 30s"));
+        let why = Said::new("must be at least 30s", "debe ser al menos 30s");
+        return Err(wrong("silent_after", why));
     }
     if notify::Sender::new(&raw.from, "").is_err() {
-        return Err(wrong("from", "is not a mail address"));
+        let why = Said::new("is not a mail address", "no es una dirección de correo");
+        return Err(wrong("from", why));
     }
     if raw.to.is_empty() || raw.to.iter().any(|to| notify::Recipient::mail(to).is_err()) {
-        return Err(wrong("to", "must list at least one mail address"));
+        let why = Said::new(
+            "must list at least one mail address",
+            "debe llevar al menos una dirección de correo",
+        );
+        return Err(wrong("to", why));
     }
     if raw.relays.is_empty()
         || raw
@@ -338,14 +398,19 @@ fn guard(source: &Source, raw: RawGuard) -> Result<SentinelGuard, ConfigError> {
             .iter()
             .any(|url| notify::SmtpRelay::new(url).is_err())
     {
-        return Err(wrong(
-            "relays",
+        let why = Said::new(
             "must list at least one smtp://host:port or smtps://host:port, without a password",
-        ));
+            "debe llevar al menos un smtp://host:puerto o smtps://host:puerto, sin contraseña",
+        );
+        return Err(wrong("relays", why));
     }
     let language = raw.language.as_deref().unwrap_or("es");
-    let language =
-        Language::from_code(language).ok_or_else(|| wrong("language", "must be es or en"))?;
+    let language = Language::from_code(language).ok_or_else(|| {
+        wrong(
+            "language",
+            Said::new("must be es or en", "debe ser es o en"),
+        )
+    })?;
     let login = match (raw.user, raw.password_file) {
         (None, None) => None,
         (Some(user), Some(name)) => {
@@ -353,14 +418,15 @@ fn guard(source: &Source, raw: RawGuard) -> Result<SentinelGuard, ConfigError> {
             let secret = secret_file(&name, &places);
             Some((
                 user,
-                secret.map_err(|why| wrong("password_file", &why.to_string()))?,
+                secret.map_err(|why| wrong("password_file", why.into()))?,
             ))
         }
         _ => {
-            return Err(wrong(
-                "user",
+            let why = Said::new(
                 "user and password_file stand together or not at all",
-            ));
+                "user y password_file van juntos o no van",
+            );
+            return Err(wrong("user", why));
         }
     };
     Ok(SentinelGuard {

@@ -244,3 +244,58 @@ fn the_built_in_defaults_need_no_file_and_hold_unknown_terminals() {
     assert_eq!(config.tenants[0].id.as_str(), LOCAL_TENANT);
     assert_eq!(config.unknown, Unknown::Hold);
 }
+
+#[test]
+fn every_mistake_is_told_in_spanish_too() {
+    let several = format!("{TENANT}[[tenant]]\nid = \"beta\"\ntime_zone = \"America/Tijuana\"\n");
+    for (text, spanish) in [
+        ("", "no hay ningún cliente"),
+        (
+            "[[tenant]]\nid='a'\ntime_zone='Mars/Base'\n",
+            "'Mars/Base' no es una zona horaria",
+        ),
+        (
+            "[[tenant]]\nid='a b'\ntime_zone='UTC'\n",
+            "solo puede llevar letras",
+        ),
+    ] {
+        let told = read(text).unwrap_err().in_spanish();
+        assert!(told.contains(spanish), "{told}");
+    }
+    for (more, spanish) in [
+        ("[limits]\nconnections = 0\n", "debe ser al menos 1"),
+        (
+            "[limits]\nidle_seconds = 0\n",
+            "debe ser de 1 a 3600 segundos",
+        ),
+        ("[limits]\nbody = '1KiB'\n", "debe ser de 4KiB a 1GiB"),
+        (
+            "[limits]\nbody = '2MiB'\nin_flight = '1MiB'\n",
+            "no debe ser menor que",
+        ),
+        ("[listen]\ndevices = 'x'\n", "no es una dirección IP:PUERTO"),
+        ("[listen]\npublic_url = 'x'\n", "escriba http://host:puerto"),
+        (
+            "[store]\nurl = 'sqlite:///nonexistent/x/e.db'\n",
+            "no existe; créela primero",
+        ),
+        (
+            "[store]\nurl = 'mysql://u:p@h/d'\n",
+            "la URL trae una contraseña",
+        ),
+        (
+            "[store]\nurl = 'mysql://u@h/d'\npassword_file = 'nope'\n",
+            "no hay ninguna contraseña",
+        ),
+        (
+            "[enrolment]\naccept_into = 'nobody'\n",
+            "ningún [[tenant]] tiene este id",
+        ),
+        ("[enrolment]\nunknown = 'accept'\n", "con varios clientes"),
+        ("[enrolment]\nunknown = 'acept'\n", "¿quiso decir 'accept'?"),
+    ] {
+        let told = read(&format!("{more}{several}")).unwrap_err().in_spanish();
+        assert!(told.contains(spanish), "{told}");
+        assert!(told.starts_with("satellite.toml:"), "{told}");
+    }
+}

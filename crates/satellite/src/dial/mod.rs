@@ -18,6 +18,7 @@ use event::{DeviceId, Vendor};
 use store::registry::Enrolment;
 use store::{Fence, Target};
 use tokio::task::{AbortHandle, JoinSet};
+use tracing::Instrument;
 
 use crate::devices::Known;
 use crate::hub::Hub;
@@ -204,15 +205,21 @@ impl Keeper {
     }
 
     fn start(&mut self, known: Arc<Known>, fence: i64) {
+        let id = self.hub.next_id();
+        let serial = &known.enrolment.serial;
+        let span = tracing::info_span!("visit", id = %format_args!("{id:x}"), %serial);
         let visited = Visited {
             enrolment: known.enrolment.clone(),
             fence,
-            task: self.tasks.spawn(visit(
-                Arc::clone(&self.hub),
-                Arc::clone(&known),
-                self.store.clone(),
-                Fence { number: fence },
-            )),
+            task: self.tasks.spawn(
+                visit(
+                    Arc::clone(&self.hub),
+                    Arc::clone(&known),
+                    self.store.clone(),
+                    Fence { number: fence },
+                )
+                .instrument(span),
+            ),
         };
         self.visited.insert(known.enrolment.id, visited);
     }

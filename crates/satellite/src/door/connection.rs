@@ -35,6 +35,11 @@ use crate::hub::Hub;
 /// Header lines accepted; the longest terminal seen sends 12.
 const HEADERS: usize = 64;
 
+/// What is said of a peer that speaks TLS to the plain door, the commonest mistake in a
+/// terminal's menu.
+const TLS_HERE: &str =
+    "it speaks TLS and this port is plain HTTP; switch HTTPS off in the terminal's server settings";
+
 /// Bytes read ahead. A kept connection keeps its buffer at the size that its largest body
 /// made it grow to, so that a thousand devices with pictures would hold 400 MiB for nothing.
 const BUFFER: usize = 32 * 1024;
@@ -108,7 +113,7 @@ pub(super) async fn serve(hub: Arc<Hub>, stream: TcpStream, address: IpAddr, slo
         is_proxy: limits.trusted_proxies.contains(&address),
     });
     drop(limits);
-    let wire = TokioIo::new(Wire::new(stream, Arc::clone(&pace), framing));
+    let wire = TokioIo::new(Wire::new(stream, Arc::clone(&pace), Arc::clone(&framing)));
     let service = service_fn(move |request| answer(Arc::clone(&visitor), request));
     let mut http = http1::Builder::new();
     http.title_case_headers(true)
@@ -121,7 +126,8 @@ pub(super) async fn serve(hub: Arc<Hub>, stream: TcpStream, address: IpAddr, slo
     let connection = pin!(http.serve_connection(wire, service));
     let ended = watch(&hub, &pace, connection).await;
     drop(slot);
-    report(&hub, &pace, address, ended);
+    let tls = framing.is_tls();
+    report(&hub, &pace, (address, tls), ended);
 }
 
 /// Drives the connection until it is done or its patience ends.
@@ -169,12 +175,13 @@ where
 }
 
 /// Counts an end that was not the peer's wish.
-fn report(hub: &Hub, pace: &Pace, address: IpAddr, ended: Ended) {
+fn report(hub: &Hub, pace: &Pace, (address, tls): (IpAddr, bool), ended: Ended) {
     let note = |reason, detail: &str| {
         hub.refusals
             .note(reason, None, address, detail, clock::now())
     };
     match ended {
+        Ended::Done(Err(_)) if tls => note("tls", TLS_HERE),
         Ended::Done(Ok(())) => {}
         Ended::Done(Err(error)) if error.is_parse_too_large() => note("head_too_large", ""),
         Ended::Done(Err(error)) if error.is_parse() => note("head_unreadable", &error.to_string()),
@@ -199,7 +206,7 @@ async fn answer(
         Phase::Body
     };
     pace.enter(phase, Instant::now());
-    let id = hub.next_request();
+    let id = hub.next_id();
     let span = tracing::info_span!("request", id = %format_args!("{id:x}"));
     // In a box, because the connection keeps room for this future also while it is idle.
     let work = Box::pin(route(visitor, request).instrument(span));

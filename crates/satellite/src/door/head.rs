@@ -15,7 +15,12 @@ pub(super) enum Verdict {
     Whole(Head),
     /// Not the beginning of a request.
     Other,
+    /// A peer that begins to speak TLS.
+    Tls,
 }
+
+/// The first byte of a TLS record that begins a connection; no request begins with it.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// A complete head.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -43,6 +48,10 @@ pub(super) enum Announced {
 
 /// Looks at the bytes from the start of a request on.
 pub(super) fn examine(bytes: &[u8]) -> Verdict {
+    // Told at once: the rest of a hello may hold no line for a long time.
+    if bytes.first() == Some(&TLS_HANDSHAKE) {
+        return Verdict::Tls;
+    }
     let start = bytes
         .iter()
         .take_while(|b| matches!(b, b'\r' | b'\n'))
@@ -191,9 +200,10 @@ mod tests {
 
     #[test]
     fn what_begins_with_no_request_line_is_left_alone() {
-        for bytes in ["\x16\x03\x01 tls hello\n", "GET /a b\r\n", "\n\n\nGET\n"] {
+        for bytes in ["GET /a b\r\n", "\n\n\nGET\n"] {
             assert_eq!(examine(bytes.as_bytes()), Verdict::Other, "{bytes:?}");
         }
+        assert_eq!(examine(b"\x16\x03\x01\x02\x00\x01"), Verdict::Tls);
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub(crate) enum No {
 }
 
 /// What [`No::as_str`] says beyond the reasons that other doors have too.
-pub(crate) const REASONS: [&str; 3] = ["unknown_token", "wrong_device", "wrong_method"];
+pub(crate) const REASONS: [&str; 2] = ["unknown_token", "wrong_device"];
 
 impl No {
     /// The reason in metrics and logs.
@@ -68,7 +68,7 @@ impl No {
         match self {
             Self::UnknownToken => "unknown_token",
             Self::WrongDevice => "wrong_device",
-            Self::Method => "wrong_method",
+            Self::Method => "method",
             Self::Broken => "bad_request",
             Self::TooLarge => "too_large",
             Self::Overloaded => "overloaded",

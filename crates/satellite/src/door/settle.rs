@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use event::{Event, Kind, Millis, Quarantined, Route, Text, WallTime};
+use event::{Event, Kind, Millis, Quarantined, Reason, Route, Text, WallTime};
 use store::{Receipt, Refused, Submission};
 use zkteco_push::{Context, Dialect, Place, Reading, Refusal, Stamp, Table, read_upload};
 
@@ -20,7 +20,7 @@ use crate::devices::{DIALECT, Known, LANGUAGE, stamp_cursor};
 use crate::hub::Hub;
 use crate::index;
 use crate::stores::Store;
-use crate::tally::{Tally, wide};
+use crate::tally::{Aside, Tally, wide};
 use crate::trace::Step;
 
 /// Bodies above this are read on a thread that may block.
@@ -83,13 +83,11 @@ impl Settle {
             [only] if only.kind == Kind::Punch => only.occurred_at,
             _ => None,
         };
-        let Reading {
-            events,
-            quarantined,
-            places,
-            ..
-        } = reading;
-        let receipt = self.submit(events, quarantined, &places).await?;
+        let mut aside = Aside::of(&reading.quarantined);
+        aside.add(Reason::Unreadable, reading.crowded);
+        let set_aside = aside.total();
+        let rows = (reading.events, reading.quarantined);
+        let receipt = self.submit(rows, aside, &reading.places).await?;
         // Counted when acknowledged, so that a refused upload that comes again counts once.
         tally.too_old(too_old);
         self.hub.metrics.dropped.inc_by(reading.dropped);
@@ -105,7 +103,10 @@ impl Settle {
         drop(facts);
         let detail = format!(
             "{records} records: {} new, {} known before, {} in quarantine, {too_old} older than the enrolment, {} not kept",
-            receipt.new, receipt.duplicate, receipt.quarantined, reading.dropped
+            receipt.new,
+            receipt.duplicate,
+            set_aside + receipt.by_store.total(),
+            reading.dropped
         );
         self.step(Step::Stored, true, detail);
         Ok(records)
@@ -157,7 +158,7 @@ impl Settle {
     }
 
     fn note_reading(&self, reading: &Reading) {
-        let (read, aside) = (reading.events.len(), reading.quarantined.len());
+        let (read, aside) = (reading.events.len(), reading.unreadable());
         let detail = format!("{}: {read} read, {aside} unreadable", self.table.name());
         // A few bad lines among good ones are no fault of the path.
         self.step(Step::Parsed, aside == 0 || read > 0, detail);
@@ -189,8 +190,8 @@ impl Settle {
     /// the last one.
     async fn submit(
         &self,
-        events: Vec<Event>,
-        quarantined: Vec<Quarantined>,
+        (events, quarantined): (Vec<Event>, Vec<Quarantined>),
+        aside: Aside,
         places: &[Place],
     ) -> Result<Receipt, Refusal> {
         let stamp = self
@@ -218,7 +219,13 @@ impl Settle {
         cursors.extend(language.map(|n| (Text::const_new(LANGUAGE), Text::from(n.to_string()))));
         let word = |dialect: Dialect| Text::const_new(dialect.as_str());
         cursors.extend(dialect.map(|dialect| (Text::const_new(DIALECT), word(dialect))));
-        let total = self.write(events, quarantined, cursors, places).await?;
+        let parts = parts(events, quarantined, cursors);
+        let (total, done) = self.write(parts, places).await;
+        if let Some(total) = &total {
+            Tally::of(&self.hub, &self.known, self.route()).committed(total, aside);
+        }
+        done?;
+        let total = total.unwrap_or_default();
         let mut facts = self.known.facts();
         if let Some(stamp) = stamp {
             facts.keep_stamp(&self.table, stamp);
@@ -234,19 +241,17 @@ impl Settle {
 }
 
 impl Settle {
-    /// Commits the parts, one after the other. The chain of a terminal that numbers its records
-    /// moves with the last of them.
+    /// Commits the parts, one after the other, until one is refused; answers the sum of those
+    /// that were committed, if any was, so that an upload is counted and written down once. The
+    /// chain of a terminal that numbers its records moves with the last of them.
     async fn write(
         &self,
-        events: Vec<Event>,
-        quarantined: Vec<Quarantined>,
-        cursors: Vec<(Text, Text)>,
+        parts: Vec<Part>,
         places: &[Place],
-    ) -> Result<Receipt, Refusal> {
-        let mut total = Receipt::default();
-        let mut parts = parts(events, quarantined, cursors).into_iter().peekable();
+    ) -> (Option<Receipt>, Result<(), Refusal>) {
+        let mut total: Option<Receipt> = None;
+        let mut parts = parts.into_iter().peekable();
         while let Some((events, quarantined, cursors)) = parts.next() {
-            let reasons: Vec<_> = quarantined.iter().map(|aside| aside.reason).collect();
             let submission = Submission {
                 device: Arc::clone(&self.known.device),
                 events,
@@ -261,11 +266,12 @@ impl Settle {
             } else {
                 self.store.writer.submit(submission).await
             };
-            let receipt = done.map_err(refusal)?;
-            Tally::of(&self.hub, &self.known, self.route()).committed(&receipt, &reasons);
-            total += receipt;
+            match done {
+                Ok(receipt) => *total.get_or_insert_default() += receipt,
+                Err(refused) => return (total, Err(refusal(refused))),
+            }
         }
-        Ok(total)
+        (total, Ok(()))
     }
 }
 

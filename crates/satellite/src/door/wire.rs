@@ -18,11 +18,13 @@ use super::HEAD_LIMIT;
 use super::head::{Announced, Verdict, examine};
 use super::pace::{Pace, Phase};
 
-/// What was seen of a request's length that HTTP does not tell its reader.
+/// What was seen of a request that HTTP does not tell its reader: of its length, and whether it
+/// is one at all.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
     twice: AtomicBool,
     surplus: AtomicBool,
+    tls: AtomicBool,
 }
 
 impl Framing {
@@ -30,6 +32,11 @@ impl Framing {
     /// another request than we do.
     pub(super) fn is_announced_twice(&self) -> bool {
         self.twice.load(Ordering::Relaxed)
+    }
+
+    /// True when the peer began to speak TLS on this plain connection.
+    pub(super) fn is_tls(&self) -> bool {
+        self.tls.load(Ordering::Relaxed)
     }
 
     /// True when more came with the body than its head announced, as far as it is here yet. To
@@ -92,7 +99,11 @@ impl<S> Wire<S> {
             self.held.extend_from_slice(fresh);
             &self.held
         };
-        match examine(all) {
+        let verdict = examine(all);
+        if verdict == Verdict::Tls {
+            self.framing.tls.store(true, Ordering::Relaxed);
+        }
+        match verdict {
             Verdict::Whole(head) => {
                 let body = all.get(head.length..).unwrap_or_default();
                 self.left = begin(&self.framing, head.body);
@@ -108,7 +119,7 @@ impl<S> Wire<S> {
                 }
             }
             // HTTP will say so.
-            Verdict::Other if self.held.is_empty() => {
+            Verdict::Other | Verdict::Tls if self.held.is_empty() => {
                 self.passed = true;
                 return true;
             }
@@ -121,7 +132,9 @@ impl<S> Wire<S> {
             }
             // Too long for any head, or none at all: HTTP will say so, too.
             Verdict::More if self.held.is_empty() => self.mended = fresh.to_vec(),
-            Verdict::More | Verdict::Other => self.mended = std::mem::take(&mut self.held),
+            Verdict::More | Verdict::Other | Verdict::Tls => {
+                self.mended = std::mem::take(&mut self.held)
+            }
         }
         self.passed = true;
         buf.set_filled(before);

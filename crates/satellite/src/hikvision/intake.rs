@@ -21,7 +21,7 @@ use crate::conditions::{self, Condition};
 use crate::devices::Known;
 use crate::hub::Hub;
 use crate::stores::{Lost, Store};
-use crate::tally::Tally;
+use crate::tally::{Aside, Tally};
 
 /// Serials that a terminal keeps before it overwrites the oldest (150,000 on the terminals
 /// measured); a fall by more than half of it means that the serials began again.
@@ -506,7 +506,7 @@ impl Intake {
         let received = rows.events.len();
         let (events, too_old) = self.wanted(rows.events);
         let newest = events.iter().filter_map(|event| event.occurred_at).max();
-        let reasons: Vec<_> = rows.aside.iter().map(|aside| aside.reason).collect();
+        let aside = Aside::of(&rows.aside);
         let submission = Submission {
             device: Arc::clone(&self.known.device),
             events,
@@ -522,7 +522,7 @@ impl Intake {
         let tally = Tally::of(&self.hub, &self.known, route);
         tally.received(received);
         tally.too_old(too_old);
-        tally.committed(&receipt, &reasons);
+        tally.committed(&receipt, aside);
         Ok(receipt)
     }
 

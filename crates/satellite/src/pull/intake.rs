@@ -18,7 +18,7 @@ use crate::conditions::{self, Condition};
 use crate::devices::Known;
 use crate::hub::Hub;
 use crate::stores::Store;
-use crate::tally::Tally;
+use crate::tally::{Aside, Tally};
 use crate::trace::Step;
 
 /// Tries to hand something over to a store that has too much waiting.
@@ -94,7 +94,7 @@ impl Intake {
         let received = rows.events.len();
         let (events, too_old) = self.wanted(rows.events);
         let newest = events.iter().filter_map(|event| event.occurred_at).max();
-        let reasons: Vec<_> = rows.aside.iter().map(|aside| aside.reason).collect();
+        let aside = Aside::of(&rows.aside);
         let name = || Text::const_new(LOG);
         let submission = Submission {
             device: Arc::clone(&self.known.device),
@@ -111,7 +111,7 @@ impl Intake {
         let tally = Tally::of(&self.hub, &self.known, route);
         tally.received(received);
         tally.too_old(too_old);
-        tally.committed(&receipt, &reasons);
+        tally.committed(&receipt, aside);
         Ok(receipt)
     }
 

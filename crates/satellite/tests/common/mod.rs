@@ -1,10 +1,14 @@
 //! A folder with a configuration, the real program run in it, and a running daemon: what tests
-//! of the commands share. Commands are given the same file as the daemon, and nothing of the
+//! of the program share. Commands are given the same file as the daemon, and nothing of the
 //! environment that would change their language or their log.
 
-use std::io::{BufRead as _, BufReader};
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
@@ -95,8 +99,11 @@ impl House {
 /// A running `satellite run`, ended by its id.
 pub(crate) struct Daemon {
     child: Child,
+    log: Arc<Mutex<Vec<String>>>,
     /// Where terminals are served.
     pub(crate) devices: String,
+    /// Where operators are.
+    pub(crate) admin: String,
 }
 
 impl Daemon {
@@ -107,11 +114,17 @@ impl Daemon {
 
     /// The same with more lines under `[listen]`, each with its line feed.
     pub(crate) fn start_with(house: &House, more: &str) -> Self {
+        Self::start_at(house, more, "info")
+    }
+
+    /// The same with another level of its log.
+    pub(crate) fn start_at(house: &House, more: &str, level: &str) -> Self {
         house.configure(&format!(
             "{more}devices = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\""
         ));
         let mut child = house
             .command(&["run"])
+            .env("RUST_LOG", level)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -130,8 +143,50 @@ impl Daemon {
         // Commands read the file, so it has to name the port that was given.
         house.configure(&format!("admin = \"{admin}\""));
         // Its log must not fill the pipe.
-        std::thread::spawn(move || log.for_each(drop));
-        Self { child, devices }
+        let kept = Arc::<Mutex<Vec<String>>>::default();
+        let keeps = Arc::clone(&kept);
+        std::thread::spawn(move || {
+            for line in log.map_while(Result::ok) {
+                keeps.lock().unwrap().push(line);
+            }
+        });
+        Self {
+            child,
+            log: kept,
+            devices,
+            admin,
+        }
+    }
+
+    /// The lines of its log with that text, as far as they have come.
+    pub(crate) fn log(&self, text: &str) -> Vec<String> {
+        let lines = self.log.lock().unwrap();
+        lines
+            .iter()
+            .filter(|line| line.contains(text))
+            .cloned()
+            .collect()
+    }
+
+    /// Posts attendance records; answers the reply's body and whether it was a success.
+    pub(crate) fn post(&self, serial: &str, body: &str) -> (bool, String) {
+        ask(
+            &self.devices,
+            &format!(
+                "POST /iclock/cdata?SN={serial}&table=ATTLOG&Stamp=9999 HTTP/1.1\r\nHost: x\r\n\
+                 Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            ),
+        )
+    }
+
+    /// The value of a metric's series.
+    pub(crate) fn metric(&self, series: &str) -> String {
+        let request = "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let (_, text) = ask(&self.admin, request);
+        let line = text.lines().find(|line| line.starts_with(series));
+        let line = line.unwrap_or_else(|| panic!("no {series} in\n{text}"));
+        line.rsplit(' ').next().unwrap().to_owned()
     }
 
     pub(crate) fn stop(mut self) -> i32 {
@@ -153,4 +208,15 @@ impl Drop for Daemon {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+fn ask(address: &str, request: &str) -> (bool, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let patience = Some(std::time::Duration::from_secs(10));
+    stream.set_read_timeout(patience).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+    (head.starts_with("HTTP/1.1 200"), body.to_owned())
 }

@@ -298,7 +298,7 @@ fn holidays(
 /// A secret from its file; errors name the key.
 fn secret(source: &Source, key: &str, name: &str) -> Result<Secret, ConfigError> {
     let places = secret_places(Path::new(SECRETS_FOLDER));
-    secret_file(name, &places).map_err(|wrong| source.error(key, &wrong.to_string()))
+    secret_file(name, &places).map_err(|wrong| source.error(key, wrong))
 }
 
 fn watch(source: &Source, raw: RawWatch) -> Result<Watch, ConfigError> {

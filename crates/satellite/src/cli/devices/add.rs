@@ -37,7 +37,7 @@ pub(super) const EXAMPLES: &str = "Examples:
 
 /// The port of ZKTeco terminals that are dialled.
 const PULL_PORT: u16 = 4370;
-/// Shortest serial by which a dialled device is recognised.
+/// Shortest serial by which a Hikvision device is recognised.
 const SERIAL_MIN: usize = 6;
 
 /// What `devices add` is told.
@@ -172,8 +172,10 @@ fn terminal(args: &Args, context: &Context) -> anyhow::Result<Access> {
         anyhow::bail!(context.say(Word::BadAddress, &[&Escaped(&address)]));
     }
     if let Some(file) = file {
-        let secret = secret_file(file, &secret_places(Path::new(SECRETS_FOLDER)))
-            .map_err(|error| anyhow::anyhow!(context.say(Word::SecretTrouble, &[&error])))?;
+        let secret =
+            secret_file(file, &secret_places(Path::new(SECRETS_FOLDER))).map_err(|error| {
+                anyhow::anyhow!(context.say(Word::SecretTrouble, &[&context.config_error(&error)]))
+            })?;
         if CommKey::parse(secret.expose().trim()).is_none() {
             anyhow::bail!(context.say(Word::BadKey, &[]));
         }
@@ -198,6 +200,12 @@ fn with_port(address: &str) -> String {
 /// How it is dialled, checked; the token comes later.
 fn access(args: &Args, context: &Context) -> anyhow::Result<Access> {
     let mac = filled(args.mac.as_deref());
+    // Dialled or posting, it is recognised by what it says of itself.
+    let is_reached = args.listen || args.address.is_some();
+    let is_short = args.serial.as_str().len() < SERIAL_MIN;
+    if is_reached && is_short && mac.is_none() {
+        anyhow::bail!(context.say(Word::ShortSerial, &[&args.serial, &SERIAL_MIN]));
+    }
     let Some(address) = args.address.as_deref() else {
         if args.user.is_some() || args.secret_file.is_some() {
             anyhow::bail!(context.say(Word::NeedsAddress, &[]));
@@ -210,14 +218,12 @@ fn access(args: &Args, context: &Context) -> anyhow::Result<Access> {
     if !is_host_and_port(address) {
         anyhow::bail!(context.say(Word::BadAddress, &[&Escaped(address)]));
     }
-    if args.serial.as_str().len() < SERIAL_MIN && mac.is_none() {
-        anyhow::bail!(context.say(Word::ShortSerial, &[&args.serial, &SERIAL_MIN]));
-    }
     let (Some(user), Some(file)) = (args.user.as_deref(), args.secret_file.as_deref()) else {
         anyhow::bail!(context.say(Word::NeedsUser, &[]));
     };
-    let secret = secret_file(file, &secret_places(Path::new(SECRETS_FOLDER)))
-        .map_err(|error| anyhow::anyhow!(context.say(Word::SecretTrouble, &[&error])))?;
+    let secret = secret_file(file, &secret_places(Path::new(SECRETS_FOLDER))).map_err(|error| {
+        anyhow::anyhow!(context.say(Word::SecretTrouble, &[&context.config_error(&error)]))
+    })?;
     Credentials::new(user, secret.expose())
         .map_err(|error| anyhow::anyhow!(context.say(Word::BadUser, &[&error])))?;
     Ok(Access {

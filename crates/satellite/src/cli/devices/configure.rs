@@ -111,8 +111,9 @@ fn account(enrolment: &Enrolment, context: &Context) -> anyhow::Result<(Text, Te
             &[serial, &program, &enrolment.tenant, serial]
         ));
     };
-    let secret = secret_file(file, &secret_places(Path::new(SECRETS_FOLDER)))
-        .map_err(|error| anyhow::anyhow!(context.say(Word::SecretTrouble, &[&error])))?;
+    let secret = secret_file(file, &secret_places(Path::new(SECRETS_FOLDER))).map_err(|error| {
+        anyhow::anyhow!(context.say(Word::SecretTrouble, &[&context.config_error(&error)]))
+    })?;
     Ok((address.clone(), user.clone(), secret))
 }
 

@@ -245,7 +245,7 @@ pub(crate) fn conditions_page(
     if held.is_empty() {
         return format!("{}\n", context.say(Word::NoConditions, &[]));
     }
-    let (serial, program) = (enrolment.serial.as_str(), super::super::program());
+    let program = super::super::program();
     let mut page = String::new();
     for condition in held {
         let since = Millis::parse(&condition.since)
@@ -253,7 +253,7 @@ pub(crate) fn conditions_page(
         let detail = Escaped(&condition.detail);
         let head = context.say(Word::ConditionLine, &[&condition.name, &since, &detail]);
         page.push_str(&format!("{head}\n"));
-        let told = conditions::told(context.lang, &condition.name, serial, &program);
+        let told = conditions::told(context.lang, &condition.name, enrolment, &program);
         if let Some((means, advice)) = told {
             page.push_str(&format!("  {means}\n  → {advice}\n"));
         }

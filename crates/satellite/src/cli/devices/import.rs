@@ -19,9 +19,9 @@ use super::super::{Context, nearest, now, out};
 use super::{Registry, accept_from, checked_zone, filled};
 
 pub(crate) const EXAMPLES: &str = "The first line names the columns; only serial is needed:
-  serial,tenant,name,site,time_zone,accept_from
-  ABC1,acme,Main door,Toluca,,
-  ABC2,acme,Canteen,Toluca,America/Tijuana,2026-11-21 00:00:00
+  serial,vendor,tenant,name,site,time_zone,accept_from
+  ABC1,zkteco,acme,Main door,Toluca,,
+  ABC2,zkteco,acme,Canteen,Toluca,America/Tijuana,2026-11-21 00:00:00
 Columns may be separated by semicolons, too.
 
 Examples:
@@ -29,8 +29,9 @@ Examples:
   satellite devices import - < terminals.csv";
 
 /// The columns there are.
-const COLUMNS: [&str; 6] = [
+const COLUMNS: [&str; 7] = [
     "serial",
+    "vendor",
     "tenant",
     "name",
     "site",
@@ -196,8 +197,8 @@ fn line_number(text: &str, at: &csv::Position) -> u64 {
 }
 
 /// Which column stands where.
-fn columns(header: &csv::StringRecord, context: &Context) -> Result<[Option<usize>; 6], String> {
-    let mut columns = [None; 6];
+fn columns(header: &csv::StringRecord, context: &Context) -> Result<[Option<usize>; 7], String> {
+    let mut columns = [None; COLUMNS.len()];
     for (at, name) in header.iter().enumerate() {
         let lower = name.to_ascii_lowercase();
         let Some(known) = COLUMNS.iter().position(|column| *column == lower) else {
@@ -221,7 +222,7 @@ fn columns(header: &csv::StringRecord, context: &Context) -> Result<[Option<usiz
 /// Checks one line.
 fn line(
     record: &csv::StringRecord,
-    columns: &[Option<usize>; 6],
+    columns: &[Option<usize>; 7],
     context: &Context,
     now: Millis,
 ) -> Result<NewEnrolment, String> {
@@ -231,7 +232,7 @@ fn line(
             .map(str::trim)
             .filter(|cell| !cell.is_empty())
     });
-    let [serial, tenant, name, site, zone, from] = cells;
+    let [serial, vendor, tenant, name, site, zone, from] = cells;
     let serial = serial.unwrap_or_default();
     let wrong = |error| {
         context.say(
@@ -243,6 +244,12 @@ fn line(
     let tenant = context
         .tenant_or_only(tenant)
         .map_err(|error| error.to_string())?;
+    let is_zkteco = |word: &&str| word.eq_ignore_ascii_case(Vendor::Zkteco.as_str());
+    if let Some(other) = vendor.filter(|word| !is_zkteco(word)) {
+        let program = super::super::program();
+        let values: [&dyn std::fmt::Display; 4] = [&Escaped(other), &program, &tenant, &serial];
+        return Err(context.say(Word::ImportVendor, &values));
+    }
     for (column, text) in [("name", name), ("site", site)] {
         if text.is_some_and(|text| text.chars().count() > TEXT_LIMIT) {
             return Err(context.say(Word::ImportLong, &[&column, &TEXT_LIMIT]));
@@ -359,13 +366,26 @@ mod tests {
     #[test]
     fn a_file_without_its_header_or_with_a_misspelt_column_is_refused_with_the_right_names() {
         for (text, part) in [
-            ("", "serial,tenant"),
-            ("name\nx\n", "serial,tenant"),
+            ("", "serial,vendor,tenant"),
+            ("name\nx\n", "serial,vendor,tenant"),
             ("serial,timezone\nA1,\n", "time_zone"),
         ] {
             let wrong = wrong(text);
             assert_eq!(wrong.len(), 1);
             assert!(wrong[0].0 == 1 && wrong[0].1.contains(part), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn the_vendor_may_be_said_and_one_that_cannot_be_imported_is_told_the_command_that_can() {
+        let text = "serial,vendor\nA1,ZKTeco\nA2,\nK12345678,hikvision\nA3,casio\n";
+        let (lines, _) = check(text, &Context::for_tests(), Millis(0));
+        assert_eq!(lines.len(), 2);
+        let wrong = wrong(text);
+        let at: Vec<u64> = wrong.iter().map(|(line, _)| *line).collect();
+        assert_eq!(at, [4, 5]);
+        let command = "devices add --tenant main --vendor hikvision --serial K12345678";
+        assert!(wrong[0].1.contains(command), "{}", wrong[0].1);
+        assert!(wrong[1].1.contains("casio"), "{}", wrong[1].1);
     }
 }

@@ -9,7 +9,7 @@ use satellite::config::Listen;
 use serde_json::{Value, json};
 use store::inventory::Inventory;
 use store::mirror::Pending;
-use store::quarantine::{self, QuarantineFilter};
+use store::quarantine;
 use store::registry::{self, AuditRow, Enrolment};
 use store::status::StatusRow;
 
@@ -22,8 +22,6 @@ use super::pull::Pulled;
 
 /// Lines of the audit that are searched, and shown at most.
 const AUDIT: (u32, usize) = (5_000, 5);
-/// Records in quarantine that are counted at most.
-const COUNT_LIMIT: u32 = 1_000;
 
 /// What `devices show` is told.
 #[derive(clap::Args)]
@@ -39,7 +37,7 @@ pub(crate) struct Args {
 struct Found<'a> {
     enrolment: &'a Enrolment,
     status: Option<StatusRow>,
-    quarantined: Option<usize>,
+    quarantined: Option<u64>,
     audit: Vec<AuditRow>,
     inventory: Option<Inventory>,
     zone: &'a Zone,
@@ -122,28 +120,19 @@ fn show_pending(pending: &Pending, as_json: bool, context: &Context) -> anyhow::
     let first = time::show(pending.first_seen, &zone);
     let address = daemon::logging::Escaped(&pending.address);
     out::line(&context.say(Word::PendingSince, &[&pending.serial, &first, &address]))?;
-    out::line(&context.say(Word::ApproveThem, &[&super::super::program()]))?;
+    let (program, tenant) = (super::super::program(), context.tenant_to_type());
+    out::line(&context.say(Word::ApproveIt, &[&program, &pending.serial, &tenant]))?;
     Ok(Exit::Fine)
 }
 
 /// How many of its records are in review; `None` when its database cannot say.
-pub(crate) async fn quarantined(context: &Context, enrolment: &Enrolment) -> Option<usize> {
+pub(crate) async fn quarantined(context: &Context, enrolment: &Enrolment) -> Option<u64> {
     let place = databases::places(context, Some(&enrolment.tenant))
         .into_iter()
         .next()?;
     let mut engine = databases::open(context, &place).await.ok()?;
-    let serial = Some(enrolment.serial.to_string());
-    let filter = QuarantineFilter {
-        serial,
-        limit: COUNT_LIMIT,
-        ..QuarantineFilter::default()
-    };
-    let rows = quarantine::list(&mut engine, &filter).await.ok()?;
-    Some(
-        rows.iter()
-            .filter(|row| row.device_id == enrolment.id)
-            .count(),
-    )
+    let counted = quarantine::count(&mut engine, Some(enrolment.id)).await;
+    counted.ok()
 }
 
 /// The last changes of its enrolment, as far as the registry can be asked.

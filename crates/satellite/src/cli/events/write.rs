@@ -124,16 +124,28 @@ fn cells(row: &FeedRow) -> [String; 8] {
     ]
 }
 
-/// The terminal's own time with its offset; where it gave none, when the event came.
+/// The terminal's own time with its offset, its own where it said one; where it gave no time,
+/// when the event came.
 fn when(row: &FeedRow) -> String {
     let zone = Zone::named(&row.time_zone).unwrap_or_else(|_| Zone::utc());
     match (&row.local_time, row.occurred_at) {
+        (Some(local), _) if own_offset(local).is_some() => {
+            let offset = own_offset(local).unwrap_or_default();
+            let wall = local.get(..19).unwrap_or(local).replace('T', " ");
+            format!("{wall} {}", offset.replace('Z', "+00:00"))
+        }
         (Some(local), Some(at)) => {
             format!("{local} {}", time::offset_text(zone.offset_seconds_at(at)))
         }
         (Some(local), None) => local.clone(),
         (None, at) => time::show(at.unwrap_or(row.received_at), &zone),
     }
+}
+
+/// What follows the seconds in a time that says its own offset: `-06:00` or `Z`.
+fn own_offset(local: &str) -> Option<&str> {
+    let offset = local.get(19..)?;
+    (offset == "Z" || offset.starts_with(['+', '-'])).then_some(offset)
 }
 
 /// Rows for programs.
@@ -315,5 +327,23 @@ mod tests {
             "{text}"
         );
         assert!(!text.trim_end().contains(char::is_control), "{text:?}");
+    }
+
+    #[test]
+    fn a_time_that_says_its_own_offset_is_shown_with_that_one_and_no_second() {
+        let mut row = row();
+        for (said, shown) in [
+            ("2026-09-19T18:02:38+03:00", "2026-09-19 18:02:38 +03:00"),
+            ("2026-09-19T18:02:38Z", "2026-09-19 18:02:38 +00:00"),
+            ("2026-09-19 18:02:38", "2026-09-19 18:02:38 -06:00"),
+        ] {
+            row.local_time = Some(said.to_owned());
+            assert_eq!(when(&row), shown);
+            assert_eq!(
+                json_row(&row)["local_time"],
+                said,
+                "programs read it verbatim"
+            );
+        }
     }
 }

@@ -26,14 +26,16 @@ const LANGUAGE: &str = "language";
 
 /// What `quarantine replay` is told.
 #[derive(clap::Args)]
-#[group(required = true, multiple = false, args = ["serial", "id", "all"])]
+#[group(required = true, multiple = false, args = ["serial", "id", "number", "all"])]
 pub(crate) struct Args {
+    /// The record with this number
+    id: Option<i64>,
     /// Records of this terminal
     #[arg(long, value_name = "SN")]
     serial: Option<Serial>,
-    /// This record
-    #[arg(long)]
-    id: Option<i64>,
+    /// The first spelling of the number, which scripts may still have.
+    #[arg(long = "id", value_name = "ID", hide = true)]
+    number: Option<i64>,
     /// Every record that is not settled
     #[arg(long)]
     all: bool,
@@ -113,7 +115,7 @@ async fn chosen(
     args: &Args,
     context: &Context,
 ) -> anyhow::Result<Vec<(Place, Vec<QuarantineRow>)>> {
-    if let Some(id) = args.id {
+    if let Some(id) = args.id.or(args.number) {
         let (place, row) = super::find(id, args.tenant.as_deref(), context).await?;
         if row.settled_at.is_some() {
             anyhow::bail!(context.say(Word::SettledBefore, &[&id]));

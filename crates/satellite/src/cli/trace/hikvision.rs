@@ -42,7 +42,7 @@ pub(super) fn advice(
         .iter()
         .find(|name| held.iter().any(|condition| condition.name == **name));
     if let Some(name) = blocking {
-        let told = conditions::told(context.lang, name, serial.as_str(), &program);
+        let told = conditions::told(context.lang, name, enrolment, &program);
         return told.map(|(means, advice)| format!("{means}\n{advice}"));
     }
     let tenant = &enrolment.tenant;

@@ -321,14 +321,12 @@ async fn what_stands_in_quarantine_is_counted_however_much_it_is() {
             1_103,
             "{told}"
         );
-        let rows = quarantine::list(
-            &mut engine,
-            &QuarantineFilter {
-                limit: 1,
-                ..Default::default()
-            },
-        );
-        let newest = rows.await.unwrap()[0].id;
+        let newest_only = QuarantineFilter {
+            limit: 1,
+            ..QuarantineFilter::default()
+        };
+        let rows = quarantine::list(&mut engine, &newest_only).await.unwrap();
+        let newest = rows[0].id;
         quarantine::settle(&mut engine, newest, Millis(0))
             .await
             .unwrap();

@@ -373,7 +373,7 @@ texts! {
     BackfillQueued: "trabajo {} anotado; lo hace un Programa Satélite en marcha que hable con el dispositivo. Lo guardado se ve con {} events", "job {} was noted; a running satellite that talks to the terminal does it. What was stored shows in {} events";
     BackfillProgress: "guardado hasta {} UTC: {} registros, {} nuevos", "stored up to {} UTC: {} records, {} new";
     BackfillWaits: "ningún Programa Satélite habla ahora con el dispositivo; el trabajo espera hasta {}. Vea por qué: satellite trace", "no satellite talks to the terminal now; the job waits until {}. See why: satellite trace";
-    BackfillNobody: "satellite no responde en {} ({}); el trabajo espera hasta {} a que haya uno en marcha que hable con el dispositivo", "satellite does not answer at {} ({}); the job waits until {} for one that talks to the terminal";
+    BackfillNobody: "el Programa Satélite no responde en {} ({}); el trabajo espera hasta {} a que haya uno en marcha que hable con el dispositivo", "satellite does not answer at {} ({}); the job waits until {} for one that talks to the terminal";
     BackfillDone: "{}: llegaron {} registros, {} no estaban", "{}: {} records came, {} of them were not stored before";
     BackfillFailed: "{}: no se completó: {}", "{}: not completed: {}";
     BackfillExpired: "se acabó su tiempo antes de terminar", "its time ran out before it was done";

@@ -4,7 +4,7 @@
 //! and only from where it stood. So two satellites, a restart or a restored copy of the database
 //! make no second event of one change, and the first sight of a terminal makes none. The
 //! identity of the event is `dev` with the change's own number
-//! (`docs/adr/0009-identity-of-events-about-a-device.md`).
+//! (`docs/adr/0007-identity-of-events-about-a-device.md`).
 
 use std::sync::Arc;
 

@@ -541,6 +541,7 @@ mod tests {
                 },
                 ..Default::default()
             }],
+            pull: vec![PullGroup::default()],
             ..scenario
         };
         for line in toml::to_string(&full).unwrap().lines() {

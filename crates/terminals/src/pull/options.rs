@@ -77,13 +77,17 @@ pub enum SecondClient {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PullOptions {
-    /// Its serial number.
+    /// Its serial number; set by its group in a scenario, as the next three are.
+    #[serde(skip)]
     pub serial: String,
     /// Its port for TCP and UDP; 0: any free one.
+    #[serde(skip)]
     pub port: u16,
     /// The IANA zone of its clock.
+    #[serde(skip)]
     pub zone: String,
     /// Everything that looks random follows from this number.
+    #[serde(skip)]
     pub seed: u64,
     /// It listens on TCP.
     pub tcp: bool,

@@ -16,6 +16,9 @@ use crate::clock;
 use crate::devices::Known;
 use crate::hub::Hub;
 
+/// How long what happened once stands among the conditions, in milliseconds: a day.
+const STANDS_FOR: i64 = 24 * 3_600_000;
+
 /// Something an operator should know about a device, with a name that dashboards and manuals
 /// rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,6 +43,10 @@ pub(crate) enum Condition {
     GapInPosts,
     /// More than 5 % of its new serials are traces of our own logins.
     OwnFootprints,
+    /// A post or upload was longer than any has to be.
+    PostTooLarge,
+    /// It answers, and its answers are of no use: errors, or documents that cannot be read.
+    AnswersUnusable,
     /// Its listening host is not set as it was configured.
     ListeningHostChanged,
     /// It takes connections and does not answer: somebody else holds its only one.
@@ -74,7 +81,7 @@ pub(crate) enum Condition {
 
 impl Condition {
     /// Every condition.
-    pub(crate) const ALL: [Self; 25] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::Unreachable,
         Self::LoginRefused,
         Self::SecretMissing,
@@ -85,6 +92,8 @@ impl Condition {
         Self::SerialsRestarted,
         Self::GapInPosts,
         Self::OwnFootprints,
+        Self::PostTooLarge,
+        Self::AnswersUnusable,
         Self::ListeningHostChanged,
         Self::NoSession,
         Self::CommKeyRefused,
@@ -115,6 +124,8 @@ impl Condition {
             Self::SerialsRestarted => "serials_restarted",
             Self::GapInPosts => "gap_in_posts",
             Self::OwnFootprints => "own_footprints",
+            Self::PostTooLarge => "post_too_large",
+            Self::AnswersUnusable => "answers_unusable",
             Self::ListeningHostChanged => "listening_host_changed",
             Self::RegistryLoop => "registry_loop",
             Self::RemoteVerification => "remote_verification",
@@ -140,7 +151,7 @@ impl Condition {
     fn happens(self) -> bool {
         matches!(
             self,
-            Self::RingOverrun | Self::SerialsRestarted | Self::LogCleared
+            Self::RingOverrun | Self::SerialsRestarted | Self::LogCleared | Self::PostTooLarge
         )
     }
 }
@@ -225,6 +236,17 @@ pub(crate) fn clear(known: &Known, condition: Condition) {
             condition = condition.as_str(),
             "a condition of a device ended"
         );
+    }
+}
+
+/// Ends what happened once and has stood for a day, so that somebody saw it.
+pub(crate) fn expire(known: &Known) {
+    let stale = Millis(clock::now().0 - STANDS_FOR);
+    for condition in Condition::ALL.into_iter().filter(|one| one.happens()) {
+        let noted = known.conditions().since(condition);
+        if noted.is_some_and(|since| since < stale) {
+            clear(known, condition);
+        }
     }
 }
 

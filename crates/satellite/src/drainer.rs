@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use event::Route;
-use store::{Refused, Submission, Writer};
+use store::{Refused, Submission};
 
+use crate::hikvision::Intake;
 use crate::hub::Hub;
+use crate::stores::Store;
 use crate::tally::{Aside, Tally};
 
 /// How often there is a look whether something waits.
@@ -28,26 +30,29 @@ pub(crate) async fn run(hub: Arc<Hub>) {
             () = end.cancelled() => return,
             _ = tick.tick() => {}
         }
-        // A submission without a row left may wait too, and holds back its device's next ones.
-        if hub.journal.labels().is_empty() {
-            continue;
-        }
+        // Not by the number of events: a row may hold none, and others wait behind it.
+        let waiting = hub.journal.labels();
         for store in hub.stores.load_full().list() {
-            let (label, writer) = (store.label.clone(), store.writer.clone());
+            let label = store.label.clone();
+            if !waiting.iter().any(|one| **one == *label) {
+                continue;
+            }
+            let store = store.clone();
             if !lock(&busy).insert(label.clone()) {
                 continue;
             }
             let (hub, busy) = (Arc::clone(&hub), Arc::clone(&busy));
             // Not waited for at the end: what it leaves is still in the journal.
             tokio::spawn(async move {
-                drain(&hub, &label, &writer).await;
+                drain(&hub, &store).await;
                 lock(&busy).remove(&label);
             });
         }
     }
 }
 
-async fn drain(hub: &Hub, label: &str, writer: &Writer) {
+async fn drain(hub: &Arc<Hub>, store: &Store) {
+    let label = &*store.label;
     let mut rows = 0;
     loop {
         let batch = match hub.journal.next(label).await {
@@ -61,7 +66,7 @@ async fn drain(hub: &Hub, label: &str, writer: &Writer) {
         let (ids, submissions) = batch;
         for (id, submission) in ids.into_iter().zip(submissions) {
             let events = submission.events.len();
-            if let Err(refused) = hand_over(hub, writer, submission).await {
+            if let Err(refused) = hand_over(hub, store, submission).await {
                 tracing::debug!(%refused, store = label, "the journal waits on");
                 return;
             }
@@ -81,19 +86,29 @@ async fn drain(hub: &Hub, label: &str, writer: &Writer) {
     }
 }
 
-async fn hand_over(hub: &Hub, writer: &Writer, submission: Submission) -> Result<(), Refused> {
+async fn hand_over(hub: &Arc<Hub>, store: &Store, submission: Submission) -> Result<(), Refused> {
     let device = Arc::clone(&submission.device);
     let received = submission.events.len();
     let aside = Aside::of(&submission.quarantined);
-    let receipt = writer.submit(submission).await?;
-    // An enrolment that has ended meanwhile keeps its rows and is counted nowhere.
-    if let Some(known) = hub.devices.find(device.vendor, &device.serial)
-        && known.enrolment.id == device.id
-    {
-        let tally = Tally::of(hub, &known, Route::Listen);
-        tally.received(received);
-        tally.committed(&receipt, aside);
-    }
+    let route = submission
+        .events
+        .first()
+        .map_or(Route::Listen, |event| event.route);
+    let known = hub.devices.find(device.vendor, &device.serial);
+    let Some(known) = known.filter(|known| known.enrolment.id == device.id) else {
+        // An enrolment that has ended meanwhile keeps its rows and is counted nowhere.
+        return store.writer.submit(submission).await.map(drop);
+    };
+    let intake = Intake {
+        hub: Arc::clone(hub),
+        known: Arc::clone(&known),
+        store: store.clone(),
+        fence: None,
+    };
+    let receipt = intake.drained(submission).await?;
+    let tally = Tally::of(hub, &known, route);
+    tally.received(received);
+    tally.committed(&receipt, aside);
     Ok(())
 }
 

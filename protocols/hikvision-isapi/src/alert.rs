@@ -10,7 +10,7 @@ use event::{Reason, Text};
 use serde_json::{Map, Value};
 
 use crate::json;
-use crate::multipart::PartKind;
+use crate::multipart::{PartKind, Skip};
 use crate::record::{Fault, Fields, Record, Unreadable};
 use crate::xml::{self, Element};
 
@@ -113,6 +113,18 @@ pub fn read_part_of(kind: PartKind, body: &Bytes, names: &mut Identity) -> Vec<H
             .collect(),
         Err(fault) => vec![Heard::Unreadable(Unreadable::new(fault, body.clone()))],
     }
+}
+
+/// What was passed over, as it belongs in quarantine: its beginning. `None` for what was no part
+/// of a stream or post.
+pub fn read_skipped(why: Skip, cut: Bytes) -> Option<Heard> {
+    let detail = match why {
+        Skip::TextTooLong => "a part of more than 256 KiB; only its beginning is kept",
+        Skip::HeadTooLong => "a part whose head is longer than 8 KiB; it was passed over",
+        Skip::BodyTooLong => return None,
+    };
+    let fault = Fault::new(Reason::Unreadable, detail);
+    Some(Heard::Unreadable(Unreadable::new(fault, cut)))
 }
 
 const UNKNOWN: Fault = Fault::new(Reason::Unreadable, "neither XML nor JSON");

@@ -38,10 +38,10 @@ mod stream;
 mod time;
 mod xml;
 
-pub use alert::{Heard, Identity, read_part, read_part_of};
+pub use alert::{Heard, Identity, read_part, read_part_of, read_skipped};
 pub use head::ResponseHead;
-pub use listen::{POST_LIMIT, Post, PostError, PostReader, token_of};
-pub use multipart::{Part, PartKind, Skip, TEXT_LIMIT};
+pub use listen::{Post, PostReader, token_of};
+pub use multipart::{CUT, Part, PartKind, Skip, TEXT_LIMIT};
 pub use normalize::{Context, normalize};
 pub use record::{QUARANTINE_SOURCE, Record, Source, Unreadable, read_search_item};
 pub use stream::{AlertStream, BODY_LIMIT, Item, StreamError};

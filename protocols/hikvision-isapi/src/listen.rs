@@ -3,19 +3,21 @@
 //! What a post calls itself is not believed: the first bytes decide, because devices post
 //! multipart, XML and JSON under every content type and under none. Its stated length is the
 //! business of whoever reads the connection. Memory is bounded for each post: 1 MiB of text,
-//! pictures never. Whether the token or the names are right is decided by the caller.
+//! pictures never. No post is refused for what is in it: what goes beyond the limits is passed
+//! over while it comes, counted, and its beginning stands among what was heard, for quarantine.
+//! Whether the token or the names are right is decided by the caller.
 
-use event::Text;
+use bytes::Bytes;
+use event::{Reason, Text};
 
-use crate::alert::{Heard, Identity, read_part_of};
+use crate::alert::{Heard, Identity, read_part_of, read_skipped};
 use crate::head;
-use crate::multipart::{Found, Multipart};
+use crate::multipart::{CUT, Found, Multipart, Part};
+use crate::record::{Fault, Unreadable};
 
-/// Longest body of a post, in bytes: pictures of a camera are far below.
-pub const POST_LIMIT: u64 = 16 * 1024 * 1024;
-/// Most text of one post, in bytes.
+/// Most text that is read of one post, in bytes.
 const TEXT_TOTAL_LIMIT: usize = 1024 * 1024;
-/// Most documents of one post.
+/// Most documents that are read of one post.
 const DOCUMENT_LIMIT: usize = 1024;
 /// The word before the token in a path.
 const WORD: &str = "hikvision";
@@ -40,20 +42,6 @@ pub fn token_of(path: &str) -> Option<&str> {
     (right && segments.next().is_none()).then_some(token)
 }
 
-/// Why a post is not read on. The answer is a refusal, and nothing of the post is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PostError {
-    /// More than 16 MiB.
-    #[error("a post of more than 16 MiB")]
-    TooLong,
-    /// More text than any event has.
-    #[error("a post with more than 1 MiB of text")]
-    TooMuchText,
-    /// More documents than any device batches.
-    #[error("a post of more than 1024 documents")]
-    TooManyDocuments,
-}
-
 /// What a post said.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Post {
@@ -63,8 +51,13 @@ pub struct Post {
     pub pictures: u64,
     /// Their bytes.
     pub picture_bytes: u64,
-    /// Parts that were too long to read.
+    /// Parts that were too long to read; the beginning of each is in `heard`.
     pub skipped: u64,
+    /// Parts that were not read, or not to their end, because the post had more text or more
+    /// documents than one has; the beginning of the first is in `heard`.
+    pub left_out: u64,
+    /// Length of the whole post.
+    pub bytes: u64,
     /// What the device called itself.
     pub names: Identity,
 }
@@ -74,7 +67,6 @@ pub struct Post {
 pub struct PostReader {
     content_type: Option<Text>,
     parts: Option<Multipart>,
-    bytes: u64,
     text: usize,
     post: Post,
 }
@@ -85,30 +77,24 @@ impl PostReader {
         Self {
             content_type: content_type.map(Text::new),
             parts: None,
-            bytes: 0,
             text: 0,
             post: Post::default(),
         }
     }
 
-    /// Takes bytes of the body as they come. After an error the reader is of no more use.
-    pub fn push(&mut self, chunk: &[u8]) -> Result<(), PostError> {
+    /// Takes bytes of the body as they come.
+    pub fn push(&mut self, chunk: &[u8]) {
         let more = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-        self.bytes = self.bytes.saturating_add(more);
-        if self.bytes > POST_LIMIT {
-            return Err(PostError::TooLong);
-        }
+        self.post.bytes = self.post.bytes.saturating_add(more);
         for piece in chunk.chunks(crate::multipart::PIECE) {
-            self.piece(piece)?;
+            self.piece(piece);
         }
-        Ok(())
     }
 
     /// The body is complete.
     pub fn finish(mut self) -> Post {
         if let Some(mut parts) = self.parts.take() {
             parts.finish();
-            // At most one part more than the limits that were kept all along.
             self.collect(&mut parts);
         }
         self.post
@@ -119,13 +105,13 @@ impl PostReader {
         self.text + self.parts.as_ref().map_or(0, Multipart::held)
     }
 
-    fn piece(&mut self, mut piece: &[u8]) -> Result<(), PostError> {
+    fn piece(&mut self, mut piece: &[u8]) {
         let mut parts = match self.parts.take() {
             Some(parts) => parts,
             None => {
                 piece = piece.trim_ascii_start();
                 let Some(&first) = piece.first() else {
-                    return Ok(());
+                    return;
                 };
                 self.sniff(first)
             }
@@ -133,13 +119,6 @@ impl PostReader {
         parts.push(piece);
         self.collect(&mut parts);
         self.parts = Some(parts);
-        if self.text > TEXT_TOTAL_LIMIT {
-            return Err(PostError::TooMuchText);
-        }
-        if self.post.heard.len() > DOCUMENT_LIMIT {
-            return Err(PostError::TooManyDocuments);
-        }
-        Ok(())
     }
 
     fn sniff(&self, first: u8) -> Multipart {
@@ -157,20 +136,57 @@ impl PostReader {
     fn collect(&mut self, parts: &mut Multipart) {
         while let Some(found) = parts.next() {
             match found {
-                Found::Part(part) => {
-                    self.text += part.body.len();
-                    let heard = read_part_of(part.kind, &part.body, &mut self.post.names);
-                    self.post.heard.extend(heard);
-                }
+                Found::Part(part) => self.part(&part),
                 Found::Picture(bytes) => {
                     self.post.pictures += 1;
                     self.post.picture_bytes = self.post.picture_bytes.saturating_add(bytes);
                 }
-                Found::Skipped(_) => self.post.skipped += 1,
+                Found::Skipped(why, cut) => {
+                    self.post.skipped += 1;
+                    if self.has_room_for(cut.len()) {
+                        self.text += cut.len();
+                        self.post.heard.extend(read_skipped(why, cut));
+                    } else {
+                        self.leave_out(&cut);
+                    }
+                }
             }
         }
     }
+
+    fn part(&mut self, part: &Part) {
+        if !self.has_room_for(part.body.len()) {
+            return self.leave_out(&part.body);
+        }
+        self.text += part.body.len();
+        let heard = read_part_of(part.kind, &part.body, &mut self.post.names);
+        let room = DOCUMENT_LIMIT.saturating_sub(self.post.heard.len());
+        let fits = heard.len() <= room;
+        self.post.heard.extend(heard.into_iter().take(room));
+        if !fits {
+            self.leave_out(&part.body);
+        }
+    }
+
+    fn has_room_for(&self, bytes: usize) -> bool {
+        self.text + bytes <= TEXT_TOTAL_LIMIT && self.post.heard.len() < DOCUMENT_LIMIT
+    }
+
+    /// Counts a part that is not read; only the first leaves something behind.
+    fn leave_out(&mut self, body: &Bytes) {
+        if self.post.left_out == 0 {
+            let cut = Bytes::copy_from_slice(body.get(..CUT).unwrap_or(body));
+            let unreadable = Unreadable::new(LEFT_OUT, cut);
+            self.post.heard.push(Heard::Unreadable(unreadable));
+        }
+        self.post.left_out += 1;
+    }
 }
+
+const LEFT_OUT: Fault = Fault::new(
+    Reason::Unreadable,
+    "a post with more text or documents than any event has; only the beginning of the rest is kept",
+);
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,8 @@ use crate::head::{HEAD_LIMIT, PartHead};
 
 /// Longest text part read, in bytes.
 pub const TEXT_LIMIT: usize = 256 * 1024;
+/// Most bytes that are kept of what is passed over, for quarantine.
+pub const CUT: usize = 64 * 1024;
 /// Longest line that is looked at outside parts.
 const LINE_LIMIT: usize = 512;
 /// Input is taken in pieces of this size, which bounds the memory whatever a caller hands over.
@@ -60,7 +62,8 @@ pub enum Skip {
 pub(crate) enum Found {
     Part(Part),
     Picture(u64),
-    Skipped(Skip),
+    /// Passed over, with its first bytes.
+    Skipped(Skip, Bytes),
 }
 
 #[derive(Debug)]
@@ -180,7 +183,8 @@ impl Multipart {
     pub(crate) fn held(&self) -> usize {
         let part = |found: &Found| match found {
             Found::Part(part) => part.body.len(),
-            _ => 0,
+            Found::Skipped(_, cut) => cut.len(),
+            Found::Picture(_) => 0,
         };
         self.buffer.len() + self.found.iter().map(part).sum::<usize>()
     }
@@ -264,12 +268,14 @@ impl Multipart {
             if used + self.buffer.len() <= HEAD_LIMIT {
                 return (State::Head { head, used }, false);
             }
+            let state = self.give_up(Skip::HeadTooLong, true);
             self.buffer.clear();
-            return (self.give_up(Skip::HeadTooLong, true), false);
+            return (state, false);
         };
         if used + next > HEAD_LIMIT {
+            let state = self.give_up(Skip::HeadTooLong, false);
             self.buffer.advance(next);
-            return (self.give_up(Skip::HeadTooLong, false), true);
+            return (state, true);
         }
         let state = if line.is_empty() {
             State::Sniff(head)
@@ -293,8 +299,11 @@ impl Multipart {
         (state, true)
     }
 
+    /// What is at the beginning of the buffer is passed over, up to the next delimiter.
     fn give_up(&mut self, why: Skip, long: bool) -> State {
-        self.found.push_back(Found::Skipped(why));
+        let cut = self.buffer.get(..CUT).unwrap_or(&self.buffer);
+        let cut = Bytes::copy_from_slice(cut);
+        self.found.push_back(Found::Skipped(why, cut));
         State::Seeking { strict: true, long }
     }
 
@@ -363,8 +372,9 @@ impl Multipart {
             if seen >= TEXT_LIMIT {
                 // The line that was begun may be the delimiter.
                 let long = seen - line > LINE_LIMIT;
+                let state = self.give_up(Skip::TextTooLong, long);
                 self.buffer.advance(if long { seen } else { line });
-                return (self.give_up(Skip::TextTooLong, long), true);
+                return (state, true);
             }
         }
         if self.ended && self.is_delimiter(line, seen) {

@@ -34,6 +34,8 @@ pub enum Item {
     Skipped {
         /// Why.
         why: Skip,
+        /// Its first bytes, for [`crate::read_skipped`]; empty for what was no part.
+        cut: Bytes,
     },
     /// The whole body of an answer that is no stream, also when it is empty. It ends the
     /// response; another head may follow.
@@ -319,6 +321,7 @@ impl AlertStream {
                 if whole.len() + bytes.len() > BODY_LIMIT {
                     self.items.push_back(Item::Skipped {
                         why: Skip::BodyTooLong,
+                        cut: Bytes::new(),
                     });
                     return Content::Dropped;
                 }
@@ -348,7 +351,7 @@ impl AlertStream {
             self.items.push_back(match found {
                 Found::Part(part) => Item::Part(part),
                 Found::Picture(bytes) => Item::Picture { bytes },
-                Found::Skipped(why) => Item::Skipped { why },
+                Found::Skipped(why, cut) => Item::Skipped { why, cut },
             });
         }
     }

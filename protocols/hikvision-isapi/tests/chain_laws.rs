@@ -579,3 +579,46 @@ fn another_record_under_the_newest_serial_shows_that_the_count_began_again() {
         (1, Some(60), 60)
     );
 }
+
+/// A post-only chain that has heard these serials.
+fn heard(mut chain: Chain, serials: &[u64]) -> Chain {
+    for &serial in serials {
+        chain.post_only(serial, None, 150_000);
+    }
+    chain
+}
+
+proptest! {
+    #[test]
+    fn two_copies_of_a_chain_put_together_miss_only_what_neither_heard(
+        common in prop::collection::vec(100..110_u64, 1..6),
+        one in prop::collection::vec(100..125_u64, 0..12),
+        other in prop::collection::vec(100..125_u64, 0..12),
+    ) {
+        // The first is known to both, so that nothing lies below what they count from.
+        let base = heard(heard(Chain::new(), &[100]), &common);
+        let (a, b) = (heard(base.clone(), &one), heard(base, &other));
+        let all: BTreeSet<u64> = [&[100], &common[..], &one, &other].concat().into_iter().collect();
+        let newest = *all.iter().max().unwrap();
+        let missing = newest - 99 - all.len() as u64;
+        for both in [a.with(&b), b.with(&a)] {
+            prop_assert_eq!(both.newest(), Some(newest));
+            prop_assert_eq!(both.lost(), a.lost().max(b.lost()));
+            if a.lost() + b.lost() == 0 {
+                prop_assert_eq!(both.missing(), missing);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_chain_that_grew_from_an_old_copy_adds_no_gap_to_the_one_it_is_put_together_with() {
+    let old = heard(Chain::new(), &(1..=100).collect::<Vec<_>>());
+    let stored = heard(old.clone(), &(101..=110).collect::<Vec<_>>());
+    let stale = heard(old, &[111]);
+    assert_eq!(stale.missing(), 10);
+    assert_eq!(stored.with(&stale).missing(), 0);
+    // One that knew nothing at all does not hide what is missing between.
+    assert_eq!(stored.with(&heard(Chain::new(), &[113])).missing(), 2);
+    assert_eq!(Chain::new().with(&stored), stored);
+}

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use common::{VECTORS, context, items, show, split_post};
 use event::{Event, Quarantined, Route, Zone};
 use hikvision_isapi::{
-    AlertStream, Heard, Item, PartKind, PostError, PostReader, Skip, TEXT_LIMIT, normalize,
-    read_part, read_search_item, token_of,
+    AlertStream, CUT, Heard, Item, PartKind, PostReader, Skip, TEXT_LIMIT, normalize, read_part,
+    read_search_item, token_of,
 };
 use proptest::prelude::*;
 
@@ -90,7 +90,7 @@ fn check(bytes: &[u8]) {
     let post = |size: usize| {
         let mut reader = PostReader::new(Some("multipart/form-data; boundary=MIME_boundary"));
         for piece in bytes.chunks(size) {
-            reader.push(piece).unwrap();
+            reader.push(piece);
         }
         reader.finish()
     };
@@ -206,7 +206,7 @@ proptest! {
         body.extend(good);
         body.extend(good);
         let mut reader = PostReader::new(Some("multipart/mixed; boundary=MIME_boundary"));
-        reader.push(&body).unwrap();
+        reader.push(&body);
         let is_good = |heard: &Heard| matches!(heard, Heard::Record(r) if r.event_type.as_deref() == Some("GOOD"));
         prop_assert!(reader.finish().heard.iter().any(is_good));
     }
@@ -270,15 +270,22 @@ fn is_good(item: &Item) -> bool {
     matches!(item, Item::Part(part) if &part.body[..] == b"{\"eventType\":\"GOOD\"}")
 }
 
+/// Why something was passed over; what is kept of it is bounded and not empty for a part.
+fn skipped(item: &Item) -> Option<Skip> {
+    match item {
+        Item::Skipped { why, cut } => {
+            assert!(cut.len() <= CUT);
+            assert_eq!(cut.is_empty(), *why == Skip::BodyTooLong);
+            Some(*why)
+        }
+        _ => None,
+    }
+}
+
 #[test]
 fn a_part_of_100_megabytes_is_passed_over_and_the_next_event_is_read() {
     let text = flood(b"--b\r\n\r\n{\"a\":\"", b"x", 100, GOOD);
-    assert_eq!(
-        text.first(),
-        Some(&Item::Skipped {
-            why: Skip::TextTooLong
-        })
-    );
+    assert_eq!(text.first().and_then(skipped), Some(Skip::TextTooLong));
     assert!(text.iter().any(is_good));
     let picture = flood(b"--b\r\n\r\n\xff\xd8", b"\x55", 100, GOOD);
     assert_eq!(
@@ -292,34 +299,30 @@ fn a_part_of_100_megabytes_is_passed_over_and_the_next_event_is_read() {
 
 #[test]
 fn every_kind_of_flood_ends_with_the_next_delimiter() {
-    let skipped = |why| Item::Skipped { why };
     for (start, filling, expected) in [
         (
             &b"--b\r\n\r\n{\"a\":\""[..],
             &b"x\n--\n"[..],
-            skipped(Skip::TextTooLong),
+            Err(Skip::TextTooLong),
         ),
-        (b"--b\r\n\r\n<a>", b"<b>", skipped(Skip::TextTooLong)),
-        (b"--b\r\n\r\n", b"[", skipped(Skip::TextTooLong)),
-        (b"--b\r\nX: ", b"x", skipped(Skip::HeadTooLong)),
-        (b"--b\r\n", b"X: y\r\n", skipped(Skip::HeadTooLong)),
-        (
-            b"--b\r\n\r\n\xff\xd8",
-            b"\xff\xd9\n--",
-            Item::Picture {
-                bytes: (2 << 20) + 2,
-            },
-        ),
+        (b"--b\r\n\r\n<a>", b"<b>", Err(Skip::TextTooLong)),
+        (b"--b\r\n\r\n", b"[", Err(Skip::TextTooLong)),
+        (b"--b\r\nX: ", b"x", Err(Skip::HeadTooLong)),
+        (b"--b\r\n", b"X: y\r\n", Err(Skip::HeadTooLong)),
+        (b"--b\r\n\r\n\xff\xd8", b"\xff\xd9\n--", Ok((2 << 20) + 2)),
         (
             b"--b\r\nContent-Length: 5\r\n\r\n\xff\xd8",
             b"\n\n\n.",
-            Item::Picture {
-                bytes: (2 << 20) + 2,
-            },
+            Ok((2 << 20) + 2),
         ),
     ] {
         let items = flood(start, filling, 2, GOOD);
-        assert_eq!(items.first(), Some(&expected), "{}", start.escape_ascii());
+        let first = items.first();
+        let passed = match expected {
+            Ok(bytes) => first == Some(&Item::Picture { bytes }),
+            Err(why) => first.and_then(skipped) == Some(why),
+        };
+        assert!(passed, "{}", start.escape_ascii());
         assert!(items.iter().any(is_good), "{}", start.escape_ascii());
     }
 }
@@ -358,41 +361,71 @@ fn a_response_head_or_body_without_end_does_not_stay_in_memory() {
             assert!(stream.held() <= HELD_LIMIT);
         }
         stream.finish();
-        let mut skipped = 0;
+        let mut skips = 0;
         while let Some(item) = stream.next().unwrap() {
-            skipped += u32::from(
-                item == Item::Skipped {
-                    why: Skip::BodyTooLong,
-                },
-            );
+            skips += u32::from(skipped(&item) == Some(Skip::BodyTooLong));
         }
-        assert_eq!(skipped, 1, "{head}");
+        assert_eq!(skips, 1, "{head}");
     }
 }
 
 #[test]
-fn a_post_has_its_limits_and_holds_no_picture() {
+fn a_post_holds_no_picture_however_long_and_the_event_before_it_is_heard() {
     let mut reader = PostReader::new(None);
-    reader
-        .push(b"--b\r\nContent-Type: image/jpeg\r\n\r\n\xff\xd8")
-        .unwrap();
+    reader.push(GOOD);
+    reader.push(b"--b\r\nContent-Type: image/jpeg\r\n\r\n\xff\xd8");
     let megabyte = vec![0x55; 1 << 20];
-    for _ in 0..15 {
-        reader.push(&megabyte).unwrap();
+    for _ in 0..40 {
+        reader.push(&megabyte);
         assert!(reader.held() <= HELD_LIMIT);
     }
-    assert_eq!(reader.push(&megabyte), Err(PostError::TooLong));
-
-    let mut reader = PostReader::new(None);
-    let part = format!("--b\r\n\r\n{{\"a\":\"{}\"}}\r\n", "x".repeat(200_000));
-    let results: Vec<_> = (0..6).map(|_| reader.push(part.as_bytes())).collect();
-    assert_eq!(results.last(), Some(&Err(PostError::TooMuchText)));
-
-    let mut reader = PostReader::new(None);
-    assert_eq!(
-        reader.push("{}".repeat(5000).as_bytes()),
-        Err(PostError::TooManyDocuments)
+    let post = reader.finish();
+    assert!(
+        matches!(&post.heard[..], [Heard::Record(_)]),
+        "{:?}",
+        post.heard
     );
+    assert_eq!((post.pictures, post.left_out, post.skipped), (1, 0, 0));
+    assert!(post.bytes > 40 << 20);
+}
+
+#[test]
+fn a_part_that_is_too_long_stands_cut_among_what_was_heard_and_so_goes_to_quarantine() {
+    let mut reader = PostReader::new(None);
+    reader.push(b"--b\r\n\r\n{\"eventType\":\"");
+    reader.push(&vec![b'x'; 300 * 1024]);
+    reader.push(b"\"}");
+    reader.push(GOOD);
+    let post = reader.finish();
+    let [Heard::Unreadable(cut), Heard::Record(_)] = &post.heard[..] else {
+        panic!("{:?}", post.heard);
+    };
+    assert_eq!(post.skipped, 1);
+    assert_eq!(cut.raw.len(), CUT);
+    assert!(cut.raw.starts_with(b"{\"eventType\":\"xxx"));
+}
+
+#[test]
+fn a_post_with_too_much_text_keeps_what_was_read_and_the_beginning_of_the_rest() {
+    let part = format!(
+        "--b\r\n\r\n{{\"eventType\":\"{}\"}}\r\n",
+        "x".repeat(200_000)
+    );
+    let mut reader = PostReader::new(None);
+    for _ in 0..50 {
+        reader.push(part.as_bytes());
+        assert!(reader.held() <= 2 << 20);
+    }
+    let post = reader.finish();
+    let unreadable = |heard: &&Heard| matches!(heard, Heard::Unreadable(_));
+    assert_eq!(post.left_out, 45);
+    assert_eq!(post.heard.len(), 6);
+    assert_eq!(post.heard.iter().filter(unreadable).count(), 1);
+
+    let mut reader = PostReader::new(None);
+    reader.push("{\"eventType\":\"a\"}".repeat(5000).as_bytes());
+    let post = reader.finish();
+    assert_eq!((post.heard.len(), post.left_out), (1025, 5000 - 1024));
 }
 
 #[test]
@@ -412,7 +445,7 @@ fn depth_numbers_and_entities_end_in_quarantine() {
         "{\"serialNo\":99999999999999999999999,\"majorEventType\":5}".to_owned(),
     ] {
         let mut reader = PostReader::new(None);
-        reader.push(text.as_bytes()).unwrap();
+        reader.push(text.as_bytes());
         let heard = reader.finish().heard;
         let start = &text[..text.len().min(40)];
         assert!(

@@ -214,6 +214,28 @@ const TABLE: &[Told] = &[
         ),
     },
     Told {
+        name: "post_too_large",
+        es: (
+            "Un envío fue más largo de lo que hace falta para cualquier evento.",
+            "Hikvision: desactive las fotos en los envíos; los eventos que venían antes se guardaron, y lo que no se pudo leer está cortado en revisión (PROGRAM quarantine list --serial SERIAL). ZKTeco: suba limits.body; el reloj conserva sus registros hasta entonces.",
+        ),
+        en: (
+            "A post was longer than any event has to be.",
+            "Hikvision: switch pictures off in its posts; the events before them were stored, and what could not be read stands cut in quarantine (PROGRAM quarantine list --serial SERIAL). ZKTeco: raise limits.body; the terminal keeps its records until then.",
+        ),
+    },
+    Told {
+        name: "answers_unusable",
+        es: (
+            "El dispositivo contesta, pero con errores o con algo que no se puede leer; se le sigue preguntando.",
+            "Revise los permisos de la cuenta en el dispositivo (registros de eventos, parámetros) y si está sobrecargado; reinícielo. Si sigue igual, anote modelo y firmware (PROGRAM devices show SERIAL) y repórtelos.",
+        ),
+        en: (
+            "The device answers, and what it answers is an error or cannot be read; it is asked again and again.",
+            "Check what its account may do (event logs, parameters) and whether it is overloaded; restart it. If it stays so, note model and firmware (PROGRAM devices show SERIAL) and report them.",
+        ),
+    },
+    Told {
         name: "listening_host_changed",
         es: (
             "El dispositivo ya no tiene configurada nuestra dirección de escucha HTTP.",

@@ -28,7 +28,7 @@ use super::sender::Sender;
 use crate::clock;
 use crate::conditions::{self, Condition};
 use crate::devices::Known;
-use crate::hikvision::{Brought, Intake};
+use crate::hikvision::{Brought, Intake, Kept, NotKept};
 use crate::hub::Hub;
 use crate::stores::Store;
 use crate::trace::Step;
@@ -49,8 +49,6 @@ pub(crate) enum No {
     Method,
     /// The body ended early, or was no proper body.
     Broken,
-    /// The body is longer than the limit.
-    TooLarge,
     /// Too much is in memory, or waits for the store.
     Overloaded,
     /// Neither the store nor the journal can take it now.
@@ -70,7 +68,6 @@ impl No {
             Self::WrongDevice => "wrong_device",
             Self::Method => "method",
             Self::Broken => "bad_request",
-            Self::TooLarge => "too_large",
             Self::Overloaded => "overloaded",
             Self::StoreUnavailable => "store_unavailable",
             Self::Internal => "internal",
@@ -82,7 +79,6 @@ impl No {
             // One answer for all of them, so that nothing can be learned by trying.
             Self::UnknownToken | Self::WrongDevice | Self::Method => StatusCode::NOT_FOUND,
             Self::Broken => StatusCode::BAD_REQUEST,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Overloaded | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -169,6 +165,8 @@ impl Case {
         })?;
         pace.enter(Phase::Answer, tokio::time::Instant::now());
         let mac = identified(known, &post.names).map_err(|detail| {
+            let words = "the post names another device";
+            hub.trace.step(serial, Step::Identified, false, at, words);
             conditions::raise(hub, known, Condition::WrongDevice, detail);
             No::WrongDevice
         })?;
@@ -176,6 +174,7 @@ impl Case {
         hub.trace
             .step(serial, Step::Approved, true, at, "is enrolled");
         known.facts().heard(self.address, at);
+        note_size(hub, known, &post);
         let brought = sorted(post, at);
         if brought.records.is_empty() && brought.aside.is_empty() {
             return Ok(());
@@ -200,30 +199,40 @@ impl Case {
         })
     }
 
-    /// Reads the post piece by piece; pictures are passed over as they come.
+    /// Reads the post piece by piece and to its end, however long it is: pictures, and text
+    /// beyond all measure, are passed over as they come.
     async fn read(&mut self, hub: &Hub, pace: &Pace) -> Result<(Post, Room), No> {
-        let most = u64::try_from(hub.config.load().limits.body).unwrap_or(u64::MAX);
         let announced = self.body.size_hint();
-        if announced.lower() > most {
-            return Err(No::TooLarge);
-        }
         let kept = announced.exact().unwrap_or(KEPT).min(KEPT);
         let room = hub.crowd.room(kept).ok_or(No::Overloaded)?;
         let content_type = self.headers.get(CONTENT_TYPE);
         let mut reader = PostReader::new(content_type.and_then(|value| value.to_str().ok()));
-        let mut received = 0_u64;
         while let Some(frame) = self.body.frame().await {
             let Ok(data) = frame.map_err(|_| No::Broken)?.into_data() else {
                 continue;
             };
             pace.body_bytes(data.len());
-            received += crate::tally::wide(data.len());
-            if received > most {
-                return Err(No::TooLarge);
-            }
-            reader.push(&data).map_err(|_| No::TooLarge)?;
+            reader.push(&data);
         }
         Ok((reader.finish(), room))
+    }
+}
+
+/// Names the condition of a post that was longer than any has to be. Its events are stored, and
+/// what was not read stands cut in quarantine.
+fn note_size(hub: &Hub, known: &Known, post: &Post) {
+    conditions::expire(known);
+    let most = crate::tally::wide(hub.config.load().limits.body);
+    let unread = post.skipped + post.left_out;
+    if unread > 0 {
+        let detail = format!(
+            "{unread} documents of a post of {} bytes were too long",
+            post.bytes
+        );
+        conditions::raise(hub, known, Condition::PostTooLarge, detail);
+    } else if post.bytes > most {
+        let detail = format!("a post of {} bytes; its events were stored", post.bytes);
+        conditions::raise(hub, known, Condition::PostTooLarge, detail);
     }
 }
 
@@ -305,43 +314,21 @@ impl Settle {
             store: self.store.clone(),
             fence: None,
         };
-        let id = self.known.enrolment.id;
-        let refused = if self.known.is_dialled() {
+        if self.known.hikvision().brings_again() {
             // What cannot be told yet is found by the search, or comes again after it.
-            match intake.hints(&self.brought).await {
-                Ok(hinted) if hinted.doubtful == 0 => return Ok(told(&hinted.receipt)),
-                Ok(_) => return Err(No::StoreUnavailable),
-                Err(refused) => return Err(no(refused)),
-            }
-        } else if self.hub.journal.holds(id) {
-            None
-        } else {
-            match intake.posted(&self.brought, self.mac.clone()).await {
-                Ok(receipt) => {
-                    if let Some(mac) = &self.mac {
-                        self.known.hikvision().view().mac = Some(mac.clone());
-                    }
-                    return Ok(told(&receipt));
-                }
-                Err(refused @ Refused::Unavailable(_)) => Some(refused),
-                Err(refused) => return Err(no(refused)),
-            }
-        };
-        if let Some(refused) = refused {
-            tracing::debug!(%refused, "a post goes to the journal");
+            return match intake.hints(&self.brought).await {
+                Ok(hinted) if hinted.doubtful == 0 => Ok(told(&hinted.receipt)),
+                Ok(_) => Err(No::StoreUnavailable),
+                Err(refused) => Err(no(refused)),
+            };
         }
-        let submission = intake.for_journal(&self.brought).await;
-        let rows = submission.events.len();
-        match self
-            .hub
-            .journal
-            .append(&self.store.label, &submission)
-            .await
-        {
-            Ok(()) => Ok(format!(
+        match intake.kept(&self.brought, self.mac.clone()).await {
+            Ok(Kept::Stored(receipt)) => Ok(told(&receipt)),
+            Ok(Kept::Journaled(rows)) => Ok(format!(
                 "{rows} records wait in the journal for the database"
             )),
-            Err(error) => {
+            Err(NotKept::Store(refused)) => Err(no(refused)),
+            Err(NotKept::Journal(error)) => {
                 let serial = &self.known.enrolment.serial;
                 tracing::error!(%error, %serial, "the journal takes nothing; the device keeps its records");
                 Err(No::StoreUnavailable)

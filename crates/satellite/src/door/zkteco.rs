@@ -439,6 +439,9 @@ impl Case {
             Fault::Broken => "an upload ended before its announced length",
         };
         let detail = format!("{}: {words}", table.name());
+        if fault == Fault::TooLarge {
+            conditions::raise(hub, known, Condition::PostTooLarge, detail.clone());
+        }
         hub.trace.step(
             &known.enrolment.serial,
             Step::Parsed,

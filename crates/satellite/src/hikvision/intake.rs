@@ -13,9 +13,9 @@ use daemon::logging::Escaped;
 use event::{Event, Ident, Millis, Quarantined, Route, Text};
 use hikvision_isapi::{Chain, Completeness, Context, Hint, Newest, PostStep, Record, normalize};
 use store::assurance::Assured;
-use store::{Fence, Receipt, Refused, Submission};
+use store::{Fence, JournalError, Receipt, Refused, Submission, Trouble};
 
-use super::state::{CHAIN, Kept, MAC, SEARCHED};
+use super::state::{Asked, CHAIN, Held, MAC, SEARCHED};
 use crate::clock;
 use crate::conditions::{self, Condition};
 use crate::devices::Known;
@@ -78,6 +78,27 @@ pub(crate) struct Hinted {
     pub(crate) doubtful: usize,
 }
 
+/// Where records went that nobody can ask for again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kept {
+    /// They are committed.
+    Stored(Receipt),
+    /// So many events are on disk in the journal.
+    Journaled(usize),
+}
+
+/// Why they went nowhere: whoever sent them has to keep them.
+#[derive(Debug, Clone)]
+pub(crate) enum NotKept {
+    /// The store refused, and not because it is away.
+    Store(Refused),
+    /// The store is away, and the journal takes nothing.
+    Journal(JournalError),
+}
+
+/// What one hears who waited through another's failure.
+const AWAY: Refused = Refused::Unavailable(Trouble::NoAnswer);
+
 /// What is going to be written.
 #[derive(Default)]
 struct Rows {
@@ -106,7 +127,7 @@ impl Intake {
     /// missing is stored at once; what is there already is not written again. Doubtful ones,
     /// which may belong to another count of serials, only wake the search.
     pub(crate) async fn hints(&self, brought: &Brought) -> Result<Hinted, Refused> {
-        let can_ask = self.known.hikvision().view().can_ask;
+        let asked = self.known.hikvision().view().asked;
         let mut doubtful = 0;
         let receipt = self
             .change(brought.route, |chain| {
@@ -114,12 +135,13 @@ impl Intake {
                 let mut rows = Rows::of(brought);
                 for record in &brought.records {
                     let serial = record.serial_no;
-                    let hint = serial.map(|serial| match can_ask {
-                        Some(_) => chain.hint(serial, record.time.wall),
+                    let hint = serial.and_then(|serial| match asked {
+                        Asked::BySerial => Some(chain.hint(serial, record.time.wall)),
                         // Until it was asked, it may have begun to count again meanwhile.
-                        None => Hint::Doubtful,
+                        Asked::NotYet => Some(Hint::Doubtful),
+                        Asked::ByTime | Asked::Nothing => None,
                     });
-                    match hint.filter(|_| can_ask != Some(false)) {
+                    match hint {
                         Some(Hint::Doubtful) => doubtful += 1,
                         Some(Hint::Known) => {}
                         Some(Hint::New | Hint::Filling) | None => {
@@ -137,46 +159,129 @@ impl Intake {
         Ok(Hinted { receipt, doubtful })
     }
 
-    /// Records that a device posted which cannot be asked: the chain shows gaps, and nothing
-    /// can close them.
-    pub(crate) async fn posted(
-        &self,
-        brought: &Brought,
-        mac: Option<Text>,
-    ) -> Result<Receipt, Refused> {
-        let extra = mac
-            .map(|mac| (Text::const_new(MAC), mac))
-            .into_iter()
-            .collect();
-        self.change_with(brought.route, extra, |chain| {
-            self.read_posts(brought, chain)
-        })
-        .await
+    /// Records that nobody can ask for again, at least not now: the chain shows gaps and cannot
+    /// close them, and while the store is away they wait in the journal. Answers after the
+    /// COMMIT, or once the journal is on disk.
+    pub(crate) async fn kept(&self, brought: &Brought, mac: Option<Text>) -> Result<Kept, NotKept> {
+        let device = self.known.hikvision();
+        let (mut slot, given_up) = device.turn().await;
+        let waits = self.hub.journal.holds(self.known.enrolment.id);
+        if !given_up && !waits {
+            let extra = mac.clone().map(|mac| (Text::const_new(MAC), mac));
+            let extra: Vec<_> = extra.into_iter().collect();
+            let done = self
+                .change_slot(&mut slot, brought.route, extra, |chain| {
+                    self.read_posts(brought, chain)
+                })
+                .await;
+            match done {
+                Ok(receipt) => {
+                    self.settled(&slot, mac);
+                    return Ok(Kept::Stored(receipt));
+                }
+                Err(refused @ Refused::Unavailable(_)) => {
+                    tracing::debug!(%refused, "records go to the journal");
+                }
+                Err(refused) => return Err(NotKept::Store(refused)),
+            }
+        }
+        self.journaled(&mut slot, brought, mac).await
     }
 
-    /// The same, for the journal: what would have been submitted, were the store there.
-    pub(crate) async fn for_journal(&self, brought: &Brought) -> Submission {
-        let device = self.known.hikvision();
-        let mut slot = device.chain.lock().await;
-        let kept = slot.take();
-        let mut chain = kept.map_or_else(|| self.known.remembered_chain(), |kept| kept.chain);
+    /// Appends to the journal. The chain moves only when that is on disk, and stays held until
+    /// then, so that the journal holds the chains in the order in which they grew.
+    async fn journaled(
+        &self,
+        slot: &mut Option<Held>,
+        brought: &Brought,
+        mac: Option<Text>,
+    ) -> Result<Kept, NotKept> {
+        let held = slot.as_ref().map(|held| held.chain.clone());
+        let mut chain = held.unwrap_or_else(|| self.known.remembered_chain());
         let rows = self.read_posts(brought, &mut chain);
         let text = Text::from(chain.text());
-        device.saw_chain(&chain);
-        self.known.facts().keep_cursor(CHAIN, &text);
-        let cursor = (Text::const_new(CHAIN), text.clone());
-        // By the time the store is asked again, the journal has been drained into it.
-        *slot = Some(Kept {
-            chain,
-            stored: Some(text),
-        });
-        Submission {
+        let mut cursors = vec![(Text::const_new(CHAIN), text.clone())];
+        cursors.extend(mac.clone().map(|mac| (Text::const_new(MAC), mac)));
+        let submission = Submission {
             device: Arc::clone(&self.known.device),
             events: self.wanted(rows.events).0,
             quarantined: rows.aside,
-            cursors: vec![cursor],
+            cursors,
             expects: None,
             fence: None,
+        };
+        let count = submission.events.len();
+        let appended = self.hub.journal.append(&self.store.label, &submission);
+        appended.await.map_err(NotKept::Journal)?;
+        self.known.facts().keep_cursor(CHAIN, &text);
+        self.known.hikvision().saw_chain(&chain);
+        let stored = slot.take().and_then(|held| held.stored);
+        *slot = Some(Held { chain, stored });
+        self.settled(slot, mac);
+        Ok(Kept::Journaled(count))
+    }
+
+    /// What waited in the journal goes into the store. Its chain is one that grew while the
+    /// database could not be asked, perhaps from an old copy: the two are put together, so that
+    /// a serial counts as missing only when neither has it.
+    pub(crate) async fn drained(&self, mut submission: Submission) -> Result<Receipt, Refused> {
+        let grown = take_cursor(&mut submission.cursors, CHAIN);
+        let grown = grown.and_then(|text| Chain::parse(&text));
+        let device = self.known.hikvision();
+        let (mut slot, _) = device.turn().await;
+        let seen = slot.take().map(|held| held.chain);
+        for _ in 0..TRIES {
+            let stored = self.load().await?;
+            let chain = match &grown {
+                Some(grown) => stored.chain.with(grown),
+                None => stored.chain,
+            };
+            let text = Text::from(chain.text());
+            let mut attempt = submission.clone();
+            attempt.cursors.push((Text::const_new(CHAIN), text.clone()));
+            attempt.expects = Some((Text::const_new(CHAIN), stored.stored));
+            match self.store.writer.submit(attempt).await {
+                Ok(receipt) => {
+                    // What waits behind this one is known here already.
+                    let chain = seen
+                        .as_ref()
+                        .map_or_else(|| chain.clone(), |seen| chain.with(seen));
+                    self.known.facts().keep_cursor(CHAIN, &chain.text());
+                    device.saw_chain(&chain);
+                    let stored = Some(text);
+                    *slot = Some(Held { chain, stored });
+                    self.settled(&slot, None);
+                    return Ok(receipt);
+                }
+                Err(Refused::Moved) => {}
+                Err(refused) => {
+                    self.gave_up(&refused);
+                    return Err(refused);
+                }
+            }
+        }
+        Err(Refused::Moved)
+    }
+
+    /// Says what follows from records that are safe now.
+    fn settled(&self, slot: &Option<Held>, mac: Option<Text>) {
+        if let Some(mac) = mac {
+            self.known.hikvision().view().mac = Some(mac);
+        }
+        let missing = slot.as_ref().map_or(0, |held| held.chain.missing());
+        if missing == 0 || self.known.hikvision().view().asked == Asked::BySerial {
+            conditions::clear(&self.known, Condition::GapInPosts);
+        } else {
+            self.raise(
+                Condition::GapInPosts,
+                format!("{missing} serials were not posted"),
+            );
+        }
+    }
+
+    fn gave_up(&self, refused: &Refused) {
+        if matches!(refused, Refused::Unavailable(_)) {
+            self.known.hikvision().store_gave_up();
         }
     }
 
@@ -335,7 +440,7 @@ impl Intake {
         let view = self.known.hikvision().view();
         let proven = view.completeness == Some(Completeness::Proven) && view.missing == 0;
         // One that never made a record: nothing is there, and nothing was.
-        let unused = view.can_ask == Some(true) && view.newest_stored.is_none();
+        let unused = view.asked == Asked::BySerial && view.newest_stored.is_none();
         drop(view);
         let mut facts = self.known.facts();
         if proven || (unused && facts.log_used == Some(0)) {
@@ -366,34 +471,33 @@ impl Intake {
     /// The chain as it is now, for deciding what to ask next.
     pub(super) async fn chain(&self) -> Result<Chain, Refused> {
         let device = self.known.hikvision();
-        let mut slot = device.chain.lock().await;
-        let kept = match slot.take() {
-            Some(kept) => kept,
+        let (mut slot, given_up) = device.turn().await;
+        let held = match slot.take() {
+            Some(held) => held,
+            None if given_up => return Err(AWAY),
             None => self.load().await?,
         };
-        let chain = kept.chain.clone();
+        let chain = held.chain.clone();
         device.saw_chain(&chain);
-        *slot = Some(kept);
+        *slot = Some(held);
         Ok(chain)
     }
 
     fn read_posts(&self, brought: &Brought, chain: &mut Chain) -> Rows {
         let mut rows = Rows::of(brought);
+        let asked_later = self.known.is_dialled();
         for record in &brought.records {
-            if let Some(serial) = record.serial_no
-                && chain.post_only(serial, record.time.wall, RING) == PostStep::Reset
-            {
+            let wall = record.time.wall;
+            let step = record.serial_no.map(|serial| match asked_later {
+                true => chain.post_before_asked(serial, wall, RING),
+                false => chain.post_only(serial, wall, RING),
+            });
+            if step == Some(PostStep::Reset) {
+                let serial = record.serial_no.unwrap_or_default();
                 let detail = format!("serial {serial} came with a later time than higher ones");
                 self.raise(Condition::SerialsRestarted, detail);
             }
             self.take(record, chain.epoch(), brought.route, &mut rows);
-        }
-        match chain.missing() {
-            0 => conditions::clear(&self.known, Condition::GapInPosts),
-            missing => {
-                let detail = format!("{missing} serials were not posted");
-                self.raise(Condition::GapInPosts, detail);
-            }
         }
         rows
     }
@@ -424,13 +528,18 @@ impl Intake {
     where
         F: FnMut(&mut Chain) -> Rows,
     {
-        self.change_with(route, Vec::new(), change).await
+        let (mut slot, given_up) = self.known.hikvision().turn().await;
+        if given_up {
+            return Err(AWAY);
+        }
+        self.change_slot(&mut slot, route, Vec::new(), change).await
     }
 
     /// Applies `change` to a copy of the chain and commits what it gives, together with the
     /// copy. Begins again with the database's chain when somebody else moved it.
-    async fn change_with<F>(
+    async fn change_slot<F>(
         &self,
+        slot: &mut Option<Held>,
         route: Route,
         extra: Vec<(Text, Text)>,
         mut change: F,
@@ -438,12 +547,10 @@ impl Intake {
     where
         F: FnMut(&mut Chain) -> Rows,
     {
-        let device = self.known.hikvision();
-        let mut slot = device.chain.lock().await;
         for _ in 0..TRIES {
             // Taken, not borrowed: if this is cut short, the next one reads the database.
             let old = match slot.take() {
-                Some(kept) => kept,
+                Some(held) => held,
                 None => self.load().await?,
             };
             let mut chain = old.chain;
@@ -454,13 +561,16 @@ impl Intake {
                 extra: extra.clone(),
             };
             match self.commit(old.stored, next, route).await {
-                Ok((receipt, kept)) => {
-                    device.saw_chain(&kept.chain);
-                    *slot = Some(kept);
+                Ok((receipt, held)) => {
+                    self.known.hikvision().saw_chain(&held.chain);
+                    *slot = Some(held);
                     return Ok(receipt);
                 }
                 Err(Refused::Moved) => {}
-                Err(refused) => return Err(refused),
+                Err(refused) => {
+                    self.gave_up(&refused);
+                    return Err(refused);
+                }
             }
         }
         Err(Refused::Moved)
@@ -471,7 +581,7 @@ impl Intake {
         stored: Option<Text>,
         next: Change,
         route: Route,
-    ) -> Result<(Receipt, Kept), Refused> {
+    ) -> Result<(Receipt, Held), Refused> {
         let Change { chain, rows, extra } = next;
         let text = Text::from(chain.text());
         let moved = match &stored {
@@ -484,7 +594,7 @@ impl Intake {
         }
         let is_idle = rows.events.is_empty() && rows.aside.is_empty() && cursors.is_empty();
         if is_idle {
-            return Ok((Receipt::default(), Kept { chain, stored }));
+            return Ok((Receipt::default(), Held { chain, stored }));
         }
         let expects = (Text::const_new(CHAIN), stored.clone());
         let receipt = self.submit(rows, cursors, expects, route).await?;
@@ -492,7 +602,7 @@ impl Intake {
         if let Some(text) = &stored {
             self.known.facts().keep_cursor(CHAIN, text);
         }
-        Ok((receipt, Kept { chain, stored }))
+        Ok((receipt, Held { chain, stored }))
     }
 
     /// Commits rows and cursors together and counts them.
@@ -534,8 +644,15 @@ impl Intake {
         (events, left)
     }
 
-    async fn load(&self) -> Result<Kept, Refused> {
-        let stored = self.store.cursor(self.known.enrolment.id, CHAIN).await?;
+    /// The chain as the database has it.
+    async fn load(&self) -> Result<Held, Refused> {
+        let report = self.store.writer.report();
+        if let Some((trouble, _)) = report.trouble {
+            // Known to be away: not worth the wait for a session.
+            return Err(Refused::Unavailable(trouble));
+        }
+        let stored = self.store.cursor(self.known.enrolment.id, CHAIN).await;
+        let stored = stored.inspect_err(|refused| self.gave_up(refused))?;
         let read = stored.as_deref().map(Chain::parse);
         if read == Some(None) {
             tracing::error!(
@@ -544,11 +661,16 @@ impl Intake {
             );
         }
         let chain = read.flatten().unwrap_or_else(Chain::new);
-        Ok(Kept { chain, stored })
+        Ok(Held { chain, stored })
     }
 
     /// Raises a condition of this device, with one log line when it is new.
     pub(crate) fn raise(&self, condition: Condition, detail: impl Into<Text>) {
         conditions::raise(&self.hub, &self.known, condition, detail);
     }
+}
+
+fn take_cursor(cursors: &mut Vec<(Text, Text)>, name: &str) -> Option<Text> {
+    let at = cursors.iter().position(|(known, _)| known == name)?;
+    Some(cursors.swap_remove(at).1)
 }

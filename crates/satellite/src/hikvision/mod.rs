@@ -24,7 +24,7 @@ mod state;
 mod stream;
 mod visit;
 
-pub(crate) use intake::{Brought, Intake};
+pub(crate) use intake::{Brought, Intake, Kept, NotKept};
 pub(crate) use isup::{REASONS as ISUP_REASONS, run as run_isup};
 pub use setup::{Account, CHAIN_CURSOR, NotSet, PostTo, configure};
 pub(crate) use state::{CHAIN, Device, MAC};

@@ -17,18 +17,18 @@ use bytes::Bytes;
 use event::{Ident, Millis, Route, Text, WallTime};
 use hikvision_isapi::{
     CAPABILITIES_PATH, Capabilities, Chain, DEVICE_INFO_PATH, DeviceInfo, Page, Question,
-    SearchError, SearchRange, TimeCursor, TimeWindow, Walk, WalkStep, codes, read_capabilities,
-    read_page,
+    ResponseStatus, SearchError, SearchRange, TimeCursor, TimeWindow, Walk, WalkStep, codes,
+    read_capabilities, read_page,
 };
 use hyper::{Method, StatusCode};
 use store::Refused;
 use store::registry::normal_mac;
 
-use super::client::{Client, SharedLogin, Trouble};
+use super::client::{Client, Said, SharedLogin, Trouble};
 use super::footprints::Footprints;
 use super::hosts;
 use super::intake::{Brought, Intake};
-use super::state::SEARCHED;
+use super::state::{Asked, SEARCHED};
 use crate::clock;
 use crate::conditions::{self, Condition};
 use crate::dial::Link;
@@ -46,9 +46,6 @@ const STORE_PAUSE: Duration = Duration::from_secs(2);
 const HOSTS_EVERY: Duration = Duration::from_secs(15 * 60);
 /// How often the device's clock is read.
 const CLOCK_EVERY: Duration = Duration::from_secs(15 * 60);
-/// How long what happened once stands among the conditions, in milliseconds: a day, so that
-/// somebody sees it.
-const STANDS_FOR: i64 = 24 * 3_600_000;
 /// Tries of a search that ended before all that the device counted had come.
 const SHORT_TRIES: u32 = 2;
 
@@ -94,8 +91,11 @@ impl From<SearchError> for Halt {
 enum Mode {
     Serials(Capabilities),
     Times(Capabilities),
-    /// It has no event search: cameras and recorders.
-    None,
+    /// It has no event search: cameras and recorders. Asked again now and then: some say so
+    /// while they start.
+    None {
+        since: Instant,
+    },
 }
 
 /// The search of one device.
@@ -178,16 +178,12 @@ impl<'a> Search<'a> {
             Condition::Unreachable,
             Condition::LoginRefused,
             Condition::WrongDevice,
+            Condition::AnswersUnusable,
+            Condition::GapInPosts,
         ] {
             conditions::clear(known, condition);
         }
-        let stale = Millis(clock::now().0 - STANDS_FOR);
-        for condition in [Condition::RingOverrun, Condition::SerialsRestarted] {
-            let noted = known.conditions().since(condition);
-            if noted.is_some_and(|since| since < stale) {
-                conditions::clear(known, condition);
-            }
-        }
+        conditions::expire(known);
         if self.footprints.is_heavy() {
             let percent = self.footprints.percent();
             let detail = format!(
@@ -234,6 +230,9 @@ impl<'a> Search<'a> {
                 self.failures += 1;
                 tracing::warn!(%serial, detail = %daemon::logging::Escaped(&detail), "an answer of the device is of no use");
                 self.step(Step::Parsed, false, "its answer to a search cannot be read");
+                if self.failures >= FAILURES {
+                    self.intake.raise(Condition::AnswersUnusable, detail);
+                }
             }
             Halt::WrongDevice(detail) => {
                 self.failures += 1;
@@ -276,7 +275,13 @@ impl<'a> Search<'a> {
                 self.intake.is_whole(self.asked_at);
             }
             Mode::Times(can) => self.by_time(&can).await?,
-            Mode::None => {}
+            // Nothing to ask for; but is it still there, and still the same?
+            Mode::None { since } => {
+                self.meet().await?;
+                if since.elapsed() >= HOSTS_EVERY {
+                    self.mode = None;
+                }
+            }
         }
         self.again(mode, began).await?;
         self.check_clock().await?;
@@ -298,26 +303,30 @@ impl<'a> Search<'a> {
 
     /// Who is it, and what can its search do?
     async fn introduce(&mut self) -> Result<Mode, Halt> {
-        self.intake.known.hikvision().view().search = Link::Connecting;
+        {
+            let mut view = self.intake.known.hikvision().view();
+            // A try after a failure is still a failure until it went well.
+            if view.search == Link::Idle {
+                view.search = Link::Connecting;
+            }
+        }
         self.clock_read = None;
-        let said = self.client.get(DEVICE_INFO_PATH).await?;
-        self.step(Step::Reached, true, "it answers at its address");
-        let info = DeviceInfo::read(&said.body)
-            .ok_or_else(|| Halt::Answer(format!("deviceInfo: status {}", said.status)))?;
-        self.identify(&info)?;
+        self.meet().await?;
         let said = self.client.get(CAPABILITIES_PATH).await?;
-        let can = match said.status {
-            StatusCode::OK => read_capabilities(&said.body).ok(),
-            _ => None,
-        };
-        let mode = match can {
+        let mode = match capabilities(&said)? {
             Some(can) if can.by_serial => Mode::Serials(can),
             Some(can) => Mode::Times(can),
-            None => Mode::None,
+            None => Mode::None {
+                since: Instant::now(),
+            },
         };
-        let proves = matches!(mode, Mode::Serials(_));
-        self.intake.known.hikvision().view().can_ask = Some(proves);
-        if proves {
+        let asked = match mode {
+            Mode::Serials(_) => Asked::BySerial,
+            Mode::Times(_) => Asked::ByTime,
+            Mode::None { .. } => Asked::Nothing,
+        };
+        self.intake.known.hikvision().view().asked = asked;
+        if asked == Asked::BySerial {
             conditions::clear(&self.intake.known, Condition::SearchUnsupported);
         } else {
             self.unsupported(match mode {
@@ -326,6 +335,15 @@ impl<'a> Search<'a> {
             });
         }
         Ok(mode)
+    }
+
+    /// Asks the device who it is.
+    async fn meet(&mut self) -> Result<(), Halt> {
+        let said = self.client.get(DEVICE_INFO_PATH).await?;
+        self.step(Step::Reached, true, "it answers at its address");
+        let info = DeviceInfo::read(&said.body)
+            .ok_or_else(|| Halt::Answer(refusal("deviceInfo", &said)))?;
+        self.identify(&info)
     }
 
     fn unsupported(&self, detail: &'static str) {
@@ -441,7 +459,7 @@ impl<'a> Search<'a> {
             let page = self.page(serials(range), 0, can.page).await?;
             if page.strays(range.0, range.1) > 0 {
                 self.mode = Some(Mode::Times(*can));
-                self.intake.known.hikvision().view().can_ask = Some(false);
+                self.intake.known.hikvision().view().asked = Asked::ByTime;
                 self.unsupported(
                     "it does not keep to the serials it is asked for; it is searched by time",
                 );
@@ -606,6 +624,25 @@ impl<'a> Search<'a> {
     }
 }
 
+/// What its search can; `None` only when the device says that it has none. Every other answer
+/// may be another one the next time.
+fn capabilities(said: &Said) -> Result<Option<Capabilities>, Halt> {
+    let status = ResponseStatus::read(&said.body);
+    let has_none = said.status == StatusCode::NOT_FOUND
+        || status.is_some_and(|status| status.is_not_supported());
+    match (said.status, has_none) {
+        (_, true) => Ok(None),
+        (StatusCode::OK, _) => Ok(Some(read_capabilities(&said.body)?)),
+        _ => Err(Halt::Answer(refusal("AcsEvent/capabilities", said))),
+    }
+}
+
+/// A refusal in the device's words.
+fn refusal(what: &str, said: &Said) -> String {
+    let words = ResponseStatus::read(&said.body).map(|status| status.sub);
+    format!("{what}: {} {}", said.status, words.unwrap_or_default())
+}
+
 /// The wall time of the record of that serial, when it is on the page.
 fn wall_of(page: &Page, serial: u64) -> Option<WallTime> {
     let mut records = page.records.iter().flatten();
@@ -632,4 +669,37 @@ fn sorted(page: Page, route: Route) -> Brought {
         }
     }
     brought
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(status: u16, body: &'static str) -> Said {
+        Said {
+            status: StatusCode::from_u16(status).unwrap(),
+            body: Bytes::from_static(body.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn only_a_device_that_says_so_has_no_search_and_a_passing_refusal_is_asked_again() {
+        let none = |status, body| matches!(capabilities(&said(status, body)), Ok(None));
+        let again =
+            |status, body| matches!(capabilities(&said(status, body)), Err(Halt::Answer(_)));
+        assert!(none(404, ""));
+        assert!(none(
+            403,
+            r#"{"statusCode":4,"subStatusCode":"notSupport"}"#
+        ));
+        assert!(again(503, ""));
+        assert!(again(
+            403,
+            r#"{"statusCode":2,"subStatusCode":"deviceBusy"}"#
+        ));
+        assert!(again(500, "<html>"));
+        assert!(again(200, "<html>"));
+        let can = r#"{"AcsEvent":{"AcsEventCond":{"beginSerialNo":{},"endSerialNo":{}}}}"#;
+        assert!(matches!(capabilities(&said(200, can)), Ok(Some(can)) if can.by_serial));
+    }
 }

@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use event::Text;
 use hikvision_isapi::{Chain, Completeness};
@@ -23,6 +24,20 @@ pub(crate) const SEARCHED: &str = "hik:searched";
 /// The cursor that keeps the hardware address a device gave at first contact.
 pub(crate) const MAC: &str = "hik:mac";
 
+/// What the device can be asked for again, found at each first contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Asked {
+    /// It was not asked yet: no contact since the start.
+    #[default]
+    NotYet,
+    /// Its records by serial, so that gaps can be closed.
+    BySerial,
+    /// Its records by time.
+    ByTime,
+    /// Nothing: it has no event search. What it tells comes once.
+    Nothing,
+}
+
 /// What was seen of a device last. All of it is for people; no decision hangs on it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct View {
@@ -32,9 +47,8 @@ pub(crate) struct View {
     pub(crate) stream: Link,
     /// True while the stream brings old records before live ones.
     pub(crate) replaying: bool,
-    /// Whether it can be searched by serial, so that gaps can be closed; `None` until it was
-    /// asked what it can.
-    pub(crate) can_ask: Option<bool>,
+    /// What it can be asked for again.
+    pub(crate) asked: Asked,
     /// The highest serial known.
     pub(crate) newest_stored: Option<u64>,
     /// The highest serial that the device has, as it said itself.
@@ -55,15 +69,17 @@ pub(crate) struct View {
 
 /// A chain with the text that stands for it in the database; `None` while nothing stands there.
 #[derive(Debug, Clone)]
-pub(super) struct Kept {
+pub(super) struct Held {
     pub(super) chain: Chain,
     pub(super) stored: Option<Text>,
 }
 
 /// One device.
 pub(crate) struct Device {
-    /// Held from reading the chain to the answer of the COMMIT that moves it.
-    pub(super) chain: tokio::sync::Mutex<Option<Kept>>,
+    /// Held from reading the chain to the answer of the COMMIT, or of the journal, that moves it.
+    chain: tokio::sync::Mutex<Option<Held>>,
+    /// When the store last did not answer one who held the chain.
+    gave_up: Mutex<Option<Instant>>,
     view: Mutex<View>,
     /// Rung when there is a reason to search at once.
     pub(super) wake: Notify,
@@ -78,8 +94,36 @@ impl Device {
         };
         Self {
             chain: tokio::sync::Mutex::new(None),
+            gave_up: Mutex::new(None),
             view: Mutex::new(view),
             wake: Notify::new(),
+        }
+    }
+
+    /// The chain, once it is this caller's turn. Whoever has waited through somebody else's
+    /// failure shares it (`true`) instead of waiting as long once more, so that one device's
+    /// posts are all answered within the time of one.
+    pub(super) async fn turn(&self) -> (tokio::sync::MutexGuard<'_, Option<Held>>, bool) {
+        let came = Instant::now();
+        let slot = self.chain.lock().await;
+        let gave_up = *self.gave_up.lock().unwrap_or_else(PoisonError::into_inner);
+        (slot, gave_up.is_some_and(|at| at >= came))
+    }
+
+    /// The store did not answer the one whose turn it is.
+    pub(super) fn store_gave_up(&self) {
+        *self.gave_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// True while what it tells by itself is found again by a search: then a store that is away
+    /// loses nothing. A dialled device that could not be asked since the start, for want of a way
+    /// to it or of its password, is like one that only posts.
+    pub(crate) fn brings_again(&self) -> bool {
+        let view = self.view();
+        match view.asked {
+            Asked::BySerial | Asked::ByTime => true,
+            Asked::NotYet => view.search == Link::Connecting,
+            Asked::Nothing => false,
         }
     }
 
@@ -99,7 +143,7 @@ impl Device {
         view.newest_stored = chain.newest();
         view.missing = chain.missing();
         view.lost = chain.lost();
-        view.completeness = Some(chain.completeness(view.can_ask == Some(true)));
+        view.completeness = Some(chain.completeness(view.asked == Asked::BySerial));
     }
 }
 

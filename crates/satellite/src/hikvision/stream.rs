@@ -8,7 +8,9 @@
 use std::time::Duration;
 
 use event::{Millis, Route};
-use hikvision_isapi::{AlertStream, Heard, Item, ResponseHead, ResponseStatus, Ticket, read_part};
+use hikvision_isapi::{
+    AlertStream, Heard, Item, ResponseHead, ResponseStatus, Ticket, read_part, read_skipped,
+};
 use hyper::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -16,6 +18,7 @@ use tokio::time::Instant;
 
 use super::client::{self, SharedLogin, Trouble};
 use super::intake::{Brought, Intake};
+use super::state::Asked;
 use crate::clock;
 use crate::conditions::{self, Condition};
 use crate::dial::Link;
@@ -46,7 +49,7 @@ enum Ended {
     Refused(Refusal),
     /// No connection or no login.
     Trouble(Trouble),
-    /// The store does not take what comes; the search will bring it later.
+    /// Neither store nor journal takes what comes; where there is a search, it brings it later.
     Store,
 }
 
@@ -231,7 +234,12 @@ impl<'a> Reading<'a> {
                 return Err(None);
             }
             Item::Picture { .. } => {}
-            Item::Skipped { .. } => self.intake.hub.metrics.stream_faults.inc(),
+            Item::Skipped { why, cut } => {
+                self.intake.hub.metrics.stream_faults.inc();
+                for heard in read_skipped(why, cut) {
+                    self.heard(heard, brought);
+                }
+            }
         }
         Ok(())
     }
@@ -258,10 +266,16 @@ impl<'a> Reading<'a> {
             return Ok(());
         }
         let brought = std::mem::replace(brought, Brought::of(Route::Stream));
-        match self.intake.hints(&brought).await {
-            Ok(_) => Ok(()),
-            // The chain has not moved: the search finds what could not be stored now.
-            Err(_) => Err(Some(Ended::Store)),
+        // What no search would find again waits in the journal while the store is away. For
+        // the rest the chain has not moved: the search finds what could not be stored now.
+        let done = match self.intake.known.hikvision().view().asked {
+            Asked::Nothing => self.intake.kept(&brought, None).await.is_ok(),
+            _ => self.intake.hints(&brought).await.is_ok(),
+        };
+        if done {
+            Ok(())
+        } else {
+            Err(Some(Ended::Store))
         }
     }
 

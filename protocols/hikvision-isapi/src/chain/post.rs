@@ -7,6 +7,7 @@
 
 use event::WallTime;
 
+use super::ranges::Ranges;
 use super::{Chain, MAX_RANGES, MAX_SERIAL};
 
 /// What a posted serial says about the chain.
@@ -37,6 +38,62 @@ impl Chain {
     ///
     /// Call it on a clone and keep the clone only after the commit.
     pub fn post_only(&mut self, serial: u64, wall: Option<WallTime>, ring: u64) -> PostStep {
+        let step = self.post(serial, wall, ring);
+        self.give_up_oldest();
+        step
+    }
+
+    /// The same for a device that will be asked one day: nothing that is missing is given up.
+    pub fn post_before_asked(
+        &mut self,
+        serial: u64,
+        wall: Option<WallTime>,
+        ring: u64,
+    ) -> PostStep {
+        let step = self.post(serial, wall, ring);
+        self.missing.squeeze(MAX_RANGES);
+        step
+    }
+
+    /// This chain and another copy of it that has grown by itself, put together: a serial is
+    /// missing only when neither has it, and the newest is the newer one's. A copy that has
+    /// begun to count again wins, because what the other says is of an earlier count.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        let (old, new) = if (self.epoch, self.newest) <= (other.epoch, other.newest) {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        let mut both = new.clone();
+        both.lost = old.lost.max(new.lost);
+        both.before = old.before.max(new.before);
+        if old.newest == 0 || old.epoch != new.epoch {
+            return both;
+        }
+        both.searched = old.searched.max(new.searched);
+        // What the old one has is there: all it knows of, and does not miss.
+        let mut had = Ranges::default();
+        had.insert(old.held_from, old.newest);
+        for &(begin, end) in old.missing.all() {
+            had.take(begin, end);
+        }
+        for &(begin, end) in had.all() {
+            both.missing.take(begin, end);
+        }
+        // What lies before the new one's first is known to the old one only.
+        if let Some(before) = new.held_from.checked_sub(1) {
+            for &(begin, end) in old.missing.all() {
+                both.missing.insert(begin, end.min(before));
+            }
+            both.missing.insert(old.newest + 1, before);
+            both.held_from = old.held_from.min(new.held_from);
+        }
+        both.missing.squeeze(MAX_RANGES);
+        both
+    }
+
+    fn post(&mut self, serial: u64, wall: Option<WallTime>, ring: u64) -> PostStep {
         if serial == 0 || serial > MAX_SERIAL {
             return PostStep::NoSerial;
         }
@@ -51,7 +108,6 @@ impl Chain {
             self.missing.insert(self.newest + 1, serial - 1);
             self.newest = serial;
             self.wall = wall.or(self.wall);
-            self.give_up_oldest();
             return PostStep::New { gap };
         }
         if self.newest - serial > ring / 2 && self.is_later(wall) {
@@ -64,7 +120,6 @@ impl Chain {
         if self.missing.take(serial, serial).is_empty() {
             return PostStep::Known;
         }
-        self.give_up_oldest();
         PostStep::Late
     }
 

@@ -173,7 +173,7 @@ fn show_post<'a>(bytes: &'a [u8], cut: impl Fn(&'a [u8]) -> Vec<&'a [u8]>) -> St
     let (path, content_type, body) = split_post(bytes);
     let mut reader = PostReader::new(content_type);
     for piece in cut(body) {
-        reader.push(piece).unwrap();
+        reader.push(piece);
     }
     let Post {
         heard,
@@ -181,6 +181,7 @@ fn show_post<'a>(bytes: &'a [u8], cut: impl Fn(&'a [u8]) -> Vec<&'a [u8]>) -> St
         picture_bytes,
         skipped,
         names,
+        ..
     } = reader.finish();
     let mut out = format!("token {:?}\n", token_of(path));
     writeln!(out, "macs {:?} serials {:?}", names.macs, names.serials).unwrap();

@@ -268,7 +268,8 @@ impl<'a> Reading<'a> {
         let brought = std::mem::replace(brought, Brought::of(Route::Stream));
         // What no search would find again waits in the journal while the store is away. For
         // the rest the chain has not moved: the search finds what could not be stored now.
-        let done = match self.intake.known.hikvision().view().asked {
+        let asked = self.intake.known.hikvision().view().asked;
+        let done = match asked {
             Asked::Nothing => self.intake.kept(&brought, None).await.is_ok(),
             _ => self.intake.hints(&brought).await.is_ok(),
         };

@@ -268,12 +268,12 @@ impl Multipart {
             if used + self.buffer.len() <= HEAD_LIMIT {
                 return (State::Head { head, used }, false);
             }
-            let state = self.give_up(Skip::HeadTooLong, true);
+            let state = self.give_up(Skip::HeadTooLong, true, HEAD_LIMIT - used);
             self.buffer.clear();
             return (state, false);
         };
         if used + next > HEAD_LIMIT {
-            let state = self.give_up(Skip::HeadTooLong, false);
+            let state = self.give_up(Skip::HeadTooLong, false, HEAD_LIMIT - used);
             self.buffer.advance(next);
             return (state, true);
         }
@@ -299,9 +299,10 @@ impl Multipart {
         (state, true)
     }
 
-    /// What is at the beginning of the buffer is passed over, up to the next delimiter.
-    fn give_up(&mut self, why: Skip, long: bool) -> State {
-        let cut = self.buffer.get(..CUT).unwrap_or(&self.buffer);
+    /// What is at the beginning of the buffer is passed over, up to the next delimiter. At
+    /// most `keep` bytes of it are kept: as many however the bytes came in.
+    fn give_up(&mut self, why: Skip, long: bool, keep: usize) -> State {
+        let cut = self.buffer.get(..keep).unwrap_or(&self.buffer);
         let cut = Bytes::copy_from_slice(cut);
         self.found.push_back(Found::Skipped(why, cut));
         State::Seeking { strict: true, long }
@@ -372,7 +373,7 @@ impl Multipart {
             if seen >= TEXT_LIMIT {
                 // The line that was begun may be the delimiter.
                 let long = seen - line > LINE_LIMIT;
-                let state = self.give_up(Skip::TextTooLong, long);
+                let state = self.give_up(Skip::TextTooLong, long, CUT);
                 self.buffer.advance(if long { seen } else { line });
                 return (state, true);
             }

@@ -230,10 +230,11 @@ impl Intake {
         let device = self.known.hikvision();
         let (mut slot, _) = device.turn().await;
         let seen = slot.take().map(|held| held.chain);
+        let asked_later = self.known.is_dialled();
         for _ in 0..TRIES {
             let stored = self.load().await?;
             let chain = match &grown {
-                Some(grown) => stored.chain.with(grown),
+                Some(grown) => stored.chain.with(grown, asked_later),
                 None => stored.chain,
             };
             let text = Text::from(chain.text());
@@ -245,7 +246,7 @@ impl Intake {
                     // What waits behind this one is known here already.
                     let chain = seen
                         .as_ref()
-                        .map_or_else(|| chain.clone(), |seen| chain.with(seen));
+                        .map_or_else(|| chain.clone(), |seen| chain.with(seen, asked_later));
                     self.known.facts().keep_cursor(CHAIN, &chain.text());
                     device.saw_chain(&chain);
                     let stored = Some(text);

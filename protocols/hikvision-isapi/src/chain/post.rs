@@ -58,8 +58,10 @@ impl Chain {
     /// This chain and another copy of it that has grown by itself, put together: a serial is
     /// missing only when neither has it, and the newest is the newer one's. A copy that has
     /// begun to count again wins, because what the other says is of an earlier count.
+    /// `asked_later`: the device will be asked one day, so that no gap is given up when there
+    /// are more than are kept apart.
     #[must_use]
-    pub fn with(&self, other: &Self) -> Self {
+    pub fn with(&self, other: &Self, asked_later: bool) -> Self {
         let (old, new) = if (self.epoch, self.newest) <= (other.epoch, other.newest) {
             (self, other)
         } else {
@@ -89,7 +91,11 @@ impl Chain {
             both.missing.insert(old.newest + 1, before);
             both.held_from = old.held_from.min(new.held_from);
         }
-        both.missing.squeeze(MAX_RANGES);
+        if asked_later {
+            both.missing.squeeze(MAX_RANGES);
+        } else {
+            both.give_up_oldest();
+        }
         both
     }
 

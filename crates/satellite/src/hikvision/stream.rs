@@ -236,7 +236,7 @@ impl<'a> Reading<'a> {
             Item::Picture { .. } => {}
             Item::Skipped { why, cut } => {
                 self.intake.hub.metrics.stream_faults.inc();
-                for heard in read_skipped(why, cut) {
+                if let Some(heard) = read_skipped(why, cut) {
                     self.heard(heard, brought);
                 }
             }

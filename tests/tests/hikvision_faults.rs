@@ -31,7 +31,21 @@ async fn enrol(satellite: &SatelliteProcess, serial: &str, more: &[&str]) -> Res
         return Ok(String::new());
     };
     let of_path = |c: &char| c.is_ascii_alphanumeric() || "/-_".contains(*c);
-    Ok(told[at..].chars().take_while(of_path).collect())
+    let path: String = told[at..].chars().take_while(of_path).collect();
+    known_at_the_door(satellite, &path).await?;
+    Ok(path)
+}
+
+/// A running satellite notices an enrolment within 10 s. An empty post tells when: it is taken,
+/// and stores nothing.
+async fn known_at_the_door(satellite: &SatelliteProcess, path: &str) -> Result<()> {
+    for _ in 0..150 {
+        if post(satellite, path, b"").await?.status == 200 {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    anyhow::bail!("the door does not know the new device")
 }
 
 /// The words that make a device dialled, with its password in a file.
@@ -91,9 +105,12 @@ async fn shows(satellite: &SatelliteProcess, serial: &str, text: &str, wanted: b
     panic!("{serial} shows {text}: not {wanted}: {shown}");
 }
 
+/// The persons in the feed, by number: rows of one transaction stand there by key.
 async fn persons(place: &Place) -> Vec<String> {
     let feed = Checker::open(place).await.unwrap().feed().await.unwrap();
-    feed.into_iter().filter_map(|row| row.person).collect()
+    let mut persons: Vec<String> = feed.into_iter().filter_map(|row| row.person).collect();
+    persons.sort_by_key(|person| person.parse::<u64>().ok());
+    persons
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,10 +254,8 @@ async fn posts_at_once_to_a_database_that_hangs_are_answered_in_time_and_leave_n
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let mut stored = persons(&place).await;
-    stored.sort_by_key(|person| person.parse::<u64>().ok());
     let owed: Vec<String> = (1..=21).map(|serial| serial.to_string()).collect();
-    assert_eq!(stored, owed);
+    assert_eq!(persons(&place).await, owed);
     assert_eq!(
         post(&satellite, &path, &part(&event(22)))
             .await

@@ -52,8 +52,9 @@ pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener) {
     }
 }
 
-async fn hear(hub: &Hub, stream: impl AsyncRead + Unpin, address: IpAddr) {
-    let hello = tokio::time::timeout(HELLO_WITHIN, greeting(stream)).await;
+/// Closes the connection only after it was noted.
+async fn hear(hub: &Hub, mut stream: impl AsyncRead + Unpin, address: IpAddr) {
+    let hello = tokio::time::timeout(HELLO_WITHIN, greeting(&mut stream)).await;
     let (reason, detail) = match hello {
         Ok(Some(hello)) => (REASONS[0], told(&hello)),
         Ok(None) | Err(_) => (REASONS[1], "no hello of ISUP or EHome".to_owned()),

@@ -179,9 +179,12 @@ impl<'a> Search<'a> {
             Condition::LoginRefused,
             Condition::WrongDevice,
             Condition::AnswersUnusable,
-            Condition::GapInPosts,
         ] {
             conditions::clear(known, condition);
+        }
+        // What it did not post before it could be asked is being asked for.
+        if known.hikvision().view().asked == Asked::BySerial {
+            conditions::clear(known, Condition::GapInPosts);
         }
         conditions::expire(known);
         if self.footprints.is_heavy() {

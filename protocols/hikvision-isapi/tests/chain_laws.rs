@@ -620,6 +620,9 @@ fn a_chain_that_grew_from_an_old_copy_adds_no_gap_to_the_one_it_is_put_together_
     assert_eq!(stale.missing(), 10);
     assert_eq!(stored.with(&stale, false).missing(), 0);
     // One that knew nothing at all does not hide what is missing between.
-    assert_eq!(stored.with(&heard(Chain::new(), &[113]), false).missing(), 2);
+    assert_eq!(
+        stored.with(&heard(Chain::new(), &[113]), false).missing(),
+        2
+    );
     assert_eq!(Chain::new().with(&stored, false), stored);
 }

@@ -92,25 +92,25 @@ fn part(document: &str) -> Vec<u8> {
 }
 
 /// Waits until `devices show` has this text, or has it no more.
-async fn shows(satellite: &SatelliteProcess, serial: &str, text: &str, wanted: bool) -> String {
+async fn shows(satellite: &SatelliteProcess, serial: &str, text: &str, wanted: bool) -> Result<()> {
     let mut shown = String::new();
     for _ in 0..300 {
         let words = ["devices", "show", serial, "--json"];
-        shown = satellite.command(words).await.unwrap();
+        shown = satellite.command(words).await?;
         if shown.contains(text) == wanted {
-            return shown;
+            return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("{serial} shows {text}: not {wanted}: {shown}");
+    anyhow::bail!("{serial} shows {text}: not {wanted}: {shown}");
 }
 
 /// The persons in the feed, by number: rows of one transaction stand there by key.
-async fn persons(place: &Place) -> Vec<String> {
-    let feed = Checker::open(place).await.unwrap().feed().await.unwrap();
+async fn persons(place: &Place) -> Result<Vec<String>> {
+    let feed = Checker::open(place).await?.feed().await?;
     let mut persons: Vec<String> = feed.into_iter().filter_map(|row| row.person).collect();
     persons.sort_by_key(|person| person.parse::<u64>().ok());
-    persons
+    Ok(persons)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,13 +141,15 @@ async fn a_post_beyond_all_measure_is_acknowledged_its_events_stored_and_the_res
     ]
     .concat();
     assert_eq!(post(&satellite, &path, &body).await.unwrap().status, 200);
-    assert_eq!(persons(&place).await, ["1", "2", "3"]);
+    assert_eq!(persons(&place).await.unwrap(), ["1", "2", "3"]);
     let list = satellite
         .command(["quarantine", "list", "--json"])
         .await
         .unwrap();
     assert!(list.contains("HIKBIG0001"), "{list}");
-    shows(&satellite, "HIKBIG0001", "post_too_large", true).await;
+    shows(&satellite, "HIKBIG0001", "post_too_large", true)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,14 +166,16 @@ async fn a_post_of_a_device_that_was_never_reached_at_its_address_is_stored() {
     let device = Device::start(options, None).unwrap();
     device.reboot(Duration::from_secs(3_600));
     let path = dialled(&satellite, &device, &["--listen"]).await.unwrap();
-    shows(&satellite, "HIKFAR0001", "unreachable", true).await;
+    shows(&satellite, "HIKFAR0001", "unreachable", true)
+        .await
+        .unwrap();
     for serial in [7, 8] {
         let reply = post(&satellite, &path, &part(&event(serial)))
             .await
             .unwrap();
         assert_eq!(reply.status, 200);
     }
-    assert_eq!(persons(&place).await, ["7", "8"]);
+    assert_eq!(persons(&place).await.unwrap(), ["7", "8"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,9 +190,13 @@ async fn a_camera_without_a_search_that_dies_is_called_unreachable() {
     options.search.supported = false;
     let device = Device::start(options, None).unwrap();
     dialled(&satellite, &device, &[]).await.unwrap();
-    shows(&satellite, "HIKCAM0001", "search_unsupported", true).await;
+    shows(&satellite, "HIKCAM0001", "search_unsupported", true)
+        .await
+        .unwrap();
     device.reboot(Duration::from_secs(3_600));
-    shows(&satellite, "HIKCAM0001", "unreachable", true).await;
+    shows(&satellite, "HIKCAM0001", "unreachable", true)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,13 +257,13 @@ async fn posts_at_once_to_a_database_that_hangs_are_answered_in_time_and_leave_n
         "the last was answered after {took:?}"
     );
     for _ in 0..300 {
-        if persons(&place).await.len() == 21 {
+        if persons(&place).await.unwrap().len() == 21 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let owed: Vec<String> = (1..=21).map(|serial| serial.to_string()).collect();
-    assert_eq!(persons(&place).await, owed);
+    assert_eq!(persons(&place).await.unwrap(), owed);
     assert_eq!(
         post(&satellite, &path, &part(&event(22)))
             .await
@@ -263,5 +271,7 @@ async fn posts_at_once_to_a_database_that_hangs_are_answered_in_time_and_leave_n
             .status,
         200
     );
-    shows(&satellite, "HIKHUNG001", "gap_in_posts", false).await;
+    shows(&satellite, "HIKHUNG001", "gap_in_posts", false)
+        .await
+        .unwrap();
 }

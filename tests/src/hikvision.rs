@@ -9,9 +9,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use terminals::hikvision::Device;
 use terminals::{HikvisionRecord, Ledger};
 
-use crate::{Checker, SatelliteProcess};
+use crate::{Checker, Reply, SatelliteProcess, exchange};
 
 /// The feed's own columns for these rows, on both engines.
 const ROWS: &str = "SELECT CONCAT_WS('|', serial, vendor_code, COALESCE(person, ''), local_time, \
@@ -21,6 +22,101 @@ const ROWS_SQLITE: &str = "SELECT serial || '|' || vendor_code || '|' || COALESC
                            '|' || local_time || '|' || route || '|' || timeliness || '|' || \
                            kind || '|' || COALESCE(attributes, '{}') FROM event_feed \
                            WHERE vendor = 'hikvision' ORDER BY seq";
+
+/// Longest time until a running satellite lets a device in that was just enrolled.
+const NOTICED_WITHIN: Duration = Duration::from_secs(15);
+
+/// Enrols a device with these words more; answers the path of its URL, when it listens.
+///
+/// # Errors
+/// The command fails.
+pub async fn enrol(
+    satellite: &SatelliteProcess,
+    serial: &str,
+    more: &[&str],
+) -> Result<Option<String>> {
+    let words = "devices add --tenant acme --vendor hikvision --serial";
+    let words: Vec<&str> = words.split(' ').chain([serial]).collect();
+    let told = satellite.command([&words[..], more].concat()).await?;
+    let of_path = |c: &char| c.is_ascii_alphanumeric() || "/-_".contains(*c);
+    let at = told.find("/hikvision/");
+    let path = at.and_then(|at| told.get(at..));
+    Ok(path.map(|path| path.chars().take_while(of_path).collect()))
+}
+
+/// Enrols a device that is dialled, with its password in a file; as [`enrol`].
+///
+/// # Errors
+/// The file cannot be written, or the command fails.
+pub async fn enrol_dialled(
+    satellite: &SatelliteProcess,
+    device: &Device,
+    more: &[&str],
+) -> Result<Option<String>> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (user, password) = device.login();
+    let secret = format!("{}.secret", device.serial());
+    let secret = satellite.folder().join(secret);
+    std::fs::write(&secret, password)?;
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600))?;
+    let address = device.address().to_string();
+    let secret = secret.to_str().context("the folder's name is no text")?;
+    let account = [
+        "--address",
+        &address,
+        "--user",
+        user,
+        "--secret-file",
+        secret,
+    ];
+    enrol(satellite, device.serial(), &[&account[..], more].concat()).await
+}
+
+/// Enrols a device that posts to a running satellite, and answers the path of its URL once the
+/// door knows it: an empty post is taken then, and stores nothing.
+///
+/// # Errors
+/// The command fails, or the door does not learn of it.
+pub async fn enrol_posting(
+    satellite: &SatelliteProcess,
+    serial: &str,
+    more: &[&str],
+) -> Result<String> {
+    let path = enrol(satellite, serial, &[&["--listen"], more].concat()).await?;
+    let path = path.context("no URL was printed")?;
+    let begin = Instant::now();
+    while post(satellite, &path, b"").await?.status != 200 {
+        ensure!(
+            begin.elapsed() < NOTICED_WITHIN,
+            "the door does not know {serial}"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(path)
+}
+
+/// Posts a body whose multipart boundary, if it has parts, is `b`.
+///
+/// # Errors
+/// There is no answer.
+pub async fn post(satellite: &SatelliteProcess, path: &str, body: &[u8]) -> Result<Reply> {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: s\r\nContent-Type: multipart/form-data; boundary=b\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    exchange(satellite.devices(), &[head.as_bytes(), body].concat()).await
+}
+
+/// A post that is answered 200 or fails.
+///
+/// # Errors
+/// Another answer, or none.
+pub async fn posted(satellite: &SatelliteProcess, path: &str, body: &[u8]) -> Result<()> {
+    let reply = post(satellite, path, body).await?;
+    ensure!(reply.status == 200, "answered with {reply:?}");
+    Ok(())
+}
 
 /// One row of a device in the feed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

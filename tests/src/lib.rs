@@ -12,6 +12,7 @@
 //! cannot hide itself. Satellite's own counters are judged here and never trusted.
 
 mod checker;
+mod crew;
 mod fleet;
 pub mod hikvision;
 mod http;
@@ -25,6 +26,7 @@ mod satellite;
 mod sentinel;
 
 pub use checker::{Checker, Comparison, FeedRow, Follower, Punch};
+pub use crew::Crew;
 pub use fleet::{Running, all_faults_happened, unkind};
 pub use http::{Reply, attlog, exchange, get, handshake, knock, read_reply};
 pub use mailbox::Mailbox;

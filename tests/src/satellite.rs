@@ -278,6 +278,12 @@ impl SatelliteProcess {
         Ok(())
     }
 
+    /// The process's number, while it runs.
+    #[must_use]
+    pub fn process(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
     /// The operators' door.
     #[must_use]
     pub fn admin_door(&self) -> SocketAddr {

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use mariadb::{Flavor, Server};
-use promises::hikvision::{Difference, fed_rows, until_equal};
+use promises::hikvision::{Difference, enrol_dialled, enrol_posting, fed_rows, until_equal};
 use promises::{Checker, Place, SatelliteProcess, Setup, blocking, sum_of};
 use terminals::Ledger;
 use terminals::hikvision::{
@@ -95,7 +95,7 @@ impl House {
         for at in 0..count {
             let device = Device::start(unkind(at), Some(book.clone()))?;
             device.own_up().await?;
-            enrol(&satellite, &device).await?;
+            enrol_dialled(&satellite, &device, &[]).await?;
             devices.push(device);
         }
         let mut house = Self {
@@ -122,58 +122,11 @@ impl House {
     }
 }
 
-async fn enrol(satellite: &SatelliteProcess, device: &Device) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let (user, password) = device.login();
-    let secret = satellite
-        .folder()
-        .join(format!("{}.secret", device.serial()));
-    std::fs::write(&secret, password)?;
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600))?;
-    let address = device.address().to_string();
-    let secret = secret.to_str().context("the folder's name is no text")?;
-    let words = [
-        "devices",
-        "add",
-        "--tenant",
-        "acme",
-        "--vendor",
-        "hikvision",
-        "--serial",
-        device.serial(),
-        "--address",
-        &address,
-        "--user",
-        user,
-        "--secret-file",
-        secret,
-    ];
-    satellite.command(words).await.map(drop)
-}
-
 /// Enrols a device that posts and answers its URL, as it would be typed into the device.
 async fn listen(satellite: &SatelliteProcess, serial: &str) -> Result<String> {
-    let words = [
-        "devices",
-        "add",
-        "--tenant",
-        "acme",
-        "--vendor",
-        "hikvision",
-        "--serial",
-        serial,
-        "--listen",
-    ];
-    let told = satellite.command(words).await?;
-    let at = told.find("/hikvision/").context("no URL was printed")?;
-    let path: String = told[at..]
-        .chars()
-        .take_while(|c| c.is_ascii_alphanumeric() || "/-_".contains(*c))
-        .collect();
-    ensure!(
-        path.len() >= "/hikvision/".len() + 22,
-        "the token is short: {path}"
-    );
+    let path = enrol_posting(satellite, serial, &[]).await?;
+    let token = path.trim_start_matches("/hikvision/");
+    ensure!(token.len() >= 22, "the token is short: {token}");
     Ok(format!("http://{}{path}", satellite.devices()))
 }
 

@@ -8,67 +8,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use mariadb::{Flavor, Server};
-use promises::{Checker, Place, Reply, SatelliteProcess, Setup, blocking, exchange};
+use promises::hikvision::{enrol_dialled, enrol_posting, post};
+use promises::{Checker, Place, SatelliteProcess, Setup, blocking};
 use terminals::hikvision::{Device, DeviceOptions};
 use tokio::task::JoinSet;
-
-/// Enrols a device with these words more; answers the path of its URL, when it listens.
-async fn enrol(satellite: &SatelliteProcess, serial: &str, more: &[&str]) -> Result<String> {
-    let mut words = vec![
-        "devices",
-        "add",
-        "--tenant",
-        "acme",
-        "--vendor",
-        "hikvision",
-    ];
-    words.extend(["--serial", serial]);
-    words.extend(more);
-    let told = satellite.command(words).await?;
-    let Some(at) = told.find("/hikvision/") else {
-        return Ok(String::new());
-    };
-    let of_path = |c: &char| c.is_ascii_alphanumeric() || "/-_".contains(*c);
-    let path: String = told[at..].chars().take_while(of_path).collect();
-    known_at_the_door(satellite, &path).await?;
-    Ok(path)
-}
-
-/// A running satellite notices an enrolment within 10 s. An empty post tells when: it is taken,
-/// and stores nothing.
-async fn known_at_the_door(satellite: &SatelliteProcess, path: &str) -> Result<()> {
-    for _ in 0..150 {
-        if post(satellite, path, b"").await?.status == 200 {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    anyhow::bail!("the door does not know the new device")
-}
-
-/// The words that make a device dialled, with its password in a file.
-async fn dialled(satellite: &SatelliteProcess, device: &Device, more: &[&str]) -> Result<String> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let (user, password) = device.login();
-    let secret = satellite
-        .folder()
-        .join(format!("{}.secret", device.serial()));
-    std::fs::write(&secret, password)?;
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600))?;
-    let address = device.address().to_string();
-    let secret = secret.to_str().context("the folder's name is no text")?;
-    let account = [
-        "--address",
-        &address,
-        "--user",
-        user,
-        "--secret-file",
-        secret,
-    ];
-    enrol(satellite, device.serial(), &[&account[..], more].concat()).await
-}
 
 fn event(serial: u64) -> String {
     format!(
@@ -76,15 +21,6 @@ fn event(serial: u64) -> String {
          \"AccessControllerEvent\":{{\"majorEventType\":5,\"subEventType\":75,\"serialNo\":{serial},\
          \"employeeNoString\":\"{serial}\",\"attendanceStatus\":\"checkIn\"}}}}"
     )
-}
-
-async fn post(satellite: &SatelliteProcess, path: &str, body: &[u8]) -> Result<Reply> {
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: s\r\nContent-Type: multipart/form-data; boundary=b\r\n\
-         Content-Length: {}\r\n\r\n",
-        body.len()
-    );
-    exchange(satellite.devices(), &[head.as_bytes(), body].concat()).await
 }
 
 fn part(document: &str) -> Vec<u8> {
@@ -120,9 +56,7 @@ async fn a_post_beyond_all_measure_is_acknowledged_its_events_stored_and_the_res
     let satellite = SatelliteProcess::start(&Setup::new(place.clone()))
         .await
         .unwrap();
-    let path = enrol(&satellite, "HIKBIG0001", &["--listen"])
-        .await
-        .unwrap();
+    let path = enrol_posting(&satellite, "HIKBIG0001", &[]).await.unwrap();
     let long = format!("{{\"eventType\":\"{}\"}}", "x".repeat(300 * 1024));
     let body = [
         part(&event(1)),
@@ -165,7 +99,8 @@ async fn a_post_of_a_device_that_was_never_reached_at_its_address_is_stored() {
     };
     let device = Device::start(options, None).unwrap();
     device.reboot(Duration::from_secs(3_600));
-    let path = dialled(&satellite, &device, &["--listen"]).await.unwrap();
+    let path = enrol_dialled(&satellite, &device, &["--listen"]);
+    let path = path.await.unwrap().unwrap();
     shows(&satellite, "HIKFAR0001", "unreachable", true)
         .await
         .unwrap();
@@ -189,7 +124,7 @@ async fn a_camera_without_a_search_that_dies_is_called_unreachable() {
     };
     options.search.supported = false;
     let device = Device::start(options, None).unwrap();
-    dialled(&satellite, &device, &[]).await.unwrap();
+    enrol_dialled(&satellite, &device, &[]).await.unwrap();
     shows(&satellite, "HIKCAM0001", "search_unsupported", true)
         .await
         .unwrap();
@@ -204,9 +139,7 @@ async fn another_devices_post_is_red_in_the_trace() {
     let folder = tempfile::tempdir().unwrap();
     let place = Place::sqlite(folder.path());
     let satellite = SatelliteProcess::start(&Setup::new(place)).await.unwrap();
-    let path = enrol(&satellite, "HIKTRUE0001", &["--listen"])
-        .await
-        .unwrap();
+    let path = enrol_posting(&satellite, "HIKTRUE0001", &[]).await.unwrap();
     let other = "{\"eventType\":\"heartBeat\",\"shortSerialNumber\":\"OTHER00009\",\
                  \"serialNumber\":\"OTHER00009\",\"dateTime\":\"2026-11-21T10:15:30-06:00\"}";
     let reply = post(&satellite, &path, &part(other)).await.unwrap();
@@ -224,9 +157,7 @@ async fn posts_at_once_to_a_database_that_hangs_are_answered_in_time_and_leave_n
         .await
         .unwrap();
     let satellite = Arc::new(satellite);
-    let path = enrol(&satellite, "HIKHUNG001", &["--listen"])
-        .await
-        .unwrap();
+    let path = enrol_posting(&satellite, "HIKHUNG001", &[]).await.unwrap();
     assert_eq!(
         post(&satellite, &path, &part(&event(1)))
             .await

@@ -1,16 +1,16 @@
 //! Promise: killing the database at any moment loses nothing and doubles nothing.
 //!
-//! The server is killed while terminals push, comes back on the same data, and is killed again
-//! once records flow. Satellite itself is never restarted. Alone in this file, so that
-//! `cargo test` runs it alone.
+//! The server is killed while terminals push and Hikvision devices post and are dialled, comes
+//! back on the same data, and is killed again once records flow. Satellite itself is never
+//! restarted. Alone in this file, so that `cargo test` runs it alone.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mariadb::{Flavor, Server};
 use promises::{
-    Checker, Place, Random, Running, SatelliteProcess, Setup, all_faults_happened, blocking, full,
-    seed, unkind,
+    Checker, Crew, Place, Random, Running, SatelliteProcess, Setup, all_faults_happened, blocking,
+    full, seed, unkind,
 };
 
 /// Longest time from the server's return until records are acknowledged again.
@@ -31,6 +31,7 @@ async fn killing_mariadb_fifty_times_loses_and_doubles_nothing() {
     let setup = Setup::new(place.clone()).enrol(scenario.serials());
     let satellite = SatelliteProcess::start(&setup).await.unwrap();
     let folder = satellite.folder().to_owned();
+    let crew = Crew::start(&satellite).await.unwrap();
     let fleet = Running::start(scenario, satellite.devices(), &folder, "ledger").unwrap();
 
     let start = Instant::now();
@@ -58,18 +59,17 @@ async fn killing_mariadb_fifty_times_loses_and_doubles_nothing() {
         .metric("satellite_ambiguous_commits", &[])
         .await
         .unwrap();
-    let comparison = Checker::open(&place)
-        .await
-        .unwrap()
-        .compare(&[&ledger])
-        .await
-        .unwrap();
+    let mut checker = Checker::open(&place).await.unwrap();
+    let limit = Duration::from_secs(60);
+    let owed = crew.finish(&satellite, &mut checker, limit).await.unwrap();
+    let comparison = checker.compare(&[&ledger]).await.unwrap();
     println!(
         "{done} kills; records again after {:?} on average, {slowest:?} at most; {} punches \
-         acknowledged, {} rows; {ambiguous} commits with a lost answer",
+         acknowledged, {} rows; {ambiguous} commits with a lost answer; {} rows of Hikvision devices",
         back / kills,
         comparison.acked,
-        comparison.rows
+        comparison.rows,
+        owed.owed
     );
     comparison.exact().unwrap();
     all_faults_happened(&summary).unwrap();

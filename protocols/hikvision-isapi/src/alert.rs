@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::json;
 use crate::multipart::{PartKind, Skip};
-use crate::record::{Fault, Fields, Record, Unreadable};
+use crate::record::{Fault, Fields, Record, Unreadable, read_search_item};
 use crate::xml::{self, Element};
 
 /// One thing that a document said.
@@ -113,6 +113,23 @@ pub fn read_part_of(kind: PartKind, body: &Bytes, names: &mut Identity) -> Vec<H
             .collect(),
         Err(fault) => vec![Heard::Unreadable(Unreadable::new(fault, body.clone()))],
     }
+}
+
+/// Reads a quarantined document again. `searched`: it was an item of an event search, not a part
+/// of a stream or a post.
+pub fn reread(searched: bool, raw: &Bytes) -> Vec<Heard> {
+    let item = std::str::from_utf8(raw).ok().filter(|_| searched);
+    if let Some(item) = item {
+        return vec![match read_search_item(item) {
+            Ok(record) => Heard::Record(Box::new(record)),
+            Err(unreadable) => Heard::Unreadable(unreadable),
+        }];
+    }
+    let first = raw.trim_ascii_start().first();
+    read_part(
+        first.map_or(PartKind::Unknown, |first| PartKind::of(*first)),
+        raw,
+    )
 }
 
 /// What was passed over, as it belongs in quarantine: its beginning. `None` for what was no part

@@ -38,7 +38,7 @@ mod stream;
 mod time;
 mod xml;
 
-pub use alert::{Heard, Identity, read_part, read_part_of, read_skipped};
+pub use alert::{Heard, Identity, read_part, read_part_of, read_skipped, reread};
 pub use head::ResponseHead;
 pub use listen::{Post, PostReader, token_of};
 pub use multipart::{CUT, Part, PartKind, Skip, TEXT_LIMIT};

@@ -35,6 +35,17 @@ pub enum PartKind {
     Unknown,
 }
 
+impl PartKind {
+    /// What starts with that byte.
+    pub(crate) fn of(first: u8) -> Self {
+        match first {
+            b'{' | b'[' => Self::Json,
+            b'<' => Self::Xml,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// A text part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
@@ -461,11 +472,7 @@ impl Multipart {
 fn text(head: PartHead, first: u8) -> State {
     State::Text {
         head,
-        kind: match first {
-            b'{' | b'[' => PartKind::Json,
-            b'<' => PartKind::Xml,
-            _ => PartKind::Unknown,
-        },
+        kind: PartKind::of(first),
         scanner: Scanner::starting(first),
         seen: 0,
         line: 0,

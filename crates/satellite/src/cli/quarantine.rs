@@ -5,6 +5,7 @@
 //! record is settled only when everything in it was stored. Nothing is ever deleted here.
 
 mod replay;
+mod reread;
 
 use clap::Subcommand;
 use daemon::exit::Exit;

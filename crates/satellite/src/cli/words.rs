@@ -361,6 +361,7 @@ texts! {
     SettledBefore: "el número {} ya está resuelto", "number {} is settled already";
     ReplaySettled: "resuelto: ya está entre los eventos", "settled: it is among the events";
     ReplayBefore: "resuelto: es anterior al alta del dispositivo y no se guarda", "settled: older than its terminal's enrolment accepts, not stored";
+    ReplayNothing: "resuelto: ya se entiende y no tiene nada que guardar", "settled: understood now, with nothing in it to keep";
     ReplayUnreadable: "sigue en revisión: todavía no se puede interpretar", "stays: still cannot be read";
     ReplayAside: "sigue en revisión: hay otra checada de la misma persona y segundo", "stays: another punch has its person and second";
     ReplayNoTerminal: "sigue en revisión: su dispositivo ya no está dado de alta así", "stays: the enrolment it came through has ended";

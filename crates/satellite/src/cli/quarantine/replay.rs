@@ -9,20 +9,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::exit::Exit;
-use event::{Bytes, Device, DeviceId, Event, Millis, Quarantined, Route, Serial};
+use event::{Device, DeviceId, Event, Millis, Quarantined, Serial, Text, Vendor};
+use hikvision_isapi::{Chain, Hint};
+use satellite::hikvision::CHAIN_CURSOR;
 use store::quarantine::{self, QuarantineFilter, QuarantineRow};
 use store::registry::Enrolment;
-use store::{Gate, Observer, Receipt, Submission, Trouble, Writer};
-use zkteco_push::{Reading, Table, read_upload};
+use store::{Gate, Observer, Receipt, Refused, Submission, Trouble, Writer};
 
 use super::super::databases::{self, Place};
 use super::super::words::Word;
 use super::super::{Context, now, out};
+use super::reread::{self, Again, Around};
 
 /// Rows taken from one database in one run.
 const AT_ONCE: u32 = 100_000;
 /// The mirror's name for the language of a terminal's handshake.
 const LANGUAGE: &str = "language";
+/// Tries of a record whose device's chain a running satellite moves at that moment.
+const TRIES: u32 = 5;
 
 /// What `quarantine replay` is told.
 #[derive(clap::Args)]
@@ -51,6 +55,8 @@ enum Outcome {
     Settled,
     /// It is older than its terminal's enrolment accepts.
     BeforeEnrolment,
+    /// It is understood now, and holds nothing that is kept.
+    NothingToKeep,
     /// The reader still refuses it.
     StillUnreadable,
     /// The store set it aside again: same person and second, or a conflict.
@@ -61,13 +67,17 @@ enum Outcome {
 
 impl Outcome {
     fn settles(self) -> bool {
-        matches!(self, Self::Settled | Self::BeforeEnrolment)
+        matches!(
+            self,
+            Self::Settled | Self::BeforeEnrolment | Self::NothingToKeep
+        )
     }
 
     fn word(self) -> Word {
         match self {
             Self::Settled => Word::ReplaySettled,
             Self::BeforeEnrolment => Word::ReplayBefore,
+            Self::NothingToKeep => Word::ReplayNothing,
             Self::StillUnreadable => Word::ReplayUnreadable,
             Self::SetAsideAgain => Word::ReplayAside,
             Self::NoTerminal => Word::ReplayNoTerminal,
@@ -187,33 +197,96 @@ impl<'a> Replayer<'a> {
             return Ok(Outcome::NoTerminal);
         };
         let device = Arc::new(device(enrolment, self.context));
-        let reading = read(row, &device, self.languages.get(&row.device_id).copied());
-        let outcome = match prepared(reading, enrolment.accept_from) {
-            Prepared::Nothing(outcome) => outcome,
-            Prepared::Store(events, quarantined) => {
-                let aside = quarantined.len() as u64;
-                let cursors = Vec::new();
-                let submission = Submission {
-                    device,
-                    events,
-                    quarantined,
-                    cursors,
-                    expects: None,
-                    fence: None,
-                };
-                let receipt = self.writer.submit(submission).await;
-                let receipt = receipt.map_err(|refused| {
-                    anyhow::anyhow!(self.context.say(Word::ReplayRefused, &[&row.id, &refused]))
-                })?;
-                judged(receipt, aside)
-            }
-        };
+        let outcome = self
+            .read_and_store(row, &device, enrolment.accept_from)
+            .await?;
         if outcome.settles() {
             let settled = quarantine::settle(&mut self.engine, row.id, now()).await;
             settled.map_err(|failure| databases::told(self.context, self.place, &failure))?;
         }
         Ok(outcome)
     }
+
+    /// Reads the record as its own way does, and stores what is understood under the chain of
+    /// serials that it was read with.
+    async fn read_and_store(
+        &mut self,
+        row: &QuarantineRow,
+        device: &Arc<Device>,
+        accept_from: Option<Millis>,
+    ) -> anyhow::Result<Outcome> {
+        for _ in 0..TRIES {
+            let chain = self.chain(device).await?;
+            let around = Around {
+                device,
+                language: self.languages.get(&row.device_id).copied(),
+                epoch: chain.as_ref().map_or(0, |(chain, _)| chain.epoch()),
+            };
+            let again = reread::read(row, &around);
+            let serials = again.serials.clone();
+            let (events, quarantined) = match prepared(again, accept_from) {
+                Prepared::Nothing(outcome) => return Ok(outcome),
+                Prepared::Store(events, quarantined) => (events, quarantined),
+            };
+            let aside = quarantined.len() as u64;
+            let (cursors, expects) = moved(chain, &serials);
+            let submission = Submission {
+                device: Arc::clone(device),
+                events,
+                quarantined,
+                cursors,
+                expects,
+                fence: None,
+            };
+            match self.writer.submit(submission).await {
+                Ok(receipt) => return Ok(judged(receipt, aside)),
+                Err(Refused::Moved) => {}
+                Err(refused) => {
+                    anyhow::bail!(self.context.say(Word::ReplayRefused, &[&row.id, &refused]))
+                }
+            }
+        }
+        anyhow::bail!(
+            self.context
+                .say(Word::ReplayRefused, &[&row.id, &Refused::Moved])
+        )
+    }
+
+    /// The chain of a Hikvision device's serials, with the text that stands for it in the
+    /// database; `None` for other vendors.
+    async fn chain(&mut self, device: &Device) -> anyhow::Result<Option<(Chain, Option<Text>)>> {
+        if device.vendor != Vendor::Hikvision {
+            return Ok(None);
+        }
+        let cursors = store::cursors(&mut self.engine, Some(&[device.id])).await;
+        let cursors =
+            cursors.map_err(|failure| databases::told(self.context, self.place, &failure))?;
+        let stored = cursors
+            .into_iter()
+            .find(|(_, name, _)| name == CHAIN_CURSOR);
+        let stored = stored.map(|(_, _, text)| text);
+        let chain = stored.as_deref().and_then(Chain::parse);
+        Ok(Some((chain.unwrap_or_else(Chain::new), stored)))
+    }
+}
+
+type Cursor = (Text, Text);
+
+/// What moves with the records: a serial that was missing is there now. Every other one leaves
+/// the chain as it is, or a gap nobody has seen would be opened or closed by it.
+fn moved(
+    chain: Option<(Chain, Option<Text>)>,
+    serials: &[u64],
+) -> (Vec<Cursor>, Option<(Text, Option<Text>)>) {
+    let Some((mut chain, stored)) = chain else {
+        return (Vec::new(), None);
+    };
+    let name = Text::const_new(CHAIN_CURSOR);
+    let mut filled = serials.to_vec();
+    filled.retain(|&serial| chain.hint(serial, None) == Hint::Filling);
+    chain.stored(&filled, None);
+    let moves = (!filled.is_empty()).then(|| (name.clone(), Text::from(chain.text())));
+    (moves.into_iter().collect(), Some((name, stored)))
 }
 
 /// The terminal as the store is told of it.
@@ -231,20 +304,6 @@ fn device(enrolment: &Enrolment, context: &Context) -> Device {
     }
 }
 
-fn read(row: &QuarantineRow, device: &Device, language: Option<u16>) -> Reading {
-    let context = zkteco_push::Context {
-        zone: &device.zone,
-        route: Route::from_word(&row.route).unwrap_or(Route::Push),
-        received_at: row.first_at,
-        language,
-    };
-    read_upload(
-        &Table::from_name(&row.source),
-        &Bytes::from(row.raw.clone()),
-        &context,
-    )
-}
-
 /// What there is to do with a record that was read again.
 #[derive(Debug, PartialEq)]
 enum Prepared {
@@ -254,14 +313,18 @@ enum Prepared {
     Store(Vec<Event>, Vec<Quarantined>),
 }
 
-fn prepared(reading: Reading, accept_from: Option<Millis>) -> Prepared {
-    let Reading {
+fn prepared(again: Again, accept_from: Option<Millis>) -> Prepared {
+    let Again {
         mut events,
         quarantined,
+        understood,
         ..
-    } = reading;
+    } = again;
     if events.is_empty() {
-        return Prepared::Nothing(Outcome::StillUnreadable);
+        return Prepared::Nothing(match understood && quarantined.is_empty() {
+            true => Outcome::NothingToKeep,
+            false => Outcome::StillUnreadable,
+        });
     }
     events.retain(|event| {
         accept_from
@@ -286,23 +349,29 @@ fn judged(receipt: Receipt, aside: u64) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use event::Zone;
+    use event::{Bytes, Route, Zone};
+    use zkteco_push::{Table, read_upload};
 
-    fn reading(body: &'static [u8]) -> Reading {
+    fn again(body: &'static [u8]) -> Again {
         let context = zkteco_push::Context {
             zone: &Zone::utc(),
             route: Route::Push,
             received_at: Millis(0),
             language: None,
         };
-        read_upload(&Table::AttLog, &Bytes::from_static(body), &context)
+        let reading = read_upload(&Table::AttLog, &Bytes::from_static(body), &context);
+        Again {
+            events: reading.events,
+            quarantined: reading.quarantined,
+            ..Again::default()
+        }
     }
 
     #[test]
     fn what_is_still_unreadable_is_not_stored_again_and_what_is_readable_is() {
-        let bad = prepared(reading(b"1\t2026-13-45 00:00:00\t0\t1\n"), None);
+        let bad = prepared(again(b"1\t2026-13-45 00:00:00\t0\t1\n"), None);
         assert_eq!(bad, Prepared::Nothing(Outcome::StillUnreadable));
-        let mixed = prepared(reading(b"1\t2026-11-21 08:00:00\t0\t1\nrubbish\n"), None);
+        let mixed = prepared(again(b"1\t2026-11-21 08:00:00\t0\t1\nrubbish\n"), None);
         assert!(
             matches!(mixed, Prepared::Store(events, aside) if events.len() == 1 && aside.len() == 1)
         );
@@ -311,9 +380,24 @@ mod tests {
     #[test]
     fn records_of_the_time_before_the_enrolment_stay_out_and_count_as_dealt_with() {
         let from = Millis::parse("2026-11-22 00:00:00");
-        let before = prepared(reading(b"1\t2026-11-21 08:00:00\t0\t1\n"), from);
+        let before = prepared(again(b"1\t2026-11-21 08:00:00\t0\t1\n"), from);
         assert_eq!(before, Prepared::Nothing(Outcome::BeforeEnrolment));
         assert!(Outcome::BeforeEnrolment.settles() && !Outcome::StillUnreadable.settles());
+    }
+
+    #[test]
+    fn a_serial_read_again_is_missing_no_more_and_never_opens_a_gap() {
+        let mut chain = Chain::new();
+        chain.post_only(1, None, 150_000);
+        chain.post_only(4, None, 150_000);
+        let text = Text::from(chain.text());
+        let (cursors, expects) = moved(Some((chain.clone(), Some(text.clone()))), &[2, 9]);
+        let next = Chain::parse(&cursors[0].1).unwrap();
+        assert_eq!((next.missing(), next.newest()), (1, Some(4)));
+        let name = Text::const_new(CHAIN_CURSOR);
+        assert_eq!(expects, Some((name, Some(text))));
+        assert_eq!(moved(Some((chain, None)), &[]).0, []);
+        assert_eq!(moved(None, &[]), (vec![], None));
     }
 
     #[test]

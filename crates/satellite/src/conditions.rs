@@ -10,9 +10,10 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use daemon::logging::Escaped;
-use event::{Millis, Text};
+use event::Millis;
 
 use crate::clock;
+use crate::detail::Detail;
 use crate::devices::Known;
 use crate::hub::Hub;
 
@@ -166,7 +167,7 @@ impl fmt::Display for Condition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Noted {
     pub(crate) since: Millis,
-    pub(crate) detail: Text,
+    pub(crate) detail: Detail,
 }
 
 /// The conditions of one device.
@@ -186,7 +187,7 @@ impl Conditions {
     }
 
     /// A condition holds. True when it did not hold before, or is one that happens again.
-    fn raise(&self, condition: Condition, detail: Text, now: Millis) -> bool {
+    fn raise(&self, condition: Condition, detail: Detail, now: Millis) -> bool {
         let mut held = self.lock();
         match held.get_mut(&condition) {
             Some(noted) => {
@@ -211,7 +212,7 @@ impl Conditions {
 }
 
 /// Raises a condition of a device: counted and logged once, when it begins.
-pub(crate) fn raise(hub: &Hub, known: &Known, condition: Condition, detail: impl Into<Text>) {
+pub(crate) fn raise(hub: &Hub, known: &Known, condition: Condition, detail: impl Into<Detail>) {
     let detail = detail.into();
     let begins = known
         .conditions()
@@ -222,7 +223,7 @@ pub(crate) fn raise(hub: &Hub, known: &Known, condition: Condition, detail: impl
             serial = %known.enrolment.serial,
             tenant = %known.enrolment.tenant,
             condition = condition.as_str(),
-            detail = %Escaped(&detail),
+            detail = %Escaped(detail.as_str()),
             "a condition of a device began"
         );
     }
@@ -258,19 +259,20 @@ pub fn names() -> [&'static str; Condition::ALL.len()] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detail::Says;
 
     #[test]
     fn a_condition_keeps_the_moment_at_which_it_began() {
         let held = Conditions::default();
         let raise =
-            |detail: &str, at| held.raise(Condition::Unreachable, Text::new(detail), Millis(at));
-        assert!(raise("no route", 5));
-        assert!(!raise("timed out", 9));
+            |detail: Says, at| held.raise(Condition::Unreachable, detail.into(), Millis(at));
+        assert!(raise(Says::LoginAgain, 5));
+        assert!(!raise(Says::ConnectionGone, 9));
         let (condition, noted) = held.now().remove(0);
         assert_eq!(condition.as_str(), "unreachable");
         assert_eq!(
             (noted.since, noted.detail.as_str()),
-            (Millis(5), "timed out")
+            (Millis(5), "the connection is gone")
         );
         assert!(held.clear(Condition::Unreachable));
         assert!(!held.clear(Condition::Unreachable));

@@ -17,6 +17,7 @@ mod clock;
 mod commands;
 pub mod conditions;
 pub mod config;
+pub mod detail;
 mod devices;
 mod dial;
 pub mod door;

@@ -5,7 +5,6 @@
 //! last state of each step, for a bounded number of serials; nothing a peer sent is repeated
 //! here except its serial.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -13,6 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use event::{Millis, Serial, Vendor};
 use serde::Serialize;
 use store::registry::Enrolment;
+
+use crate::detail::{Detail, Says};
 
 /// Serials remembered; one more than the enrolled and pending ones of a large installation.
 const SERIALS: usize = 50_000;
@@ -164,7 +165,7 @@ impl Way {
 struct Note {
     ok: bool,
     at: Millis,
-    detail: Cow<'static, str>,
+    detail: Detail,
 }
 
 #[derive(Debug, Default)]
@@ -208,7 +209,7 @@ pub struct StepReport {
 impl Trace {
     /// A request of this serial came from `address`.
     pub(crate) fn reached(&self, serial: &Serial, address: IpAddr, at: Millis) {
-        let note = |detail: &'static str| {
+        let note = |detail: Says| {
             Some(Note {
                 ok: true,
                 at,
@@ -217,8 +218,8 @@ impl Trace {
         };
         self.with(serial, |path| {
             path.address = Some(address);
-            path.notes[0] = note("a request came in");
-            path.notes[1] = note("it named its serial");
+            path.notes[0] = note(Says::Arrived);
+            path.notes[1] = note(Says::NamedSerial);
         });
     }
 
@@ -229,7 +230,7 @@ impl Trace {
         step: Step,
         ok: bool,
         at: Millis,
-        detail: impl Into<Cow<'static, str>>,
+        detail: impl Into<Detail>,
     ) {
         let note = Note {
             ok,
@@ -266,7 +267,7 @@ impl Trace {
                 step: step.word(),
                 state: note.map_or("unknown", |note| if note.ok { "ok" } else { "failed" }),
                 at: note.map(|note| note.at.text()),
-                detail: note.map(|note| note.detail.clone().into_owned()),
+                detail: note.map(|note| note.detail.to_string()),
                 advice: advise.then(|| {
                     step.advice(note.is_some(), way)
                         .replace("SERIAL", serial.as_str())
@@ -309,7 +310,7 @@ mod tests {
             Step::Approved,
             false,
             Millis(0),
-            "waits for approval",
+            Says::WaitsForApproval,
         );
         let held = trace.report(&serial, Way::Push);
         let states: Vec<_> = held.steps.iter().map(|step| step.state).collect();
@@ -323,9 +324,9 @@ mod tests {
         );
         assert_eq!(held.address.as_deref(), Some("192.0.2.7"));
 
-        trace.step(&serial, Step::Approved, true, Millis(1), "");
-        trace.step(&serial, Step::Parsed, true, Millis(1), "");
-        trace.step(&serial, Step::Stored, true, Millis(1), "1 new");
+        trace.step(&serial, Step::Approved, true, Millis(1), Says::Enrolled);
+        trace.step(&serial, Step::Parsed, true, Millis(1), Says::PostRead);
+        trace.step(&serial, Step::Stored, true, Millis(1), Says::BeingStored);
         assert!(
             trace
                 .report(&serial, Way::Push)
@@ -350,9 +351,9 @@ mod tests {
         assert!(advice(&silent, Way::Listens).contains("HTTP Listening"));
         let refused = Trace::default();
         for step in [Step::Reached, Step::Identified] {
-            refused.step(&serial, step, true, Millis(0), "");
+            refused.step(&serial, step, true, Millis(0), Says::Answers);
         }
-        refused.step(&serial, Step::Approved, false, Millis(0), "");
+        refused.step(&serial, Step::Approved, false, Millis(0), Says::Blocked);
         assert!(advice(&refused, Way::Dialled).contains("lock time"));
         assert!(advice(&refused, Way::Listens).contains("devices approve HIK0000001"));
     }

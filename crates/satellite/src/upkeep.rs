@@ -14,6 +14,7 @@ use store::status::DeviceState;
 
 use crate::clock::now;
 use crate::conditions::{self, Condition};
+use crate::detail::{Detail, Says};
 use crate::devices::Known;
 use crate::firmware;
 use crate::hub::Hub;
@@ -102,7 +103,7 @@ fn look(hub: &Hub, known: &Known) {
     };
     match fill.filter(|(_, capacity)| *capacity > 0) {
         Some((used, capacity)) if used.saturating_mul(100) >= capacity.saturating_mul(FULL.0) => {
-            let detail = format!("{used} of {capacity} records");
+            let detail = Says::Fill.with(&[&used, &capacity]);
             conditions::raise(hub, known, Condition::LogNearlyFull, detail);
         }
         Some((used, capacity)) if used.saturating_mul(100) < capacity.saturating_mul(FULL.1) => {
@@ -120,14 +121,12 @@ fn look(hub: &Hub, known: &Known) {
     }
 }
 
-fn clock_words(ahead: i64, means: Means) -> String {
-    let seconds = ahead.unsigned_abs();
-    match (ahead > 0, means) {
-        (true, Means::Read) => format!("{seconds} s ahead of ours"),
-        (false, Means::Read) => format!("{seconds} s behind ours"),
-        (true, Means::Records) => format!("a record came {seconds} s before its own time"),
-        (false, Means::Records) => format!(
-            "every live record of the last hours was {seconds} s old or older: it is behind, or sends late"
-        ),
-    }
+fn clock_words(ahead: i64, means: Means) -> Detail {
+    let says = match (ahead > 0, means) {
+        (true, Means::Read) => Says::ClockAhead,
+        (false, Means::Read) => Says::ClockBehind,
+        (true, Means::Records) => Says::CameBefore,
+        (false, Means::Records) => Says::CameLate,
+    };
+    says.with(&[&ahead.unsigned_abs()])
 }

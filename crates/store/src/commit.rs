@@ -621,13 +621,18 @@ async fn insert_rows(engine: &mut AnyEngine, rows: &[EventRow<'_>]) -> Result<()
     engine.execute(sql, &values).await.map(drop)
 }
 
+/// What stands in quarantine beside an event that the store set aside: of the same second, and
+/// in conflict.
+pub const SET_ASIDE: [&str; 2] = [
+    "same person and second as a stored punch, other status or verify mode",
+    "same identity as a stored event, other person or time",
+];
+
 /// An event that may not be folded into the stored one, kept raw.
 fn set_aside(event: &Event, reason: Reason) -> Quarantined {
     let detail = match reason {
-        Reason::SameSecond => {
-            "same person and second as a stored punch, other status or verify mode"
-        }
-        Reason::Conflict => "same identity as a stored event, other person or time",
+        Reason::SameSecond => SET_ASIDE[0],
+        Reason::Conflict => SET_ASIDE[1],
         _ => "",
     };
     Quarantined {

@@ -28,7 +28,8 @@ pub enum JobState {
 }
 
 impl JobState {
-    const ALL: [Self; 5] = [
+    /// Every state.
+    pub const ALL: [Self; 5] = [
         Self::Waiting,
         Self::Running,
         Self::Done,

@@ -45,6 +45,7 @@ mod writer;
 mod writer_task;
 
 pub use batch::{Fence, Receipt, SetAside, Submission};
+pub use commit::SET_ASIDE;
 pub use cursor::cursors;
 pub use engine::{AnyEngine, Dialect, Engine, STATEMENT_DEADLINE};
 pub use failure::{Failure, Remedy, Trouble};

@@ -6,13 +6,13 @@
 //! events here and nowhere else. A document of another kind is never taken for an event.
 
 use bytes::Bytes;
-use event::{Reason, Text};
+use event::Text;
 use serde_json::{Map, Value};
 
 use crate::json;
 use crate::multipart::{PartKind, Skip};
 use crate::record::{Fault, Fields, Record, Unreadable, read_search_item};
-use crate::xml::{self, Element};
+use crate::xml::{self, Element, XmlError};
 
 /// One thing that a document said.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,7 +104,7 @@ pub fn read_part_of(kind: PartKind, body: &Bytes, names: &mut Identity) -> Vec<H
             Ok(Document::Alert(map)) => Ok(vec![(map, body.clone())]),
             Err(fault) => Err(fault),
         },
-        PartKind::Unknown => Err(UNKNOWN),
+        PartKind::Unknown => Err(Fault::UNKNOWN),
     };
     match documents {
         Ok(documents) => documents
@@ -135,17 +135,13 @@ pub fn reread(searched: bool, raw: &Bytes) -> Vec<Heard> {
 /// What was passed over, as it belongs in quarantine: its beginning. `None` for what was no part
 /// of a stream or post.
 pub fn read_skipped(why: Skip, cut: Bytes) -> Option<Heard> {
-    let detail = match why {
-        Skip::TextTooLong => "a part of more than 256 KiB; only its beginning is kept",
-        Skip::HeadTooLong => "a part whose head is longer than 8 KiB; it was passed over",
+    let fault = match why {
+        Skip::TextTooLong => Fault::LONG_PART,
+        Skip::HeadTooLong => Fault::LONG_HEAD,
         Skip::BodyTooLong => return None,
     };
-    let fault = Fault::new(Reason::Unreadable, detail);
     Some(Heard::Unreadable(Unreadable::new(fault, cut)))
 }
-
-const UNKNOWN: Fault = Fault::new(Reason::Unreadable, "neither XML nor JSON");
-const NO_EVENT: Fault = Fault::new(Reason::Unreadable, "a document that is no event");
 
 fn hear(map: Map<String, Value>, raw: Bytes, names: &mut Identity) -> Heard {
     if let Some(name) = notice(&map) {
@@ -157,7 +153,7 @@ fn hear(map: Map<String, Value>, raw: Bytes, names: &mut Identity) -> Heard {
             if is_heartbeat(&record) {
                 Heard::Heartbeat
             } else if record.event_type.is_none() && record.major.is_none() {
-                Heard::Unreadable(Unreadable::new(NO_EVENT, raw))
+                Heard::Unreadable(Unreadable::new(Fault::NO_EVENT, raw))
             } else {
                 Heard::Record(Box::new(record))
             }
@@ -239,7 +235,7 @@ enum Document {
 }
 
 fn document(body: &[u8]) -> Result<Document, Fault> {
-    let root = xml::parse(body).map_err(|error| Fault::new(Reason::Unreadable, error.words()))?;
+    let root = xml::parse(body).map_err(XmlError::fault)?;
     if NOTICES
         .iter()
         .any(|name| root.name.eq_ignore_ascii_case(name))
@@ -250,7 +246,7 @@ fn document(body: &[u8]) -> Result<Document, Fault> {
         .iter()
         .any(|(name, _)| root.name.eq_ignore_ascii_case(name));
     if !is_alert && root.child("eventType").is_none() {
-        return Err(NO_EVENT);
+        return Err(Fault::NO_EVENT);
     }
     let mut map = Map::new();
     map.insert(root.name.clone(), value(root));
@@ -258,7 +254,7 @@ fn document(body: &[u8]) -> Result<Document, Fault> {
         let inner = map.into_iter().next().map(|(_, value)| value);
         return match inner {
             Some(Value::Object(map)) => Ok(Document::Alert(map)),
-            _ => Err(NO_EVENT),
+            _ => Err(Fault::NO_EVENT),
         };
     }
     Ok(Document::Alert(map))

@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use event::Reason;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -17,8 +16,7 @@ use crate::record::Fault;
 /// Most documents in one list.
 const LIST_LIMIT: usize = 1024;
 
-const NOT_JSON: Fault = Fault::new(Reason::Unreadable, "not a JSON object");
-const LONG_LIST: Fault = Fault::new(Reason::Unreadable, "a list of more than 1024 records");
+const LONG_LIST: Fault = Fault::LONG_LIST;
 
 /// An object, and its bytes.
 pub(crate) type Document = (Map<String, Value>, Bytes);
@@ -29,7 +27,7 @@ pub(crate) fn object(text: &str) -> Result<Map<String, Value>, Fault> {
     if let Ok(map) = serde_json::from_str(text) {
         return Ok(map);
     }
-    serde_json::from_str(&escaped(text)).map_err(|_| NOT_JSON)
+    serde_json::from_str(&escaped(text)).map_err(|_| Fault::NOT_JSON)
 }
 
 /// The objects of a document with the bytes of each: one object, or a list of them.
@@ -39,7 +37,7 @@ pub(crate) fn objects(body: &Bytes) -> Result<Vec<Document>, Fault> {
         return Ok(vec![(object(&text)?, body.clone())]);
     }
     let text = escaped(bare(&text));
-    let list: Vec<&RawValue> = serde_json::from_str(&text).map_err(|_| NOT_JSON)?;
+    let list: Vec<&RawValue> = serde_json::from_str(&text).map_err(|_| Fault::NOT_JSON)?;
     if list.len() > LIST_LIMIT {
         return Err(LONG_LIST);
     }
@@ -100,9 +98,9 @@ mod tests {
     #[test]
     fn depth_and_length_have_their_limits() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
-        assert_eq!(object(&deep), Err(NOT_JSON));
+        assert_eq!(object(&deep), Err(Fault::NOT_JSON));
         let list = format!("[{}{{}}]", "{},".repeat(LIST_LIMIT));
         assert_eq!(objects(&Bytes::from(list)), Err(LONG_LIST));
-        assert_eq!(objects(&Bytes::from_static(b"[1]")), Err(NOT_JSON));
+        assert_eq!(objects(&Bytes::from_static(b"[1]")), Err(Fault::NOT_JSON));
     }
 }

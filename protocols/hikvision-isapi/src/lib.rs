@@ -43,7 +43,7 @@ pub use head::ResponseHead;
 pub use listen::{Post, PostReader, token_of};
 pub use multipart::{CUT, Part, PartKind, Skip, TEXT_LIMIT};
 pub use normalize::{Context, normalize};
-pub use record::{QUARANTINE_SOURCE, Record, Source, Unreadable, read_search_item};
+pub use record::{FAULTS, QUARANTINE_SOURCE, Record, Source, Unreadable, read_search_item};
 pub use stream::{AlertStream, BODY_LIMIT, Item, StreamError};
 pub use time::{DeviceTime, TIME_LIMIT};
 

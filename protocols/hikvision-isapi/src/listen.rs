@@ -8,7 +8,7 @@
 //! Whether the token or the names are right is decided by the caller.
 
 use bytes::Bytes;
-use event::{Reason, Text};
+use event::Text;
 
 use crate::alert::{Heard, Identity, read_part_of, read_skipped};
 use crate::head;
@@ -176,17 +176,12 @@ impl PostReader {
     fn leave_out(&mut self, body: &Bytes) {
         if self.post.left_out == 0 {
             let cut = Bytes::copy_from_slice(body.get(..CUT).unwrap_or(body));
-            let unreadable = Unreadable::new(LEFT_OUT, cut);
+            let unreadable = Unreadable::new(Fault::LONG_POST, cut);
             self.post.heard.push(Heard::Unreadable(unreadable));
         }
         self.post.left_out += 1;
     }
 }
-
-const LEFT_OUT: Fault = Fault::new(
-    Reason::Unreadable,
-    "a post with more text or documents than any event has; only the beginning of the rest is kept",
-);
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,7 @@
 //! frozen by the rows they have made. Times are never corrected; nothing here reads a clock.
 
 use event::{
-    ClockFlag, Event, Ident, IdentForm, Kind, Millis, Quarantined, Reason, Resolved, Route, Text,
+    ClockFlag, Event, Ident, IdentForm, Kind, Millis, Quarantined, Resolved, Route, Text,
     Timeliness, Zone,
 };
 use serde_json::{Map, Value};
@@ -44,12 +44,9 @@ pub fn normalize(record: &Record, context: &Context<'_>) -> Result<Event, Quaran
 }
 
 fn event(record: &Record, context: &Context<'_>) -> Result<Event, Fault> {
-    let wall = record.time.wall.ok_or(BAD_TIME)?;
+    let wall = record.time.wall.ok_or(Fault::NO_TIME)?;
     if record.raw.len() > Event::RAW_LIMIT {
-        return Err(Fault::new(
-            Reason::BadField,
-            "a record of more than 256 KiB",
-        ));
+        return Err(Fault::LONG_RECORD);
     }
     let person = checked(record.person.as_ref(), Event::PERSON_LIMIT)?;
     let card = checked(record.card.as_ref(), Event::PERSON_LIMIT)?;
@@ -260,10 +257,7 @@ fn attributes(record: &Record) -> Result<Option<String>, Fault> {
     }
     let text = Value::Object(all).to_string();
     if text.len() > Event::ATTRIBUTES_LIMIT {
-        return Err(Fault::new(
-            Reason::BadField,
-            "more attributes than fit beside an event",
-        ));
+        return Err(Fault::LONG_ATTRIBUTES);
     }
     Ok(Some(text))
 }
@@ -273,27 +267,16 @@ fn attributes(record: &Record) -> Result<Option<String>, Fault> {
 fn checked(text: Option<&Text>, limit: usize) -> Result<Option<Text>, Fault> {
     let Some(text) = text else { return Ok(None) };
     if text.len() > limit {
-        return Err(Fault::new(
-            Reason::BadField,
-            "a person, card or code longer than any device's",
-        ));
+        return Err(Fault::LONG_TEXT);
     }
     if text
         .chars()
         .any(|c| c.is_control() || c == char::REPLACEMENT_CHARACTER)
     {
-        return Err(Fault::new(
-            Reason::BadText,
-            "a person, card or code with bytes that are no text",
-        ));
+        return Err(Fault::BAD_TEXT);
     }
     Ok(Some(text.clone()))
 }
-
-const BAD_TIME: Fault = Fault::new(
-    Reason::BadTime,
-    "no date and time of the years 1970 to 2199",
-);
 
 #[cfg(test)]
 #[path = "normalize_tests.rs"]

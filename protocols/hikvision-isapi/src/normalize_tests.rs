@@ -1,6 +1,6 @@
 //! What each record becomes, and the forms of identities byte for byte.
 
-use event::{Bytes, ClockFlag, Direction};
+use event::{Bytes, ClockFlag, Direction, Reason};
 
 use super::*;
 use crate::{Heard, PartKind, read_part, read_search_item};

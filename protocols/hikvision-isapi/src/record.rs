@@ -119,10 +119,44 @@ pub(crate) struct Fault {
     pub(crate) detail: &'static str,
 }
 
-impl Fault {
-    pub(crate) const fn new(reason: Reason, detail: &'static str) -> Self {
-        Self { reason, detail }
-    }
+macro_rules! faults {
+    ($($name:ident: $reason:ident, $words:literal;)+) => {
+        impl Fault {
+            $(pub(crate) const $name: Self = Self {
+                reason: Reason::$reason,
+                detail: $words,
+            };)+
+        }
+
+        /// The words of every fault that a record can have, as they stand in quarantine.
+        pub const FAULTS: &[&str] = &[$($words),+];
+    };
+}
+
+faults! {
+    // The document.
+    UNKNOWN: Unreadable, "neither XML nor JSON";
+    NOT_JSON: Unreadable, "not a JSON object";
+    LONG_LIST: Unreadable, "a list of more than 1024 records";
+    LONG_POST: Unreadable, "a post with more text or documents than any event has; only the beginning of the rest is kept";
+    LONG_PART: Unreadable, "a part of more than 256 KiB; only its beginning is kept";
+    LONG_HEAD: Unreadable, "a part whose head is longer than 8 KiB; it was passed over";
+    NO_EVENT: Unreadable, "a document that is no event";
+    XML_SIZE: Unreadable, "an XML document of more than 256 KiB";
+    XML_DEPTH: Unreadable, "XML elements nested deeper than 32";
+    XML_ELEMENTS: Unreadable, "more than 8192 XML elements";
+    XML_DOCTYPE: Unreadable, "an XML document type declaration";
+    XML_ENTITY: Unreadable, "an XML entity that is not one of the five";
+    XML_SYNTAX: Unreadable, "not well-formed XML";
+    // Its fields.
+    NO_TIME: BadTime, "no date and time of the years 1970 to 2199";
+    NOT_EXACT: BadField, "a number that cannot be kept exactly";
+    NOT_A_NUMBER: BadField, "not a number where one belongs";
+    NOT_TEXT: BadField, "a list or an object where a text belongs";
+    LONG_TEXT: BadField, "a person, card or code longer than any device's";
+    BAD_TEXT: BadText, "a person, card or code with bytes that are no text";
+    LONG_RECORD: BadField, "a record of more than 256 KiB";
+    LONG_ATTRIBUTES: BadField, "more attributes than fit beside an event";
 }
 
 /// Reads one item of the `InfoList` of an event search: one JSON object, flat, with `major`,
@@ -232,7 +266,7 @@ impl Fields {
             let Some(key) = self.key(name) else { continue };
             let text = match self.map.remove(&key) {
                 Some(Value::String(text)) => self.unpadded(&key, &text),
-                Some(Value::Number(number)) if number.is_f64() => return Err(NOT_EXACT),
+                Some(Value::Number(number)) if number.is_f64() => return Err(Fault::NOT_EXACT),
                 Some(Value::Number(number)) => Text::from(number.to_string()),
                 Some(Value::Bool(flag)) => Text::const_new(if flag { "true" } else { "false" }),
                 Some(Value::Array(_) | Value::Object(_)) => return Err(NOT_TEXT),
@@ -257,14 +291,14 @@ impl Fields {
 
     fn number(&mut self, names: &[&str]) -> Result<Option<u64>, Fault> {
         let text = self.text(names)?;
-        let read = |text: Text| text.trim_ascii().parse().map_err(|_| NOT_A_NUMBER);
+        let read = |text: Text| text.trim_ascii().parse().map_err(|_| Fault::NOT_A_NUMBER);
         text.map(read).transpose()
     }
 
     fn code(&mut self, names: &[&str]) -> Result<Option<u32>, Fault> {
         let number = self.number(names)?;
         number
-            .map(|number| u32::try_from(number).map_err(|_| NOT_A_NUMBER))
+            .map(|number| u32::try_from(number).map_err(|_| Fault::NOT_A_NUMBER))
             .transpose()
     }
 
@@ -306,9 +340,7 @@ fn is_nothing(text: &str) -> bool {
     text.is_empty() || text == "null"
 }
 
-const NOT_EXACT: Fault = Fault::new(Reason::BadField, "a number that cannot be kept exactly");
-const NOT_TEXT: Fault = Fault::new(Reason::BadField, "a list or an object where a text belongs");
-const NOT_A_NUMBER: Fault = Fault::new(Reason::BadField, "not a number where one belongs");
+const NOT_TEXT: Fault = Fault::NOT_TEXT;
 
 #[cfg(test)]
 mod tests {

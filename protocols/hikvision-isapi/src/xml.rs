@@ -9,6 +9,8 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
+use crate::record::Fault;
+
 /// Longest document read, in bytes.
 pub(crate) const SIZE_LIMIT: usize = 256 * 1024;
 /// Deepest nesting read; the root is at depth 1.
@@ -18,7 +20,7 @@ pub(crate) const ELEMENT_LIMIT: usize = 8192;
 
 /// Why a document was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{}", self.words())]
+#[error("{}", self.fault().detail)]
 pub(crate) enum XmlError {
     /// More than 256 KiB.
     Size,
@@ -35,15 +37,15 @@ pub(crate) enum XmlError {
 }
 
 impl XmlError {
-    /// The error in words that never repeat what the peer sent.
-    pub(crate) fn words(self) -> &'static str {
+    /// The error as the fault of the record in the document.
+    pub(crate) const fn fault(self) -> Fault {
         match self {
-            Self::Size => "an XML document of more than 256 KiB",
-            Self::Depth => "XML elements nested deeper than 32",
-            Self::Elements => "more than 8192 XML elements",
-            Self::Doctype => "an XML document type declaration",
-            Self::Entity => "an XML entity that is not one of the five",
-            Self::Syntax => "not well-formed XML",
+            Self::Size => Fault::XML_SIZE,
+            Self::Depth => Fault::XML_DEPTH,
+            Self::Elements => Fault::XML_ELEMENTS,
+            Self::Doctype => Fault::XML_DOCTYPE,
+            Self::Entity => Fault::XML_ENTITY,
+            Self::Syntax => Fault::XML_SYNTAX,
         }
     }
 }

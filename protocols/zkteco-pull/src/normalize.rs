@@ -32,6 +32,9 @@ pub struct Context<'a> {
     pub received_at: Millis,
 }
 
+/// What stands in quarantine beside an attendance event of an unknown length.
+pub const UNKNOWN_LENGTH: &str = "an event of unknown length";
+
 /// Makes events of punches.
 #[derive(Debug)]
 pub struct Normalizer<'a> {
@@ -69,11 +72,7 @@ impl<'a> Normalizer<'a> {
         match event {
             Realtime::Punches(all) => all.iter().map(|punch| self.punch(punch)).collect(),
             Realtime::Other { flag, raw } if *flag == realtime::ATTENDANCE => {
-                vec![Err(self.unread(
-                    "an event of unknown length",
-                    "realtime",
-                    raw,
-                ))]
+                vec![Err(self.unread(UNKNOWN_LENGTH, "realtime", raw))]
             }
             Realtime::Other { .. } => Vec::new(),
         }

@@ -96,6 +96,27 @@ impl Step {
     }
 }
 
+/// Everything that a terminal is asked to do, as error texts say it: "… when asked to".
+pub const ASKED: [&str; 17] = [
+    "open a session",
+    "accept the communication key",
+    "let people use it",
+    "tell its serial number",
+    "tell an option",
+    "tell its firmware",
+    "tell its clock",
+    "set its clock",
+    "take over its clock",
+    "tell its sizes",
+    "read a table",
+    "read its attendance log",
+    "read its user table",
+    "free its buffer",
+    "wait for people",
+    "send real-time events",
+    "end the session",
+];
+
 /// The question for the option at this place of [`options::USUAL`].
 fn option(at: usize) -> Bytes {
     let mut name = options::USUAL
@@ -105,4 +126,38 @@ fn option(at: usize) -> Bytes {
         .to_owned();
     name.push('\0');
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bulk::Table;
+
+    #[test]
+    fn everything_that_is_asked_is_in_the_list_of_words() {
+        let wall = WallTime::parse(b"2026-11-21 10:00:00").unwrap();
+        let steps = [
+            Step::Connect,
+            Step::Auth([0; 4]),
+            Step::Enable,
+            Step::Serial,
+            Step::Option(0),
+            Step::Version,
+            Step::Clock,
+            Step::SetClock(wall),
+            Step::Refresh,
+            Step::Sizes,
+            Step::Bulk,
+            Step::Free,
+            Step::StartVerify,
+            Step::Register(0),
+            Step::Exit,
+        ];
+        let tables = [Table::Attendance, Table::Users].map(Table::asked);
+        let mut asked: Vec<_> = steps.map(Step::asked).into_iter().chain(tables).collect();
+        let mut known = ASKED.to_vec();
+        asked.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(asked, known);
+    }
 }

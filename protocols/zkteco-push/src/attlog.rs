@@ -11,7 +11,6 @@
 //! the meaning of status keys and verify modes is a matter of each terminal's settings. Nothing
 //! here makes an event; that is `normalize`.
 
-use event::Reason;
 use nom::combinator::opt;
 use nom::{IResult, Parser};
 
@@ -48,19 +47,17 @@ pub(crate) fn parse(line: &str) -> Result<AttLine<'_>, Fault> {
     match by_position(line) {
         Ok((_, read)) if read.pin.eq_ignore_ascii_case("ATTLOG") && !looks_dated(read.time) => {
             let inner = remaining(line.get(read.pin.len()..).unwrap_or_default());
-            inner.map_or(Err(ONE_COLUMN), |(_, inner)| parse_inner(inner))
+            inner.map_or(Err(Fault::ONE_COLUMN), |(_, inner)| parse_inner(inner))
         }
         Ok((_, read)) => Ok(read),
-        Err(_) => Err(ONE_COLUMN),
+        Err(_) => Err(Fault::ONE_COLUMN),
     }
 }
-
-const ONE_COLUMN: Fault = Fault::new(Reason::Unreadable, "fewer than two columns");
 
 fn parse_inner(line: &str) -> Result<AttLine<'_>, Fault> {
     by_name(line)
         .or_else(|| by_position(line).ok().map(|(_, read)| read))
-        .ok_or(ONE_COLUMN)
+        .ok_or(Fault::ONE_COLUMN)
 }
 
 fn by_position(input: &str) -> IResult<&str, AttLine<'_>> {
@@ -253,7 +250,7 @@ mod tests {
             ("abc12", "255", "15")
         );
         assert_eq!(seven.rest, "7\t0\t0");
-        assert_eq!(parse("1001"), Err(ONE_COLUMN));
+        assert_eq!(parse("1001"), Err(Fault::ONE_COLUMN));
     }
 
     #[test]
@@ -330,6 +327,6 @@ mod tests {
         );
         assert_eq!(parse("ATTLOG\t2026-11-21 10:15:30").unwrap().pin, "ATTLOG");
         assert_eq!(parse("PIN=7\t2026-11-21 10:15:30").unwrap().pin, "PIN=7");
-        assert_eq!(parse("ATTLOG\t7"), Err(ONE_COLUMN));
+        assert_eq!(parse("ATTLOG\t7"), Err(Fault::ONE_COLUMN));
     }
 }

@@ -51,9 +51,44 @@ pub(crate) struct Fault {
     pub(crate) detail: &'static str,
 }
 
-impl Fault {
-    /// A fault with its words.
-    pub(crate) const fn new(reason: Reason, detail: &'static str) -> Self {
-        Self { reason, detail }
-    }
+macro_rules! faults {
+    ($($name:ident: $reason:ident, $words:literal;)+) => {
+        impl Fault {
+            $(pub(crate) const $name: Self = Self {
+                reason: Reason::$reason,
+                detail: $words,
+            };)+
+        }
+
+        /// The words of every fault that a record can have, as they stand in quarantine.
+        pub const FAULTS: &[&str] = &[$($words),+];
+    };
+}
+
+faults! {
+    // The upload.
+    UNKNOWN_TABLE: UnknownTable, "a table that we do not know";
+    BINARY: UnknownTable, "binary data of a table that we do not know";
+    SCRAMBLED: Unreadable, "scrambled (LZO1); the terminal must be set to no encryption";
+    TOO_MANY: Unreadable, "several lines together: too many bad lines in one upload";
+    NO_OPTIONS: Unreadable, "no key=value in the settings";
+    NO_STATE: Unreadable, "none of the keys of a door state";
+    // The line.
+    LONG_LINE: Unreadable, "a line longer than any record";
+    CONTROL: Unreadable, "a control character inside the line";
+    NO_TEXT: BadText, "not text in UTF-8 nor in the terminal's own character set";
+    ONE_COLUMN: Unreadable, "fewer than two columns";
+    TWO_COLUMNS: Unreadable, "fewer than three columns";
+    NO_SORT: Unreadable, "no known sort of line";
+    // Its columns.
+    NO_TIME: BadTime, "not a date and time of the years 1970 to 2199";
+    NO_MOMENT: BadTime, "neither a date and time nor packed seconds of a day that exists";
+    NO_PIN: BadField, "no PIN";
+    LONG_PIN: BadField, "a PIN of more than 24 characters";
+    LONG_CARD: BadField, "a card longer than any terminal's";
+    NO_CODE: BadField, "no code";
+    CODE_NUMBER: BadField, "an operation code is a number";
+    LONG_CODE: BadField, "a code longer than any terminal's";
+    LONG_COLUMNS: BadField, "columns longer than any terminal's";
+    NO_ERR_CODE: BadField, "no ErrCode";
 }

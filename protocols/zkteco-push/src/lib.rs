@@ -65,7 +65,7 @@ pub use command::{
     result_name,
 };
 pub use dialect::Dialect;
-pub use error::RouteError;
+pub use error::{FAULTS, RouteError};
 pub use options::{OptionBlock, read_settings};
 pub use packed::{pack, unpack};
 pub use reply::{Refusal, Reply};

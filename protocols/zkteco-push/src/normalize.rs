@@ -15,8 +15,8 @@
 //! corrected; a doubtful clock is flagged. Nothing here looks at the clock of the machine.
 
 use event::{
-    Bytes, ClockFlag, Direction, Event, Ident, IdentForm, Kind, Millis, Reason, Text, Timeliness,
-    WallTime, ZoneMemo,
+    Bytes, ClockFlag, Direction, Event, Ident, IdentForm, Kind, Millis, Text, Timeliness, WallTime,
+    ZoneMemo,
 };
 
 use crate::access::codes::{self as access_codes, Class};
@@ -79,12 +79,9 @@ impl<'a> Normalizer<'a> {
         charset: Option<&str>,
         raw: Bytes,
     ) -> Result<Event, Fault> {
-        let vendor_code = code(line.code)?.ok_or(NO_CODE)?;
+        let vendor_code = code(line.code)?.ok_or(Fault::NO_CODE)?;
         if !vendor_code.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(Fault::new(
-                Reason::BadField,
-                "an operation code is a number",
-            ));
+            return Err(Fault::CODE_NUMBER);
         }
         let operator = match line.operator {
             "" | "0" => None,
@@ -131,7 +128,7 @@ impl<'a> Normalizer<'a> {
         raw: Bytes,
     ) -> Result<Event, Fault> {
         let wall = line.wall()?;
-        let vendor_code = code(plain_number(line.event))?.ok_or(NO_CODE)?;
+        let vendor_code = code(plain_number(line.event))?.ok_or(Fault::NO_CODE)?;
         let who = some(line.pin).map(person).transpose()?;
         let (name, class) = access_codes::event(&vendor_code);
         let event = Event {
@@ -158,7 +155,7 @@ impl<'a> Normalizer<'a> {
         line: &str,
         raw: Bytes,
     ) -> Result<Event, Fault> {
-        let vendor_code = code(failure.code)?.ok_or(NO_CODE)?;
+        let vendor_code = code(failure.code)?.ok_or(Fault::NO_CODE)?;
         let ident = IdentForm::new("err").field(line.as_bytes()).finish();
         let mut json = Json::default();
         for (key, value) in [
@@ -218,8 +215,6 @@ impl<'a> Normalizer<'a> {
         }
     }
 }
-
-const NO_CODE: Fault = Fault::new(Reason::BadField, "no code");
 
 /// What makes an access event the same whether it came as `rtlog` or as a transaction.
 fn access_ident(line: &AccessLine<'_>, wall: &WallTime) -> Ident {
@@ -286,10 +281,7 @@ fn access_attributes(
 
 fn card(card: &str) -> Result<Text, Fault> {
     if card.len() > Event::PERSON_LIMIT {
-        return Err(Fault::new(
-            Reason::BadField,
-            "a card longer than any terminal's",
-        ));
+        return Err(Fault::LONG_CARD);
     }
     Ok(Text::new(card))
 }
@@ -297,15 +289,12 @@ fn card(card: &str) -> Result<Text, Fault> {
 /// A PIN as sent. Blanks and leading zeros make another person, so that they stay.
 fn person(pin: &str) -> Result<Text, Fault> {
     if pin.trim_ascii().is_empty() {
-        return Err(Fault::new(Reason::BadField, "no PIN"));
+        return Err(Fault::NO_PIN);
     }
     // Bytes are counted first: they are at hand, and no text of 24 bytes has more characters.
     if pin.len() > PIN_LIMIT && (pin.len() > Event::PERSON_LIMIT || pin.chars().count() > PIN_LIMIT)
     {
-        return Err(Fault::new(
-            Reason::BadField,
-            "a PIN of more than 24 characters",
-        ));
+        return Err(Fault::LONG_PIN);
     }
     Ok(Text::new(pin))
 }
@@ -313,10 +302,7 @@ fn person(pin: &str) -> Result<Text, Fault> {
 /// A wall time as the terminal's clock showed it; blanks around it do not matter.
 #[inline]
 fn wall_time(text: &str) -> Result<WallTime, Fault> {
-    WallTime::parse(text.trim_ascii().as_bytes()).ok_or(Fault::new(
-        Reason::BadTime,
-        "not a date and time of the years 1970 to 2199",
-    ))
+    WallTime::parse(text.trim_ascii().as_bytes()).ok_or(Fault::NO_TIME)
 }
 
 /// The same text, always with a blank between date and time.
@@ -329,10 +315,7 @@ fn local_time(wall: &WallTime) -> Text {
 fn code(text: &str) -> Result<Option<Text>, Fault> {
     let text = text.trim_ascii();
     if text.len() > Event::CODE_LIMIT {
-        return Err(Fault::new(
-            Reason::BadField,
-            "a code longer than any terminal's",
-        ));
+        return Err(Fault::LONG_CODE);
     }
     Ok((!text.is_empty()).then(|| Text::new(text)))
 }
@@ -340,10 +323,7 @@ fn code(text: &str) -> Result<Option<Text>, Fault> {
 fn limited(attributes: Option<String>) -> Result<Option<String>, Fault> {
     let too_long = |text: &String| text.len() > Event::ATTRIBUTES_LIMIT;
     if attributes.as_ref().is_some_and(too_long) {
-        return Err(Fault::new(
-            Reason::BadField,
-            "columns longer than any terminal's",
-        ));
+        return Err(Fault::LONG_COLUMNS);
     }
     Ok(attributes)
 }

@@ -4,7 +4,6 @@
 //! `ERRORLOG` lines become events; people, templates and pictures are recognised so that they
 //! can be dropped before anything looks at them, because they hold passwords and biometrics.
 
-use event::Reason;
 use nom::combinator::opt;
 use nom::{IResult, Parser};
 
@@ -71,7 +70,7 @@ impl<'a> Operation<'a> {
     pub(crate) fn parse(columns: &'a str) -> Result<Self, Fault> {
         operation(columns)
             .map(|(_, read)| read)
-            .map_err(|_| Fault::new(Reason::Unreadable, "fewer than three columns"))
+            .map_err(|_| Fault::TWO_COLUMNS)
     }
 
     /// The objects, one by one.
@@ -119,7 +118,7 @@ impl<'a> Failure<'a> {
         let value = |name| named(fields, &[name]).unwrap_or_default().trim();
         let code = value("ErrCode");
         if code.is_empty() {
-            return Err(Fault::new(Reason::BadField, "no ErrCode"));
+            return Err(Fault::NO_ERR_CODE);
         }
         Ok(Self {
             code,
@@ -132,6 +131,8 @@ impl<'a> Failure<'a> {
 
 #[cfg(test)]
 mod tests {
+    use event::Reason;
+
     use super::*;
 
     #[test]

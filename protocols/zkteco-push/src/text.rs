@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use event::{Reason, Text};
+use event::Text;
 
 use crate::error::Fault;
 
@@ -63,10 +63,7 @@ pub(crate) fn decode(line: &[u8], language: Option<u16>) -> Result<Decoded<'_>, 
     // No early exit: the loop over the whole line is the faster one, because it has no branch.
     let control = line.iter().fold(false, |any, &b| any | is_control(b));
     if control {
-        return Err(Fault::new(
-            Reason::Unreadable,
-            "a control character inside the line",
-        ));
+        return Err(Fault::CONTROL);
     }
     if let Ok(text) = std::str::from_utf8(line) {
         return Ok(Decoded {
@@ -90,10 +87,7 @@ pub(crate) fn decode(line: &[u8], language: Option<u16>) -> Result<Decoded<'_>, 
             text,
             charset: Some(charset),
         }),
-        _ => Err(Fault::new(
-            Reason::BadText,
-            "not text in UTF-8 nor in the terminal's own character set",
-        )),
+        _ => Err(Fault::NO_TEXT),
     }
 }
 
@@ -198,6 +192,8 @@ fn escape(out: &mut String, c: char) {
 
 #[cfg(test)]
 mod tests {
+    use event::Reason;
+
     use super::*;
     use proptest::prelude::*;
 

@@ -80,11 +80,11 @@ pub fn read_upload(table: &Table, body: &Bytes, context: &Context<'_>) -> Readin
     if !table.holds_records() {
         reader.count();
     } else if body.starts_with(b"LZO1") && !is_text(body) {
-        reader.whole("scrambled (LZO1); the terminal must be set to no encryption");
+        reader.whole(Fault::SCRAMBLED);
     } else if *table == Table::Options {
         reader.options();
     } else if matches!(table, Table::Unknown(_)) && !is_text(body) {
-        reader.whole("binary data of a table that we do not know");
+        reader.whole(Fault::BINARY);
     } else {
         reader.clean = clean_text(body);
         reader.reading.events.reserve((body.len() / 40).min(4_096));
@@ -142,10 +142,7 @@ impl<'a> Reader<'a> {
             Table::OperLog | Table::ErrorLog => self.read_mixed(line),
             Table::RtLog | Table::Transaction => self.read_access(line),
             Table::RtState => self.read_state(line),
-            _ => Err(Fault::new(
-                Reason::UnknownTable,
-                "a table that we do not know",
-            )),
+            _ => Err(Fault::UNKNOWN_TABLE),
         }
     }
 
@@ -171,7 +168,7 @@ impl<'a> Reader<'a> {
         let sort = sort(raw);
         let start = match sort {
             Sort::Operation(start) | Sort::Error(start) => start,
-            Sort::Other => return Err(Fault::new(Reason::Unreadable, "no known sort of line")),
+            Sort::Other => return Err(Fault::NO_SORT),
             Sort::Dropped => {
                 self.reading.dropped += 1;
                 return Ok(());
@@ -211,7 +208,7 @@ impl<'a> Reader<'a> {
     fn read_state(&mut self, line: Range<usize>) -> Result<(), Fault> {
         let raw = self.body.get(line.clone()).unwrap_or_default();
         let text = self.decode(raw, line)?;
-        let state = DoorState::parse(&text.text).ok_or(NO_STATE)?;
+        let state = DoorState::parse(&text.text).ok_or(Fault::NO_STATE)?;
         self.reading.state = Some(state);
         self.reading.dropped += 1;
         Ok(())
@@ -220,10 +217,7 @@ impl<'a> Reader<'a> {
     /// The text of a line without the padding at its end.
     fn decode(&self, raw: &'a [u8], line: Range<usize>) -> Result<Decoded<'a>, Fault> {
         if raw.len() > Event::RAW_LIMIT {
-            return Err(Fault::new(
-                Reason::Unreadable,
-                "a line longer than any record",
-            ));
+            return Err(Fault::LONG_LINE);
         }
         let raw = trim_end(raw);
         match self
@@ -257,21 +251,21 @@ impl<'a> Reader<'a> {
 
     fn end_run(&mut self) {
         if let Some(run) = self.run.take() {
-            self.quarantine(run, TOO_MANY);
+            self.quarantine(run, Fault::TOO_MANY);
         }
     }
 
     /// The whole body as one record.
-    fn whole(&mut self, detail: &'static str) {
+    fn whole(&mut self, fault: Fault) {
         self.reading.records = 1;
         // Pictures are never kept, also not those of tables that we do not know.
         let picture = memchr::memmem::find(self.body, b"\xff\xd8\xff");
         let end = picture.unwrap_or(self.body.len());
         let reason = match self.table {
             Table::Unknown(_) => Reason::UnknownTable,
-            _ => Reason::Unreadable,
+            _ => fault.reason,
         };
-        self.quarantine(0..end, Fault { reason, detail });
+        self.quarantine(0..end, Fault { reason, ..fault });
     }
 
     fn quarantine(&mut self, range: Range<usize>, fault: Fault) {
@@ -300,12 +294,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-const NO_STATE: Fault = Fault::new(Reason::Unreadable, "none of the keys of a door state");
-const UNREADABLE_OPTIONS: Fault = Fault::new(Reason::Unreadable, "no key=value in the settings");
-const TOO_MANY: Fault = Fault::new(
-    Reason::Unreadable,
-    "several lines together: too many bad lines in one upload",
-);
+const UNREADABLE_OPTIONS: Fault = Fault::NO_OPTIONS;
 
 /// The bytes to keep of a line that became an event.
 fn keep(raw: Bytes) -> Bytes {

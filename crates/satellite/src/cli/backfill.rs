@@ -176,7 +176,10 @@ async fn waits(job: &Job, context: &Context) -> String {
     let admin = context.config.listen.admin;
     match http::get(admin, "/healthz").await {
         Ok(_) => context.say(Word::BackfillWaits, &[&until]),
-        Err(error) => context.say(Word::BackfillNobody, &[&admin, &error, &until]),
+        Err(error) => {
+            let error = context.lang.detail(&error.to_string());
+            context.say(Word::BackfillNobody, &[&admin, &error, &until])
+        }
     }
 }
 
@@ -205,7 +208,8 @@ fn report(
             "error": error,
         }))?;
     } else if let Some(error) = &error {
-        out::complain(&context.say(Word::BackfillFailed, &[&one.serial, error]));
+        let error = context.lang.detail(error);
+        out::complain(&context.say(Word::BackfillFailed, &[&one.serial, &error]));
     } else {
         out::line(&context.say(Word::BackfillDone, &[&one.serial, &told.records, &told.new]))?;
     }

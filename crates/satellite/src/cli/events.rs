@@ -244,7 +244,7 @@ async fn show_new(
             Ok(page) => {
                 shown += page.len() as u64;
                 match format {
-                    Format::Table => out::print(&write::lines(&page))?,
+                    Format::Table => out::print(&write::lines(&page, context.lang))?,
                     Format::Json | Format::Csv => write::rows(format, &page)?,
                 }
             }

@@ -21,6 +21,7 @@ mod out;
 mod quarantine;
 mod run;
 mod table;
+mod terms;
 mod time;
 mod trace;
 mod words;
@@ -278,7 +279,10 @@ fn explain(error: &anyhow::Error, lang: Lang) -> Exit {
     }
     match error.downcast_ref::<ConfigError>() {
         Some(wrong) if lang == Lang::Es => complain(&wrong.in_spanish()),
-        _ => complain(&format!("{error:#}")),
+        _ => {
+            let causes = error.chain().map(|cause| lang.detail(&cause.to_string()));
+            complain(&causes.collect::<Vec<_>>().join(": "));
+        }
     }
     exit_of(error)
 }

@@ -148,11 +148,11 @@ fn cells(label: &str, row: &QuarantineRow, context: &Context) -> Vec<String> {
         row.id.to_string(),
         label.to_owned(),
         row.serial.clone().unwrap_or_default(),
-        row.reason.clone(),
+        context.lang.term(&row.reason),
         row.source.clone(),
         row.seen.to_string(),
         time::show(row.last_at, &zone),
-        row.detail.clone(),
+        context.lang.detail(&row.detail),
     ]
 }
 
@@ -241,10 +241,10 @@ async fn show(
         place.label.clone(),
         safe(row.serial.as_deref().unwrap_or_default()),
         row.tenant.clone().unwrap_or_default(),
-        safe(&row.reason),
-        safe(&row.detail),
+        safe(&context.lang.term(&row.reason)),
+        safe(&context.lang.detail(&row.detail)),
         safe(&row.source),
-        safe(&row.route),
+        safe(&context.lang.term(&row.route)),
         time::show(row.first_at, &zone),
         time::show(row.last_at, &zone),
         row.seen.to_string(),

@@ -141,7 +141,8 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         }))?;
     } else {
         if let Err(error) = &running {
-            out::remark(&context.say(Word::NotRunning, &[&context.config.listen.admin, error]));
+            let error = context.lang.detail(error);
+            out::remark(&context.say(Word::NotRunning, &[&context.config.listen.admin, &error]));
         }
         out::print(&page(&steps, &known, serial, context))?;
     }
@@ -381,7 +382,10 @@ fn page(steps: &[Step], known: &Known, serial: &Serial, context: &Context) -> St
             time::moment(at, &zone, Millis(0))
                 .map_or_else(|_| at.to_owned(), |at| time::show(at, &zone))
         });
-        let detail = Escaped(step.detail.as_deref().unwrap_or_default()).to_string();
+        let detail = context
+            .lang
+            .detail(step.detail.as_deref().unwrap_or_default());
+        let detail = Escaped(&detail);
         let line = format!(
             "  {mark} {:<16} {:<27} {detail}",
             context.say(word, &[]),

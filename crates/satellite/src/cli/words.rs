@@ -1,8 +1,8 @@
 //! What people read, in Spanish and in English, in one place.
 //!
 //! Spanish comes first, with the words of the field: dispositivo, cliente, checada, en revisión.
-//! `{}` in a text is filled in order, and both languages have the same places. Errors that only
-//! name a key, a file or a server's own words stay in English where they arise.
+//! `{}` in a text is filled in order, and both languages have the same places. What is carried or
+//! stored as a word or in English is worded in `terms.rs`; a server's own words stay as they are.
 
 use std::fmt::Display;
 
@@ -59,15 +59,6 @@ impl Lang {
         words.map(|word| self.text(word))
     }
 
-    /// A word of the databases as people say it; unknown ones stay as they are.
-    pub(crate) fn term(self, word: &str) -> String {
-        let known = TERMS.iter().find(|(term, _)| *term == word);
-        match (self, known) {
-            (Self::Es, Some((_, spanish))) => (*spanish).to_owned(),
-            _ => word.to_owned(),
-        }
-    }
-
     fn text(self, word: Word) -> &'static str {
         let (es, en) = word.texts();
         match self {
@@ -76,43 +67,6 @@ impl Lang {
         }
     }
 }
-
-/// Words of the databases in Spanish.
-const TERMS: [(&str, &str); 27] = [
-    ("approved", "aprobado"),
-    ("blocked", "bloqueado"),
-    ("pending", "pendiente"),
-    ("online", "en línea"),
-    ("offline", "fuera de línea"),
-    ("proven", "comprobada"),
-    ("seen", "visible"),
-    ("unproven", "sin comprobar"),
-    ("push", "envío propio"),
-    ("dialled", "se consulta"),
-    ("listens", "escucha HTTP"),
-    ("idle", "sin uso"),
-    ("connecting", "conectando"),
-    ("up", "activa"),
-    ("down", "caída"),
-    ("nothing", "nada"),
-    ("waiting", "en espera"),
-    ("sent", "entregada"),
-    ("answered", "contestada"),
-    ("done", "hecha"),
-    ("failed", "falló"),
-    ("expired", "vencida"),
-    ("refused", "rechazada"),
-    ("the path with the token", "la ruta con su clave"),
-    (
-        "nothing: the device does not keep it",
-        "nada: el dispositivo no la conserva",
-    ),
-    ("the path cut short", "la ruta cortada"),
-    (
-        "the path in other letter case",
-        "la ruta con otras mayúsculas",
-    ),
-];
 
 macro_rules! texts {
     ($($name:ident: $es:literal, $en:literal;)+) => {
@@ -502,12 +456,5 @@ mod tests {
         assert_eq!(Lang::of([name(""), name("es"), None]), Lang::Es);
         assert_eq!(Lang::of([None, None, name("est_EE")]), Lang::En);
         assert_eq!(Lang::of([None, None, None]), Lang::En);
-    }
-
-    #[test]
-    fn words_of_the_databases_are_translated_and_unknown_ones_stay() {
-        assert_eq!(Lang::Es.term("pending"), "pendiente");
-        assert_eq!(Lang::En.term("pending"), "pending");
-        assert_eq!(Lang::Es.term("drained"), "drained");
     }
 }

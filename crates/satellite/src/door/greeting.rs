@@ -9,6 +9,7 @@ use event::{Millis, Serial};
 use zkteco_push::{AccessBlock, Ask, Dialect, Hello, OptionBlock, Reply};
 
 use crate::conditions::{self, Condition};
+use crate::detail::Says;
 use crate::devices::{Facts, Greetings, Known};
 use crate::hub::Hub;
 use crate::trace::Step;
@@ -42,7 +43,7 @@ pub(super) fn note(hub: &Hub, known: &Known, ask: &Ask, at: Millis) {
     }
     settle_conditions(known, ask);
     if loops {
-        let detail = "it registers again and again and does not take its registry code; restart it, and check that no proxy changes replies";
+        let detail = Says::RegistersAgain;
         hub.trace
             .step(&known.enrolment.serial, Step::Parsed, false, at, detail);
         conditions::raise(hub, known, Condition::RegistryLoop, detail);

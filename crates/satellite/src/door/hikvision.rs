@@ -27,6 +27,7 @@ use super::pace::{Pace, Phase};
 use super::sender::Sender;
 use crate::clock;
 use crate::conditions::{self, Condition};
+use crate::detail::{Detail, Says};
 use crate::devices::Known;
 use crate::hikvision::{Brought, Intake, Kept, NotKept};
 use crate::hub::Hub;
@@ -71,6 +72,18 @@ impl No {
             Self::Overloaded => "overloaded",
             Self::StoreUnavailable => "store_unavailable",
             Self::Internal => "internal",
+        }
+    }
+
+    /// The same for people.
+    fn says(self) -> Says {
+        match self {
+            Self::UnknownToken | Self::WrongDevice => Says::OtherPosts,
+            Self::Method => Says::PostMethod,
+            Self::Broken => Says::PostBroken,
+            Self::Overloaded => Says::TooBusy,
+            Self::StoreUnavailable => Says::StoreAway,
+            Self::Internal => Says::OurFault,
         }
     }
 
@@ -161,18 +174,18 @@ impl Case {
         let serial = &known.enrolment.serial;
         let pace = Arc::clone(&self.visitor.pace);
         let (post, room) = self.read(hub, &pace).await.inspect_err(|no| {
-            hub.trace.step(serial, Step::Parsed, false, at, no.as_str());
+            hub.trace.step(serial, Step::Parsed, false, at, no.says());
         })?;
         pace.enter(Phase::Answer, tokio::time::Instant::now());
         let mac = identified(known, &post.names).map_err(|detail| {
-            let words = "the post names another device";
-            hub.trace.step(serial, Step::Identified, false, at, words);
+            hub.trace
+                .step(serial, Step::Identified, false, at, Says::OtherPosts);
             conditions::raise(hub, known, Condition::WrongDevice, detail);
             No::WrongDevice
         })?;
         conditions::clear(known, Condition::WrongDevice);
         hub.trace
-            .step(serial, Step::Approved, true, at, "is enrolled");
+            .step(serial, Step::Approved, true, at, Says::Enrolled);
         known.facts().heard(self.address, at);
         note_size(hub, known, &post);
         let brought = sorted(post, at);
@@ -225,20 +238,17 @@ fn note_size(hub: &Hub, known: &Known, post: &Post) {
     let most = crate::tally::wide(hub.config.load().limits.body);
     let unread = post.skipped + post.left_out;
     if unread > 0 {
-        let detail = format!(
-            "{unread} documents of a post of {} bytes were too long",
-            post.bytes
-        );
+        let detail = Says::PostsUnread.with(&[&unread, &post.bytes]);
         conditions::raise(hub, known, Condition::PostTooLarge, detail);
     } else if post.bytes > most {
-        let detail = format!("a post of {} bytes; its events were stored", post.bytes);
+        let detail = Says::PostWasLarge.with(&[&post.bytes]);
         conditions::raise(hub, known, Condition::PostTooLarge, detail);
     }
 }
 
 /// Whether the names in a post are those of the enrolled device; a post without any was
 /// vouched for by its token. Answers the hardware address when it is new to us.
-fn identified(known: &Known, names: &Identity) -> Result<Option<Text>, String> {
+fn identified(known: &Known, names: &Identity) -> Result<Option<Text>, Detail> {
     if names.is_empty() {
         return Ok(None);
     }
@@ -253,7 +263,7 @@ fn identified(known: &Known, names: &Identity) -> Result<Option<Text>, String> {
     }
     let said = names.serials.iter().chain(&names.macs).next();
     let said = said.map_or("", Text::as_str).escape_debug();
-    Err(format!("the post names the device {said}"))
+    Err(Says::OtherNamed.with(&[&said]))
 }
 
 fn sorted(post: Post, at: Millis) -> Brought {
@@ -295,19 +305,19 @@ impl Settle {
             Ok(detail) => {
                 self.hub.metrics.acked(self.began.elapsed());
                 let trace = &self.hub.trace;
-                trace.step(serial, Step::Parsed, true, self.at, "the post was read");
+                trace.step(serial, Step::Parsed, true, self.at, Says::PostRead);
                 trace.step(serial, Step::Stored, true, self.at, detail.clone());
             }
             Err(no) => self
                 .hub
                 .trace
-                .step(serial, Step::Stored, false, self.at, no.as_str()),
+                .step(serial, Step::Stored, false, self.at, no.says()),
         }
         drop(self.room);
         done.map(drop)
     }
 
-    async fn settle(&self) -> Result<String, No> {
+    async fn settle(&self) -> Result<Detail, No> {
         let intake = Intake {
             hub: Arc::clone(&self.hub),
             known: Arc::clone(&self.known),
@@ -324,9 +334,7 @@ impl Settle {
         }
         match intake.kept(&self.brought, self.mac.clone()).await {
             Ok(Kept::Stored(receipt)) => Ok(told(&receipt)),
-            Ok(Kept::Journaled(rows)) => Ok(format!(
-                "{rows} records wait in the journal for the database"
-            )),
+            Ok(Kept::Journaled(rows)) => Ok(Says::PostWaits.with(&[&rows])),
             Err(NotKept::Store(refused)) => Err(no(refused)),
             Err(NotKept::Journal(error)) => {
                 let serial = &self.known.enrolment.serial;
@@ -337,11 +345,8 @@ impl Settle {
     }
 }
 
-fn told(receipt: &store::Receipt) -> String {
-    format!(
-        "{} new, {} known before, {} in quarantine",
-        receipt.new, receipt.duplicate, receipt.quarantined
-    )
+fn told(receipt: &store::Receipt) -> Detail {
+    Says::PostStored.with(&[&receipt.new, &receipt.duplicate, &receipt.quarantined])
 }
 
 fn no(refused: Refused) -> No {

@@ -4,7 +4,6 @@
 //! about what is stored and counted. A positive result leaves here only when the last record
 //! of the upload is committed; stamps move with the records and never before.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +15,7 @@ use zkteco_push::{Context, Dialect, Place, Reading, Refusal, Stamp, Table, read_
 use super::crowd::Room;
 use crate::clock;
 use crate::commands::Whole;
+use crate::detail::{Detail, Says};
 use crate::devices::{DIALECT, Known, LANGUAGE, stamp_cursor};
 use crate::hub::Hub;
 use crate::index;
@@ -56,7 +56,7 @@ impl Settle {
         self.room.clear();
         match &done {
             Ok(_) => self.hub.metrics.acked(self.began.elapsed()),
-            Err(refusal) => self.step(Step::Stored, false, refusal.as_str()),
+            Err(refusal) => self.step(Step::Stored, false, not_stored(*refusal)),
         }
         done
     }
@@ -101,13 +101,14 @@ impl Settle {
             facts.skew.record(occurred, self.at);
         }
         drop(facts);
-        let detail = format!(
-            "{records} records: {} new, {} known before, {} in quarantine, {too_old} older than the enrolment, {} not kept",
-            receipt.new,
-            receipt.duplicate,
-            set_aside + receipt.by_store.total(),
-            reading.dropped
-        );
+        let detail = Says::Stored.with(&[
+            &records,
+            &receipt.new,
+            &receipt.duplicate,
+            &(set_aside + receipt.by_store.total()),
+            &too_old,
+            &reading.dropped,
+        ]);
         self.step(Step::Stored, true, detail);
         Ok(records)
     }
@@ -151,7 +152,7 @@ impl Settle {
         }
     }
 
-    fn step(&self, step: Step, ok: bool, detail: impl Into<Cow<'static, str>>) {
+    fn step(&self, step: Step, ok: bool, detail: impl Into<Detail>) {
         self.hub
             .trace
             .step(&self.known.enrolment.serial, step, ok, self.at, detail);
@@ -159,7 +160,7 @@ impl Settle {
 
     fn note_reading(&self, reading: &Reading) {
         let (read, aside) = (reading.events.len(), reading.unreadable());
-        let detail = format!("{}: {read} read, {aside} unreadable", self.table.name());
+        let detail = Says::WasRead.with(&[&self.table.name(), &read, &aside]);
         // A few bad lines among good ones are no fault of the path.
         self.step(Step::Parsed, aside == 0 || read > 0, detail);
     }
@@ -320,6 +321,15 @@ fn refusal(refused: Refused) -> Refusal {
     }
 }
 
+/// Why an upload that was read is refused all the same.
+fn not_stored(refusal: Refusal) -> Says {
+    match refusal {
+        Refusal::StoreUnavailable => Says::StoreAway,
+        Refusal::Overloaded => Says::TooBusy,
+        _ => Says::OurFault,
+    }
+}
+
 /// Acknowledges an upload of a table that is not kept: nothing is stored, so that only the
 /// memory of its stamp moves.
 pub(super) fn dropped(hub: &Hub, known: &Known, table: &Table, stamp: Option<Stamp>, records: u64) {
@@ -327,10 +337,7 @@ pub(super) fn dropped(hub: &Hub, known: &Known, table: &Table, stamp: Option<Sta
     if let Some(stamp) = stamp {
         known.facts().keep_stamp(table, stamp);
     }
-    let detail = format!(
-        "{}: {records} records, acknowledged and not kept",
-        table.name()
-    );
+    let detail = Says::NotKept.with(&[&table.name(), &records]);
     hub.trace.step(
         &known.enrolment.serial,
         Step::Parsed,

@@ -30,6 +30,7 @@ use crate::clock;
 use crate::commands::{self, Whole};
 use crate::conditions::{self, Condition};
 use crate::config::Unknown;
+use crate::detail::{Detail, Says};
 use crate::devices::Known;
 use crate::hub::{Hub, Wish};
 use crate::index;
@@ -90,7 +91,7 @@ pub(super) async fn answer(visitor: Arc<Visitor>, request: Request<Incoming>) ->
     }
     let request = match routed {
         Ok(_) if case.visitor.framing.is_announced_twice() => {
-            let no = unframed("a length and chunks are announced");
+            let no = unframed(Says::LengthAndChunks);
             return case.refused(None, no, false).await;
         }
         Ok(request) => request,
@@ -120,10 +121,10 @@ pub(super) async fn answer(visitor: Arc<Visitor>, request: Request<Incoming>) ->
 }
 
 /// A refusal of a request that is not as long as it says.
-fn unframed(detail: &'static str) -> No {
+fn unframed(detail: Says) -> No {
     No {
         refusal: Refusal::BadRequest,
-        detail: Text::const_new(detail),
+        detail: Detail::from(detail).to_string().into(),
     }
 }
 
@@ -180,8 +181,13 @@ impl Case {
         }
         if hub.devices.is_pending(Vendor::Zkteco, serial) {
             hub.trace.reached(serial, self.address, self.at);
-            hub.trace
-                .step(serial, Step::Approved, false, self.at, "waits for approval");
+            hub.trace.step(
+                serial,
+                Step::Approved,
+                false,
+                self.at,
+                Says::WaitsForApproval,
+            );
         }
         held(&unknown, serial, ask).map_err(No::from)
     }
@@ -209,7 +215,7 @@ impl Case {
             Seen::Nothing => {}
             Seen::One => conditions::clear(known, Condition::DuplicateSerial),
             Seen::Two(one, other) => {
-                let detail = format!("from {one} and {other}");
+                let detail = Says::TwoPlaces.with(&[&one, &other]);
                 conditions::raise(hub, known, Condition::DuplicateSerial, detail);
             }
         }
@@ -225,20 +231,20 @@ impl Case {
         hub.trace.reached(serial, self.address, self.at);
         if known.enrolment.state == EnrolmentState::Blocked {
             hub.trace
-                .step(serial, Step::Approved, false, self.at, "is blocked");
+                .step(serial, Step::Approved, false, self.at, Says::Blocked);
             return Err(Refusal::Blocked.into());
         }
         if !known.has_tenant {
-            let detail = "its tenant is not in the configuration";
+            let detail = Says::NoTenant;
             hub.trace
                 .step(serial, Step::Approved, false, self.at, detail);
             return Err(No {
                 refusal: Refusal::StoreUnavailable,
-                detail: detail.into(),
+                detail: Detail::from(detail).to_string().into(),
             });
         }
         hub.trace
-            .step(serial, Step::Approved, true, self.at, "is enrolled");
+            .step(serial, Step::Approved, true, self.at, Says::Enrolled);
         known.facts().heard(self.address, self.at);
         self.twins(hub, known);
         greeting::note(hub, known, &ask, self.at);
@@ -323,14 +329,8 @@ impl Case {
     fn unserved(&self, hub: &Hub, known: &Known, name: &'static str) -> No {
         let refusal = Refusal::of_unserved(name);
         let wish = match refusal {
-            Refusal::RemoteVerification => Some((
-                Condition::RemoteVerification,
-                "it asks us whether to open the door; switch remote verification off on the terminal",
-            )),
-            Refusal::Encryption => Some((
-                Condition::EncryptionWanted,
-                "it wants to encrypt its session; switch encryption off on the terminal",
-            )),
+            Refusal::RemoteVerification => Some((Condition::RemoteVerification, Says::AsksForDoor)),
+            Refusal::Encryption => Some((Condition::EncryptionWanted, Says::WantsEncryption)),
             _ => None,
         };
         if let Some((condition, words)) = wish {
@@ -375,7 +375,7 @@ impl Case {
             faulty(fault)
         })?;
         if self.visitor.framing.has_surplus() {
-            return Err(self.unframed(hub, known, "more came than the announced length"));
+            return Err(self.unframed(hub, known, Says::MoreThanLength));
         }
         pace.enter(Phase::Answer, tokio::time::Instant::now());
         let Some(store) = hub.stores.load().of(&known.enrolment.tenant).cloned() else {
@@ -418,27 +418,25 @@ impl Case {
         let has_length = self.headers.contains_key(CONTENT_LENGTH)
             || self.headers.contains_key(TRANSFER_ENCODING);
         if !has_length {
-            return Err(self.unframed(hub, known, "no length is announced"));
+            return Err(self.unframed(hub, known, Says::NoLength));
         }
         Ok(())
     }
 
     /// Refuses an upload that is not as long as it says.
-    fn unframed(&self, hub: &Hub, known: &Known, detail: &'static str) -> No {
+    fn unframed(&self, hub: &Hub, known: &Known, detail: Says) -> No {
         let serial = &known.enrolment.serial;
         hub.trace.step(serial, Step::Parsed, false, self.at, detail);
         unframed(detail)
     }
 
     fn note_fault(&self, hub: &Hub, known: &Known, table: &Table, fault: Fault) {
-        let words = match fault {
-            Fault::TooLarge => {
-                "an upload is larger than limits.body and is refused until that is raised"
-            }
-            Fault::Overloaded => "too much is in memory at the moment",
-            Fault::Broken => "an upload ended before its announced length",
+        let says = match fault {
+            Fault::TooLarge => Says::UploadTooLarge,
+            Fault::Overloaded => Says::UploadTooBusy,
+            Fault::Broken => Says::UploadCut,
         };
-        let detail = format!("{}: {words}", table.name());
+        let detail = says.with(&[&table.name()]);
         if fault == Fault::TooLarge {
             conditions::raise(hub, known, Condition::PostTooLarge, detail.clone());
         }

@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 
 use crate::clock;
+use crate::detail::{Detail, Says};
 use crate::dial::socket;
 
 /// Longest from a question to the end of its answer; 3.4 s is the longest that was measured.
@@ -162,7 +163,7 @@ impl Client {
         // with itself and is tried again later like one that cannot be reached.
         pass(&self.login, method, path).await?;
         Err(Trouble::Unreachable(
-            "it asks for a login again and again".to_owned(),
+            Detail::from(Says::LoginAgain).to_string(),
         ))
     }
 
@@ -197,7 +198,9 @@ impl Client {
         question: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, Trouble> {
         let Some(open) = &mut self.open else {
-            return Err(Trouble::Unreachable("the connection is gone".to_owned()));
+            return Err(Trouble::Unreachable(
+                Detail::from(Says::ConnectionGone).to_string(),
+            ));
         };
         let sent = async {
             open.sender.ready().await?;

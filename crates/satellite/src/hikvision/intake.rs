@@ -18,6 +18,7 @@ use store::{Fence, JournalError, Receipt, Refused, Submission, Trouble};
 use super::state::{Asked, CHAIN, Held, MAC, SEARCHED};
 use crate::clock;
 use crate::conditions::{self, Condition};
+use crate::detail::{Detail, Says};
 use crate::devices::Known;
 use crate::hub::Hub;
 use crate::stores::{Lost, Store};
@@ -273,10 +274,7 @@ impl Intake {
         if missing == 0 || self.known.hikvision().view().asked == Asked::BySerial {
             conditions::clear(&self.known, Condition::GapInPosts);
         } else {
-            self.raise(
-                Condition::GapInPosts,
-                format!("{missing} serials were not posted"),
-            );
+            self.raise(Condition::GapInPosts, Says::NotPosted.with(&[&missing]));
         }
     }
 
@@ -304,8 +302,8 @@ impl Intake {
         .await?;
         if lost > 0 {
             let (begin, end) = range;
-            let detail = format!("{lost} serials of {begin} to {end} are no longer on the device");
-            self.lost(Some(lost), &detail).await;
+            let detail = Says::SerialsGone.with(&[&lost, &begin, &end]);
+            self.lost(Some(lost), detail.as_str()).await;
             self.raise(Condition::RingOverrun, detail);
         }
         Ok(())
@@ -409,8 +407,8 @@ impl Intake {
             Rows::default()
         })
         .await?;
-        let detail = format!("another record stands under a known serial; its newest is {newest}");
-        self.lost(None, &detail).await;
+        let detail = Says::OtherRecord.with(&[&newest]);
+        self.lost(None, detail.as_str()).await;
         self.raise(Condition::SerialsRestarted, detail);
         Ok(())
     }
@@ -429,8 +427,8 @@ impl Intake {
         })
         .await?;
         if told == Newest::Reset {
-            let detail = format!("its newest serial is {newest} now; a new epoch was begun");
-            self.lost(None, &detail).await;
+            let detail = Says::NewestFell.with(&[&newest]);
+            self.lost(None, detail.as_str()).await;
             self.raise(Condition::SerialsRestarted, detail);
         }
         Ok(())
@@ -495,7 +493,7 @@ impl Intake {
             });
             if step == Some(PostStep::Reset) {
                 let serial = record.serial_no.unwrap_or_default();
-                let detail = format!("serial {serial} came with a later time than higher ones");
+                let detail = Says::SerialFell.with(&[&serial]);
                 self.raise(Condition::SerialsRestarted, detail);
             }
             self.take(record, chain.epoch(), brought.route, &mut rows);
@@ -666,7 +664,7 @@ impl Intake {
     }
 
     /// Raises a condition of this device, with one log line when it is new.
-    pub(crate) fn raise(&self, condition: Condition, detail: impl Into<Text>) {
+    pub(crate) fn raise(&self, condition: Condition, detail: impl Into<Detail>) {
         conditions::raise(&self.hub, &self.known, condition, detail);
     }
 }

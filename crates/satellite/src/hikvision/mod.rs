@@ -12,7 +12,7 @@
 //! the port for devices that were set to another protocol. Nothing here decides that a record is
 //! stored: that is the answer of the COMMIT.
 
-mod client;
+pub(crate) mod client;
 mod clock;
 mod footprints;
 mod hosts;

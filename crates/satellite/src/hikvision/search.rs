@@ -31,6 +31,7 @@ use super::intake::{Brought, Intake};
 use super::state::{Asked, SEARCHED};
 use crate::clock;
 use crate::conditions::{self, Condition};
+use crate::detail::{Detail, Says};
 use crate::dial::Link;
 use crate::trace::Step;
 
@@ -52,20 +53,17 @@ const SHORT_TRIES: u32 = 2;
 /// Where a search by time begins that has never been made: no terminal in service has honest
 /// records before 2015.
 const NO_EARLIER: Millis = Millis(1_420_070_400_000);
-/// What is said of a device that counts more records than it hands out.
-const MORE_THAN_GIVEN: &str = "its pages promise more than they give";
-
 /// Why a round was not finished.
 #[derive(Debug)]
 pub(super) enum Halt {
     /// The device, or the way to it.
     Device(Trouble),
     /// It answers something that cannot be understood.
-    Answer(String),
+    Answer(Detail),
     /// The store.
     Store(Refused),
     /// Another device answers.
-    WrongDevice(String),
+    WrongDevice(Detail),
 }
 
 impl From<Trouble> for Halt {
@@ -82,7 +80,7 @@ impl From<Refused> for Halt {
 
 impl From<SearchError> for Halt {
     fn from(error: SearchError) -> Self {
-        Self::Answer(error.to_string())
+        Self::Answer(Detail::from(&error))
     }
 }
 
@@ -189,9 +187,7 @@ impl<'a> Search<'a> {
         conditions::expire(known);
         if self.footprints.is_heavy() {
             let percent = self.footprints.percent();
-            let detail = format!(
-                "{percent} % of its new serials are our own logins; searched every {pause} s"
-            );
+            let detail = Says::Footprints.with(&[&percent, &pause]);
             self.intake.raise(Condition::OwnFootprints, detail);
         } else {
             conditions::clear(known, Condition::OwnFootprints);
@@ -206,14 +202,11 @@ impl<'a> Search<'a> {
         match halt {
             Halt::Store(refused) => {
                 tracing::debug!(%serial, %refused, "the search waits for the store");
-                self.step(Step::Stored, false, "the store takes nothing now");
+                self.step(Step::Stored, false, Says::StoreAway);
                 return STORE_PAUSE;
             }
             Halt::Device(Trouble::LoginRefused(until)) => {
-                let detail = format!(
-                    "user or password refused; the next try is at {} UTC",
-                    until.text()
-                );
+                let detail = Says::LoginRefused.with(&[&until.text()]);
                 self.step(Step::Approved, false, detail.clone());
                 self.intake.raise(Condition::LoginRefused, detail);
                 let wait = until.0.saturating_sub(clock::now().0).max(1_000);
@@ -224,15 +217,14 @@ impl<'a> Search<'a> {
                 // Another device may stand there when it comes back.
                 self.mode = None;
                 if self.failures >= FAILURES {
-                    self.step(Step::Reached, false, trouble.to_string());
-                    self.intake
-                        .raise(Condition::Unreachable, trouble.to_string());
+                    self.step(Step::Reached, false, &trouble);
+                    self.intake.raise(Condition::Unreachable, &trouble);
                 }
             }
             Halt::Answer(detail) => {
                 self.failures += 1;
-                tracing::warn!(%serial, detail = %daemon::logging::Escaped(&detail), "an answer of the device is of no use");
-                self.step(Step::Parsed, false, "its answer to a search cannot be read");
+                tracing::warn!(%serial, detail = %daemon::logging::Escaped(detail.as_str()), "an answer of the device is of no use");
+                self.step(Step::Parsed, false, Says::SearchUnread);
                 if self.failures >= FAILURES {
                     self.intake.raise(Condition::AnswersUnusable, detail);
                 }
@@ -240,11 +232,7 @@ impl<'a> Search<'a> {
             Halt::WrongDevice(detail) => {
                 self.failures += 1;
                 self.mode = None;
-                self.step(
-                    Step::Identified,
-                    false,
-                    "another device answers at its address",
-                );
+                self.step(Step::Identified, false, Says::OtherAnswers);
                 self.intake.raise(Condition::WrongDevice, detail);
                 return PAUSES.1;
             }
@@ -252,7 +240,7 @@ impl<'a> Search<'a> {
         pause
     }
 
-    fn step(&self, step: Step, ok: bool, detail: impl Into<std::borrow::Cow<'static, str>>) {
+    fn step(&self, step: Step, ok: bool, detail: impl Into<Detail>) {
         let serial = &self.intake.known.enrolment.serial;
         self.intake
             .hub
@@ -333,8 +321,8 @@ impl<'a> Search<'a> {
             conditions::clear(&self.intake.known, Condition::SearchUnsupported);
         } else {
             self.unsupported(match mode {
-                Mode::Times(_) => "its search knows no serials; it is searched by time",
-                _ => "it has no event search; only its stream is read",
+                Mode::Times(_) => Says::SearchByTime,
+                _ => Says::NoSearch,
             });
         }
         Ok(mode)
@@ -343,13 +331,13 @@ impl<'a> Search<'a> {
     /// Asks the device who it is.
     async fn meet(&mut self) -> Result<(), Halt> {
         let said = self.client.get(DEVICE_INFO_PATH).await?;
-        self.step(Step::Reached, true, "it answers at its address");
+        self.step(Step::Reached, true, Says::Answers);
         let info = DeviceInfo::read(&said.body)
             .ok_or_else(|| Halt::Answer(refusal("deviceInfo", &said)))?;
         self.identify(&info)
     }
 
-    fn unsupported(&self, detail: &'static str) {
+    fn unsupported(&self, detail: Says) {
         self.intake.raise(Condition::SearchUnsupported, detail);
     }
 
@@ -360,11 +348,10 @@ impl<'a> Search<'a> {
         let is_it = info.is_named(enrolment.serial.as_str())
             || same_mac.is_some_and(|(ours, its)| normal_mac(ours) == normal_mac(its));
         if !is_it {
-            let named = info.serial.as_deref().unwrap_or("no serial");
-            return Err(Halt::WrongDevice(format!(
-                "the device there names itself {}",
-                named.escape_debug()
-            )));
+            let none = Detail::from(Says::NoSerial);
+            let named = info.serial.as_deref().unwrap_or(none.as_str());
+            let detail = Says::OtherThere.with(&[&named.escape_debug()]);
+            return Err(Halt::WrongDevice(detail));
         }
         let mut facts = self.intake.known.facts();
         facts.model.clone_from(&info.model);
@@ -376,8 +363,8 @@ impl<'a> Search<'a> {
             .view()
             .mac
             .clone_from(&info.mac);
-        self.step(Step::Identified, true, "it is the enrolled device");
-        self.step(Step::Approved, true, "it accepts our login");
+        self.step(Step::Identified, true, Says::IsEnrolledOne);
+        self.step(Step::Approved, true, Says::TakesLogin);
         Ok(())
     }
 
@@ -463,9 +450,7 @@ impl<'a> Search<'a> {
             if page.strays(range.0, range.1) > 0 {
                 self.mode = Some(Mode::Times(*can));
                 self.intake.known.hikvision().view().asked = Asked::ByTime;
-                self.unsupported(
-                    "it does not keep to the serials it is asked for; it is searched by time",
-                );
+                self.unsupported(Says::SearchStrays);
                 return Ok(());
             }
             let (whole, serials) = (page.is_whole(), page.serials.clone());
@@ -508,7 +493,7 @@ impl<'a> Search<'a> {
                     return Ok(());
                 }
                 _ => {
-                    return Err(Halt::Answer(MORE_THAN_GIVEN.to_owned()));
+                    return Err(Halt::Answer(Says::PagesLie.into()));
                 }
             }
         }
@@ -565,7 +550,7 @@ impl<'a> Search<'a> {
             brought.append(sorted(page, Route::Poll));
             match step {
                 WalkStep::Next => {}
-                WalkStep::Stuck => return Err(Halt::Answer(MORE_THAN_GIVEN.to_owned())),
+                WalkStep::Stuck => return Err(Halt::Answer(Says::PagesLie.into())),
                 end => return Ok((end, brought)),
             }
         }
@@ -590,12 +575,12 @@ impl<'a> Search<'a> {
         );
         let said = asked.await?;
         let page = read_page(&said.body)?;
-        self.step(Step::Parsed, true, "its answers to searches are read");
+        self.step(Step::Parsed, true, Says::SearchesRead);
         Ok(page)
     }
 
     fn stored(&self) {
-        self.step(Step::Stored, true, "what it holds is being stored");
+        self.step(Step::Stored, true, Says::BeingStored);
     }
 
     /// Looks now and then whether the device would still post to us, when it should.
@@ -616,8 +601,8 @@ impl<'a> Search<'a> {
         self.hosts_checked = Some(Instant::now());
         match hosts::points_here(&mut self.client, &token).await? {
             Some(false) => {
-                let detail = "no listening host of the device has our path";
-                self.intake.raise(Condition::ListeningHostChanged, detail);
+                self.intake
+                    .raise(Condition::ListeningHostChanged, Says::NoHost);
             }
             Some(true) => conditions::clear(&self.intake.known, Condition::ListeningHostChanged),
             // It does not say.
@@ -641,9 +626,9 @@ fn capabilities(said: &Said) -> Result<Option<Capabilities>, Halt> {
 }
 
 /// A refusal in the device's words.
-fn refusal(what: &str, said: &Said) -> String {
+fn refusal(what: &str, said: &Said) -> Detail {
     let words = ResponseStatus::read(&said.body).map(|status| status.sub);
-    format!("{what}: {} {}", said.status, words.unwrap_or_default())
+    Says::Refuses.with(&[&what, &said.status, &words.unwrap_or_default()])
 }
 
 /// The wall time of the record of that serial, when it is on the page.

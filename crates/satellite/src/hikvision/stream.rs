@@ -21,6 +21,7 @@ use super::intake::{Brought, Intake};
 use super::state::Asked;
 use crate::clock;
 use crate::conditions::{self, Condition};
+use crate::detail::Says;
 use crate::dial::Link;
 
 /// Where the stream is.
@@ -100,7 +101,8 @@ fn report(intake: &Intake, ended: &Ended, pause: Duration) -> Duration {
         }
         Ended::Trouble(trouble) => tracing::debug!(%serial, %trouble, "no stream"),
         Ended::Refused(Refusal::SlotsTaken) => {
-            intake.raise(Condition::ArmingSlotTaken, "deployExceedMax");
+            let detail = Says::SlotTaken.with(&[&"deployExceedMax"]);
+            intake.raise(Condition::ArmingSlotTaken, detail);
             return pause.max(PAUSES.0 * 6);
         }
         Ended::Refused(Refusal::Other(detail)) => {

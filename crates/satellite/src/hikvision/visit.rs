@@ -18,6 +18,7 @@ use super::search::Search;
 use super::stream;
 use crate::conditions::{self, Condition};
 use crate::config::SECRETS_FOLDER;
+use crate::detail::Detail;
 use crate::devices::Known;
 use crate::hub::Hub;
 use crate::stores::Store;
@@ -47,7 +48,7 @@ pub(crate) async fn run(hub: Arc<Hub>, known: Arc<Known>, store: Store, fence: F
         let login = match client::login(&user, &secret) {
             Ok(login) => login,
             Err(error) => {
-                intake.raise(Condition::LoginRefused, error.to_string());
+                intake.raise(Condition::LoginRefused, &error);
                 tokio::time::sleep(LOOK).await;
                 continue;
             }
@@ -64,9 +65,9 @@ pub(crate) async fn run(hub: Arc<Hub>, known: Arc<Known>, store: Store, fence: F
     }
 }
 
-fn read(file: &str) -> Result<Secret, String> {
+fn read(file: &str) -> Result<Secret, Detail> {
     let places = secret_places(Path::new(SECRETS_FOLDER));
-    secret_file(file, &places).map_err(|error| error.to_string())
+    secret_file(file, &places).map_err(|error| Detail::from(&error))
 }
 
 fn password(intake: &Intake, file: &str) -> Option<Secret> {

@@ -15,6 +15,7 @@ use store::{Receipt, Refused, Submission};
 use zkteco_push::{IndexChain, Place, Question};
 
 use crate::conditions::{self, Condition};
+use crate::detail::Says;
 use crate::devices::Known;
 use crate::hub::Hub;
 use crate::stores::Store;
@@ -93,7 +94,7 @@ pub(crate) async fn submit(
     let change = |chain: &mut IndexChain| restarted = chain.stored(places);
     let receipt = moved(known, store, submission, change).await?;
     if restarted {
-        let detail = "its index began again: its log was cleared, or it was reset";
+        let detail = Says::IndexFell;
         conditions::raise(hub, known, Condition::SerialsRestarted, detail);
     }
     Ok(receipt)
@@ -118,7 +119,7 @@ pub(crate) async fn conclude(hub: Arc<Hub>, known: Arc<Known>, question: Questio
     let serial = &known.enrolment.serial;
     match moved(&known, &store, nothing, change).await {
         Ok(_) if gone > 0 => {
-            let detail = format!("{gone} records are no longer on the terminal");
+            let detail = Says::RecordsGone.with(&[&gone]);
             conditions::raise(&hub, &known, Condition::RingOverrun, detail);
         }
         Ok(_) => tracing::info!(%serial, "all that the terminal holds is stored"),

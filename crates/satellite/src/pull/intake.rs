@@ -15,6 +15,7 @@ use zkteco_pull::{Context, Normalizer, Punch, Realtime, UserList};
 use super::state::LOG;
 use crate::clock;
 use crate::conditions::{self, Condition};
+use crate::detail::Detail;
 use crate::devices::Known;
 use crate::hub::Hub;
 use crate::stores::Store;
@@ -200,18 +201,13 @@ impl Intake {
     }
 
     /// Says how far its records came.
-    pub(super) fn step(
-        &self,
-        step: Step,
-        ok: bool,
-        detail: impl Into<std::borrow::Cow<'static, str>>,
-    ) {
+    pub(super) fn step(&self, step: Step, ok: bool, detail: impl Into<Detail>) {
         let serial = &self.known.enrolment.serial;
         self.hub.trace.step(serial, step, ok, clock::now(), detail);
     }
 
     /// Raises a condition of this terminal, with one log line when it is new.
-    pub(super) fn raise(&self, condition: Condition, detail: impl Into<Text>) {
+    pub(super) fn raise(&self, condition: Condition, detail: impl Into<Detail>) {
         conditions::raise(&self.hub, &self.known, condition, detail);
     }
 

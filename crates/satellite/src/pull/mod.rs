@@ -19,7 +19,7 @@ mod again;
 mod intake;
 mod log;
 mod room;
-mod state;
+pub(crate) mod state;
 mod talk;
 mod visit;
 mod wire;

@@ -30,6 +30,7 @@ use super::state::{Again, Errand, NotRead};
 use super::wire::Wire;
 use crate::clock;
 use crate::conditions::Condition;
+use crate::detail::{Detail, Says};
 use crate::dial::Link;
 use crate::dial::socket::NotOpen;
 use crate::trace::Step;
@@ -63,7 +64,7 @@ pub(super) enum Ended {
     /// By the terminal, or by what it said.
     Terminal(Error),
     /// Another terminal answers.
-    WrongDevice(String),
+    WrongDevice(Detail),
     /// By the store.
     Store(Refused),
 }
@@ -365,18 +366,17 @@ impl<'a> Talk<'a> {
     /// Nothing is read of a terminal that is not the enrolled one.
     fn identified(&mut self, serial: Option<Text>) -> Result<(), Ended> {
         let enrolled = &self.intake.known.enrolment.serial;
-        self.intake
-            .step(Step::Approved, true, "it takes our session");
+        self.intake.step(Step::Approved, true, Says::TakesSession);
         let same = |told: &Text| told.trim().eq_ignore_ascii_case(enrolled.as_str());
         if !serial.as_ref().is_some_and(same) {
-            let named = serial.unwrap_or_else(|| Text::const_new("no serial number"));
-            return Err(Ended::WrongDevice(format!("it names itself {named}")));
+            let named = serial.unwrap_or_else(|| Detail::from(Says::NoSerial).to_string().into());
+            return Err(Ended::WrongDevice(Says::OtherThere.with(&[&named])));
         }
         self.opened = true;
         self.open_by = None;
         self.intake.known.facts().last_contact = Some(clock::now());
         self.intake
-            .step(Step::Identified, true, "it is the enrolled one");
+            .step(Step::Identified, true, Says::IsEnrolledOne);
         let mut view = self.intake.known.pull().view();
         (view.link, view.transport) = (Link::Up, Some(self.transport));
         drop(view);
@@ -468,7 +468,7 @@ impl<'a> Talk<'a> {
         if waiting == 0 {
             self.intake.clear(Condition::PeopleUnresolved);
         } else if all || count > 0 {
-            let detail = format!("{waiting} records wait for a person of its user list");
+            let detail = Says::WaitForPerson.with(&[&waiting]);
             self.intake.raise(Condition::PeopleUnresolved, detail);
         }
     }
@@ -504,9 +504,9 @@ impl<'a> Talk<'a> {
         let total = known.map_or(0, |known| known.records);
         (self.stands, self.prior, self.room) = (Some(next), known, None);
         self.intake.clear(Condition::LogUnreadable);
-        self.intake.step(Step::Parsed, true, "its log was read");
-        self.intake
-            .step(Step::Stored, true, format!("{} new", taken.receipt.new));
+        self.intake.step(Step::Parsed, true, Says::LogRead);
+        let stored = Says::NewStored.with(&[&taken.receipt.new]);
+        self.intake.step(Step::Stored, true, stored);
         self.ask_for_people(taken.uncertain);
         self.judge(total);
         if let Some(errand) = errand {
@@ -530,9 +530,7 @@ impl<'a> Talk<'a> {
             return usize::try_from(end).unwrap_or(0);
         }
         let (before, now) = (prior.records, log.len());
-        let detail = format!(
-            "{before} records of its log were known; it holds {now} now, and the last known ones are not among them"
-        );
+        let detail = Says::LogCleared.with(&[&before, &now]);
         self.intake.raise(Condition::LogCleared, detail);
         0
     }
@@ -560,7 +558,7 @@ impl<'a> Talk<'a> {
         self.learned.whole_at.get_or_insert_with(Instant::now);
         if missing > 0 {
             let counted = counted.unwrap_or(0);
-            let detail = format!("it counts {counted} records and hands out {total}");
+            let detail = Says::CountsDiffer.with(&[&counted, &total]);
             self.intake.raise(Condition::CountsDisagree, detail);
         } else {
             self.recounted = false;
@@ -598,9 +596,8 @@ impl<'a> Talk<'a> {
         self.intake
             .submit(rows, None, self.stands.as_ref(), Route::Pull)
             .await?;
-        self.intake
-            .step(Step::Parsed, false, "its log cannot be read");
-        self.intake.raise(Condition::LogUnreadable, detail.clone());
+        self.intake.step(Step::Parsed, false, Says::LogUnread);
+        self.intake.raise(Condition::LogUnreadable, unread);
         self.intake.known.pull().view().completeness = Some(Completeness::Unproven);
         if let Some(errand) = self.errand.take() {
             errand.done(Err(NotRead::Unreadable(detail)));
@@ -638,7 +635,7 @@ impl<'a> Talk<'a> {
         let stands = self.stands.as_ref();
         let receipt = self.intake.submit(rows, None, stands, Route::Pull).await?;
         self.intake
-            .step(Step::Stored, true, format!("{} new", receipt.new));
+            .step(Step::Stored, true, Says::NewStored.with(&[&receipt.new]));
         self.ask_for_people(uncertain);
         Ok(())
     }

@@ -19,6 +19,7 @@ use super::state::NotRead;
 use super::talk::{Ended, Learned, Talk};
 use crate::conditions::Condition;
 use crate::config::SECRETS_FOLDER;
+use crate::detail::{Detail, Says};
 use crate::devices::Known;
 use crate::dial::Link;
 use crate::dial::socket::NotOpen;
@@ -182,8 +183,7 @@ impl Visit {
             Ended::Store(refused) => {
                 // A cursor that was moved is no trouble: the next session begins there.
                 if *refused != Refused::Moved {
-                    self.intake
-                        .step(Step::Stored, false, "the store takes nothing now");
+                    self.intake.step(Step::Stored, false, Says::StoreAway);
                 }
                 return self.spread(STORE);
             }
@@ -193,7 +193,7 @@ impl Visit {
         let retry = match ended {
             Ended::WrongDevice(detail) => {
                 self.intake
-                    .step(Step::Identified, false, "another terminal answers");
+                    .step(Step::Identified, false, Says::OtherAnswers);
                 self.intake.raise(Condition::WrongDevice, detail.clone());
                 Retry::Later
             }
@@ -202,11 +202,11 @@ impl Visit {
                 error.retry()
             }
             Ended::NotOpen(error) => {
-                self.unreachable(error.to_string(), told);
+                self.unreachable(error, told);
                 Retry::Soon
             }
             Ended::Wire(error) => {
-                self.unreachable(format!("the connection broke: {error}"), told);
+                self.unreachable(Says::WireBroke.with(&[error]), told);
                 Retry::Soon
             }
             Ended::Left | Ended::Store(_) => Retry::Soon,
@@ -220,7 +220,7 @@ impl Visit {
     }
 
     fn named(&self, error: &Error, told: bool) {
-        let text = error.to_string();
+        let text = Detail::from(error);
         match error {
             Error::Foreign(Foreign::SecurePull) => {
                 self.raise_and_step(Condition::SecurePull, Step::Approved, text);
@@ -243,14 +243,14 @@ impl Visit {
         }
     }
 
-    fn raise_and_step(&self, condition: Condition, step: Step, text: String) {
+    fn raise_and_step(&self, condition: Condition, step: Step, text: Detail) {
         self.intake.step(step, false, text.clone());
         self.intake.raise(condition, text);
     }
 
-    fn unreachable(&self, text: String, told: bool) {
+    fn unreachable(&self, why: impl Into<Detail>, told: bool) {
         if told {
-            self.raise_and_step(Condition::Unreachable, Step::Reached, text);
+            self.raise_and_step(Condition::Unreachable, Step::Reached, why.into());
         }
     }
 
@@ -261,7 +261,7 @@ impl Visit {
                 Ended::Terminal(error) => error.to_string(),
                 Ended::NotOpen(error) => error.to_string(),
                 Ended::Wire(error) => error.to_string(),
-                Ended::WrongDevice(detail) => detail.clone(),
+                Ended::WrongDevice(detail) => detail.to_string(),
                 Ended::Left | Ended::Store(_) => return,
             };
             let refused = NotRead::Ended(why);
@@ -306,11 +306,10 @@ impl Visit {
 }
 
 /// Reads the communication key; without a file there is none.
-fn read_key(file: Option<&str>) -> Result<Option<CommKey>, String> {
+fn read_key(file: Option<&str>) -> Result<Option<CommKey>, Detail> {
     let Some(file) = file else { return Ok(None) };
     let places = secret_places(Path::new(SECRETS_FOLDER));
-    let secret = secret_file(file, &places).map_err(|error| error.to_string())?;
+    let secret = secret_file(file, &places).map_err(|error| Detail::from(&error))?;
     let key = CommKey::parse(secret.expose().trim());
-    key.map(Some)
-        .ok_or_else(|| format!("{file}: a communication key is a number"))
+    key.map(Some).ok_or_else(|| Says::NotAKey.with(&[&file]))
 }

@@ -14,7 +14,7 @@
 //! with the table's name and a blank, which is no part of the first key. Nothing here judges
 //! what a value means.
 
-use event::{Reason, WallTime};
+use event::WallTime;
 
 use crate::error::Fault;
 use crate::fields::pairs;
@@ -122,7 +122,7 @@ impl<'a> AccessLine<'a> {
         let packed = [self.packed, self.time]
             .into_iter()
             .find_map(|n| unpack(n.parse().ok()?));
-        text.or(packed).ok_or(BAD_TIME)
+        text.or(packed).ok_or(Fault::NO_MOMENT)
     }
 
     /// The index as a number; `None` where there is none, which old firmware and some events
@@ -131,11 +131,6 @@ impl<'a> AccessLine<'a> {
         self.index.parse().ok().filter(|n| *n > 0)
     }
 }
-
-const BAD_TIME: Fault = Fault::new(
-    Reason::BadTime,
-    "neither a date and time nor packed seconds of a day that exists",
-);
 
 /// A key without the table's name before it.
 fn bare(key: &str) -> &str {
@@ -198,7 +193,11 @@ mod tests {
             "time_second=33000000000",
             "time=2026-02-30 10:00:00",
         ] {
-            assert_eq!(AccessLine::parse(line).wall(), Err(BAD_TIME), "{line}");
+            assert_eq!(
+                AccessLine::parse(line).wall(),
+                Err(Fault::NO_MOMENT),
+                "{line}"
+            );
         }
         assert!(AccessLine::parse("time=864209730").wall().is_ok());
     }

@@ -216,7 +216,13 @@ async fn refuse(
     let engine = &mut registry.engine;
     let noted = registry::audit(engine, now(), &actor, action, serial, &detail).await;
     noted.map_err(|failure| databases::told(context, &registry.place, &failure))?;
-    anyhow::bail!(context.say(Word::CommandRefused, &[&Escaped(&args.what), denied]))
+    anyhow::bail!(context.say(
+        Word::CommandRefused,
+        &[
+            &Escaped(&args.what),
+            &context.lang.detail(&denied.to_string())
+        ]
+    ))
 }
 
 fn dry_run(

@@ -237,7 +237,10 @@ pub(crate) fn conditions_page(
     let held = match live {
         Err(error) => {
             let admin = context.config.listen.admin;
-            return format!("{}\n", context.say(Word::OnlyStored, &[&admin, error]));
+            return format!(
+                "{}\n",
+                context.say(Word::OnlyStored, &[&admin, &context.lang.detail(error)])
+            );
         }
         Ok(None) => return format!("{}\n", context.say(Word::NotNoticed, &[])),
         Ok(Some(held)) => held,
@@ -250,7 +253,8 @@ pub(crate) fn conditions_page(
     for condition in held {
         let since = Millis::parse(&condition.since)
             .map_or_else(|| condition.since.clone(), |at| time::show(at, zone));
-        let detail = Escaped(&condition.detail);
+        let detail = context.lang.detail(&condition.detail);
+        let detail = Escaped(&detail);
         let head = context.say(Word::ConditionLine, &[&condition.name, &since, &detail]);
         page.push_str(&format!("{head}\n"));
         let told = conditions::told(context.lang, &condition.name, enrolment, &program);

@@ -155,7 +155,7 @@ fn inventory_row(line: &Line<'_>, context: &Context) -> Vec<String> {
         one.tenant.to_string(),
         said(|it| it.model.as_ref()),
         said(|it| it.firmware.as_ref()),
-        said(|it| it.dialect.as_ref()),
+        context.lang.term(&said(|it| it.dialect.as_ref())),
         if address.is_empty() {
             enrolled.to_owned()
         } else {

@@ -277,7 +277,7 @@ fn inventory_facts(found: &Found<'_>, context: &Context) -> Vec<(&'static str, S
         ),
         text(known.and_then(|it| it.model.as_deref())),
         text(known.and_then(|it| it.firmware.as_deref())),
-        text(known.and_then(|it| it.dialect.as_deref())),
+        (context.lang).term(&text(known.and_then(|it| it.dialect.as_deref()))),
         text(known.and_then(|it| it.address.as_deref())),
         list::fill(
             known.and_then(|it| it.users_used),
@@ -294,7 +294,7 @@ fn audit_lines(found: &Found<'_>, context: &Context) -> String {
     let mut page = String::new();
     for row in &found.audit {
         let at = time::show(row.happened_at, found.zone);
-        let (actor, action) = (text(&row.actor), text(&row.action));
+        let (actor, action) = (text(&row.actor), context.lang.term(&text(&row.action)));
         page.push_str(&format!(
             "{}\n",
             context.say(Word::AuditLine, &[&at, &actor, &action])

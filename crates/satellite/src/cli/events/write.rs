@@ -12,7 +12,7 @@ use event::Zone;
 use serde_json::json;
 use store::feed::FeedRow;
 
-use super::super::words::Word;
+use super::super::words::{Lang, Word};
 use super::super::{Context, out, table, time};
 use super::Format;
 
@@ -55,7 +55,7 @@ const HEADINGS: [Word; 8] = [
 ];
 
 /// Widths of the columns that lines have while following.
-const WIDTHS: [usize; 8] = [26, 12, 20, 12, 10, 7, 7, 8];
+const WIDTHS: [usize; 8] = [26, 12, 20, 12, 11, 7, 12, 15];
 
 /// What stands before the first row.
 pub(super) fn start(format: Format, _: &Context) -> anyhow::Result<()> {
@@ -79,14 +79,15 @@ pub(super) fn table(rows: &[FeedRow], context: &Context) -> String {
     if rows.is_empty() {
         return format!("{}\n", context.say(Word::NoEvents, &[]));
     }
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| cells(row).into()).collect();
+    let cells = |row| cells(row, context.lang).into();
+    let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
     table::table(&context.lang.headings(&HEADINGS), &rows)
 }
 
 /// Lines with columns of fixed width.
-pub(super) fn lines(rows: &[FeedRow]) -> String {
+pub(super) fn lines(rows: &[FeedRow], lang: Lang) -> String {
     let line = |row: &FeedRow| {
-        let safe = cells(row).map(|cell| Escaped(cell).to_string());
+        let safe = cells(row, lang).map(|cell| Escaped(cell).to_string());
         aligned(safe.into_iter().map(Cow::Owned))
     };
     rows.iter().map(line).collect()
@@ -108,7 +109,7 @@ fn aligned<'a>(cells: impl Iterator<Item = Cow<'a, str>>) -> String {
 }
 
 /// One row for people.
-fn cells(row: &FeedRow) -> [String; 8] {
+fn cells(row: &FeedRow, lang: Lang) -> [String; 8] {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     [
         when(row),
@@ -117,10 +118,10 @@ fn cells(row: &FeedRow) -> [String; 8] {
             .clone()
             .unwrap_or_else(|| row.serial.clone()),
         text(&row.person),
-        row.kind.clone(),
+        lang.term(&row.kind),
         text(&row.status_code),
         text(&row.verify_code),
-        row.route.clone(),
+        lang.term(&row.route),
     ]
 }
 
@@ -321,7 +322,7 @@ mod tests {
     fn a_line_shows_the_terminals_time_with_its_offset_and_no_control_characters() {
         let mut row = row();
         row.person = Some("1\n\u{1b}[2J".to_owned());
-        let text = lines(&[row]);
+        let text = lines(&[row], Lang::En);
         assert!(
             text.starts_with("2026-11-21 08:59:58 -06:00 acme"),
             "{text}"

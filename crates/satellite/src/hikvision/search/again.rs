@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use event::Route;
 use hikvision_isapi::{Capabilities, SearchRange, TimeWindow, Walk, WalkStep};
 
-use super::{Brought, Halt, MORE_THAN_GIVEN, Mode, SHORT_TRIES, Search, search_id, sorted};
+use super::{Brought, Halt, Mode, SHORT_TRIES, Search, search_id, sorted};
 use crate::again::Window;
+use crate::detail::Says;
 
 /// Longest piece that is asked for at once. One that holds more records than the device has
 /// positions for is halved.
@@ -79,7 +80,7 @@ impl Search<'_> {
                 // It ended before all that it had counted came.
                 (WalkStep::Short, ..) if attempt < SHORT_TRIES => {}
                 (WalkStep::TooMany, ..) => return Ok(None),
-                (WalkStep::Stuck, ..) => return Err(Halt::Answer(MORE_THAN_GIVEN.to_owned())),
+                (WalkStep::Stuck, ..) => return Err(Halt::Answer(Says::PagesLie.into())),
                 (_, records, new) => return Ok(Some((records, new))),
             }
         }

@@ -1,0 +1,166 @@
+//! The machine's words in Spanish: states, kinds, routes, reasons, and what others say.
+//!
+//! JSON and CSV keep the words of the contract; tables and pages show these. A word that is not
+//! here stays as it is, and a test holds the table against every vocabulary that can be shown.
+
+use super::words::Lang;
+
+impl Lang {
+    /// A word of the databases or of `/status` as people say it; unknown ones stay as they are.
+    pub(crate) fn term(self, word: &str) -> String {
+        let known = TERMS.iter().find(|(term, _)| *term == word);
+        match (self, known) {
+            (Self::Es, Some((_, spanish))) => (*spanish).to_owned(),
+            _ => word.to_owned(),
+        }
+    }
+
+    /// What satellite, a protocol or the system says beside a fact: in English as it is carried
+    /// and stored, in Spanish where that is known.
+    pub(crate) fn detail(self, english: &str) -> String {
+        let spanish = match self {
+            Self::Es => satellite::detail::spanish(english),
+            Self::En => None,
+        };
+        spanish.unwrap_or_else(|| english.to_owned())
+    }
+}
+
+const TERMS: [(&str, &str); 63] = [
+    // States of enrolments and terminals.
+    ("approved", "aprobado"),
+    ("blocked", "bloqueado"),
+    ("pending", "pendiente"),
+    ("online", "en línea"),
+    ("offline", "fuera de línea"),
+    ("proven", "comprobada"),
+    ("seen", "visible"),
+    ("unproven", "sin comprobar"),
+    // How records come. A push terminal is one that sends by itself.
+    ("push", "envío propio"),
+    ("pull", "puerto 4370"),
+    ("stream", "en vivo"),
+    ("listen", "escucha HTTP"),
+    ("poll", "consulta"),
+    ("mqtt", "MQTT"),
+    ("edge", "equipo remoto"),
+    ("backfill", "pedido de nuevo"),
+    ("dialled", "se consulta"),
+    ("listens", "escucha HTTP"),
+    // Kinds of events.
+    ("punch", "checada"),
+    ("access", "acceso"),
+    ("alarm", "alarma"),
+    ("operation", "operación"),
+    ("device", "dispositivo"),
+    ("other", "otro"),
+    // Why a record is in review.
+    ("unreadable", "no se entiende"),
+    ("bad_time", "hora imposible"),
+    ("bad_field", "dato imposible"),
+    ("bad_text", "texto ilegible"),
+    ("unknown_table", "tabla desconocida"),
+    ("same_second", "mismo segundo"),
+    ("conflict", "contradice"),
+    ("store_refused", "no cupo en la base"),
+    // Dialects of push terminals.
+    ("attendance", "asistencia"),
+    ("zkteco-attendance", "ZKTeco, asistencia"),
+    ("zkteco-access", "ZKTeco, acceso"),
+    ("zkteco-pull", "ZKTeco, puerto 4370"),
+    ("hikvision-isapi", "Hikvision, ISAPI"),
+    // Connections.
+    ("idle", "sin uso"),
+    ("connecting", "conectando"),
+    ("up", "activa"),
+    ("down", "caída"),
+    // Commands and jobs.
+    ("waiting", "en espera"),
+    ("running", "en curso"),
+    ("sent", "entregada"),
+    ("answered", "contestada"),
+    ("done", "hecha"),
+    ("failed", "falló"),
+    ("expired", "vencida"),
+    ("refused", "rechazada"),
+    // The audit.
+    ("add", "alta"),
+    ("move", "cambio de cliente"),
+    ("replace", "historial nuevo"),
+    ("approve", "aprobación"),
+    ("block", "bloqueo"),
+    ("token", "clave de escucha nueva"),
+    ("command", "orden"),
+    ("command_end", "fin de la orden"),
+    ("command_refused", "orden rechazada"),
+    // What a Hikvision device keeps of its listening host.
+    ("nothing", "nada"),
+    ("the path with the token", "la ruta con su clave"),
+    (
+        "nothing: the device does not keep it",
+        "nada: el dispositivo no la conserva",
+    ),
+    ("the path cut short", "la ruta cortada"),
+    (
+        "the path in other letter case",
+        "la ruta con otras mayúsculas",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use event::{Completeness, Kind, Reason, Route};
+    use store::command::CommandState;
+    use store::jobs::JobState;
+    use store::registry::EnrolmentState;
+    use zkteco_push::Dialect;
+
+    /// Words of the audit: what `store::registry` and the commands write into it.
+    const AUDIT: [&str; 10] = [
+        "add",
+        "move",
+        "replace",
+        "approve",
+        "block",
+        "token",
+        "command",
+        "command_end",
+        "command_refused",
+        "backfill",
+    ];
+    /// What `devices::due` writes into the inventory.
+    const PROTOCOLS: [&str; 4] = [
+        "zkteco-attendance",
+        "zkteco-access",
+        "zkteco-pull",
+        "hikvision-isapi",
+    ];
+
+    #[test]
+    fn every_word_that_a_table_shows_is_spanish_and_english_stays_as_it_is() {
+        let mut words: Vec<&str> = [&AUDIT[..], &PROTOCOLS].concat();
+        words.extend(Kind::ALL.iter().map(|it| it.as_str()));
+        words.extend(Route::ALL.iter().map(|it| it.as_str()));
+        words.extend(Reason::ALL.iter().map(|it| it.as_str()));
+        words.extend(Completeness::ALL.iter().map(|it| it.as_str()));
+        words.extend(Dialect::ALL.iter().map(|it| it.as_str()));
+        words.extend(CommandState::ALL.iter().map(|it| it.as_str()));
+        words.extend(JobState::ALL.iter().map(|it| it.as_str()));
+        words.extend([EnrolmentState::Approved, EnrolmentState::Blocked].map(|it| it.as_str()));
+        for word in words {
+            assert!(TERMS.iter().any(|(term, _)| *term == word), "{word}");
+            assert_eq!(Lang::En.term(word), word);
+        }
+        assert_eq!(Lang::Es.term("pending"), "pendiente");
+        assert_eq!(Lang::Es.term("drained"), "drained");
+    }
+
+    #[test]
+    fn no_word_stands_twice() {
+        let mut words = TERMS.map(|(term, _)| term).to_vec();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), TERMS.len());
+    }
+}

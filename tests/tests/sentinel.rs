@@ -15,8 +15,8 @@ use mariadb::{Flavor, Server};
 use promises::{Place, Post, Postbox, Running, SatelliteProcess, SentinelProcess, Setup, blocking};
 use terminals::Scenario;
 
-/// Longest that a recovery may take: two clean minutes, and room.
-const BACK_WITHIN: Duration = Duration::from_secs(240);
+/// Longest that a recovery may take: twenty clean seconds as configured here, and room.
+const BACK_WITHIN: Duration = Duration::from_secs(120);
 
 struct Scene {
     server: Arc<Server>,
@@ -62,7 +62,7 @@ async fn scene() -> Scene {
 
 fn configuration(satellite: &SatelliteProcess, place: &Place, relay: &str) -> String {
     format!(
-        "language = \"es\"\npublic_url = \"http://s.example.mx\"\n\
+        "language = \"es\"\npublic_url = \"http://s.example.mx\"\nrecovered_after = \"20s\"\n\
          [listen]\nadmin = \"127.0.0.1:0\"\n\
          [watch]\nsatellite_admin = \"http://{}\"\n\
          [[watch.store]]\ntenant = \"acme\"\nname = \"Acme S.A.\"\nurl = \"{}\"\n\
@@ -101,6 +101,7 @@ async fn told_and_closed(
     begin: Instant,
     kind: &str,
     (spanish, english): (&str, &str),
+    facts: (&str, &str),
     within: Duration,
     repair: impl AsyncFnOnce(&mut Scene),
 ) -> Duration {
@@ -118,7 +119,10 @@ async fn told_and_closed(
     ] {
         assert!(text.contains(part), "{part} in\n{text}");
     }
-    letter(scene, "one@example.mx", english, Duration::from_secs(10)).await;
+    assert!(text.contains(facts.0), "{} in\n{text}", facts.0);
+    let other = letter(scene, "one@example.mx", english, Duration::from_secs(10)).await;
+    let text = read(&other).1;
+    assert!(text.contains(facts.1), "{} in\n{text}", facts.1);
     // Nobody acknowledges: the second level follows, in Spanish by default.
     letter(
         scene,
@@ -178,6 +182,10 @@ async fn a_killed_satellite_is_told_to_both_levels_and_its_return_too() {
         begin,
         "satellite_down",
         words,
+        (
+            "Se vio: su puerta de administración rechaza la conexión",
+            "Seen: its admin door refuses the connection",
+        ),
         within,
         async |scene| {
             scene.satellite.run().await.unwrap();
@@ -202,6 +210,10 @@ async fn a_frozen_satellite_is_told_as_a_hang() {
         begin,
         "satellite_hang",
         words,
+        (
+            "Se vio: su puerta de administración no contesta",
+            "Seen: its admin door does not answer",
+        ),
         within,
         async |scene| {
             scene.satellite.send_signal("CONT").await.unwrap();
@@ -224,6 +236,7 @@ async fn a_database_that_is_gone_is_told_as_that_and_never_as_a_frozen_satellite
         begin,
         "database_down",
         words,
+        ("Detalle: ", "Detail: "),
         within,
         async |scene| {
             let server = Arc::clone(&scene.server);
@@ -257,6 +270,7 @@ async fn a_read_only_database_is_told_by_its_name() {
         begin,
         "database_read_only",
         words,
+        ("Ajuste: read_only = ON", "Setting: read_only = ON"),
         within,
         async |scene| {
             let server = Arc::clone(&scene.server);

@@ -16,7 +16,7 @@ use std::time::Duration;
 pub use daemon::config::ConfigError;
 use daemon::config::{Secret, Source, StoreUrl};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, civil};
+use jiff::{SignedDuration, Timestamp, civil};
 use notify::Language;
 
 use crate::calendar::{Calendar, Holidays};
@@ -64,6 +64,8 @@ pub struct Config {
     pub heartbeat_url: Option<String>,
     /// What is looked at besides satellite and its databases.
     pub looks: looks::Looks,
+    /// For how long something must be fine before it is over.
+    pub recovered_after: SignedDuration,
     /// When the daily mail leaves, in [`Config::zone`].
     pub daily_mail: Option<civil::Time>,
 }
@@ -222,6 +224,7 @@ impl Config {
                 watch_host: true,
                 ..looks::Looks::default()
             },
+            recovered_after: SignedDuration::from_mins(2),
             daily_mail: None,
         }
     }

@@ -20,6 +20,7 @@ use crate::looks;
 use crate::looks::host::board::Board;
 use crate::observation::{Finding, Observation, Round, Subject};
 use crate::report::{Backups, Material, Period, Report};
+use crate::words::Phrase;
 
 /// Longest that fresh looks may take together; a check list is there in ten seconds.
 pub const FRESH_WITHIN: Duration = Duration::from_secs(7);
@@ -207,7 +208,7 @@ async fn fresh(config: &Config, tenant: &str, now: Timestamp) -> BTreeMap<String
         running.spawn(async move {
             let within = look.deadline().min(FRESH_WITHIN);
             let round = tokio::time::timeout(within, look.look(now)).await;
-            let late = |subject| Observation::unknown(subject, now, "no answer in time");
+            let late = |subject| Observation::unknown(subject, now, Phrase::LookLate);
             let round = round
                 .unwrap_or_else(|_| Round::part(look.subjects().into_iter().map(late).collect()));
             (look.name().to_owned(), round)
@@ -366,7 +367,7 @@ mod tests {
     #[test]
     fn what_is_seen_now_counts_before_what_was_seen_and_old_sights_do_not_count() {
         let (store, host) = (Subject::store("acme"), Subject::host("vm1"));
-        let unknown = Observation::unknown(store.clone(), now(), "late");
+        let unknown = Observation::unknown(store.clone(), now(), Phrase::LookLate);
         let fresh = BTreeMap::from([
             ("database:acme".to_owned(), Round::one(unknown.clone())),
             ("canary:acme".to_owned(), Round::one(unknown)),

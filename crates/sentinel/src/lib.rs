@@ -61,3 +61,4 @@ pub use observation::{
     Trouble, Unit, Value,
 };
 pub use run::{Running, Sentinel};
+pub use words::Phrase;

@@ -18,8 +18,10 @@ pub mod terminals;
 
 use std::sync::Arc;
 
+use fetch::Failed;
+
 use crate::history::{Shared, SilenceLook, UptimeLook};
-use crate::{Config, Look};
+use crate::{Config, Look, Phrase, Value};
 use host::board::Board;
 
 /// Every look that the configuration asks for. `board` is where other machines put their facts;
@@ -72,4 +74,24 @@ pub fn all(config: &Config, board: &Arc<Board>) -> Vec<Arc<dyn Look>> {
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2⁵³")]
 pub(crate) fn wide(count: u64) -> f64 {
     count as f64
+}
+
+/// Why a request failed: our sentence, with the words of the system or the library in it.
+pub(crate) fn said(failed: &Failed) -> Value {
+    let heard = |words: &String| [Value::heard(words)];
+    match failed {
+        Failed::Name(words) => Phrase::NameNotFound.with(heard(words)),
+        Failed::Connect(words) => Phrase::NotConnected.with(heard(words)),
+        Failed::Tls(words, _) => Phrase::TlsFailed.with(heard(words)),
+        Failed::Http(words) => Phrase::NoHttp.with(heard(words)),
+        Failed::Late { stage, after } => {
+            let phrase = match *stage {
+                "name" => Phrase::LateName,
+                "connect" => Phrase::LateConnect,
+                "tls" => Phrase::LateTls,
+                _ => Phrase::LateAnswer,
+            };
+            phrase.with([(*after).into()])
+        }
+    }
 }

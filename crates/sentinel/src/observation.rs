@@ -6,11 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use notify::Language;
 use serde::{Deserialize, Serialize};
 
 use crate::kind::{Kind, Severity};
+use crate::words::Phrase;
 
 /// Longest name of a subject that is kept, in characters.
 const NAME_CHARACTERS: usize = 100;
@@ -181,10 +185,9 @@ impl Observation {
         Self::new(subject, at, Finding::of(troubles))
     }
 
-    /// It cannot be told. `why` is for people, in few English words.
-    pub fn unknown(subject: Subject, at: Timestamp, why: &str) -> Self {
-        let why = cut(why, TEXT_CHARACTERS);
-        Self::new(subject, at, Finding::Unknown { why })
+    /// It cannot be told, for that reason.
+    pub fn unknown(subject: Subject, at: Timestamp, why: impl Into<Value>) -> Self {
+        Self::new(subject, at, Finding::Unknown { why: why.into() })
     }
 
     fn new(subject: Subject, at: Timestamp, finding: Finding) -> Self {
@@ -215,6 +218,9 @@ impl Observation {
     }
 }
 
+/// The measurement beside [`Rows`]: how old the newest row was when it was read.
+pub const NEWEST_ROW_AGE: &str = "newest_row_age_seconds";
+
 /// Measurements by name; the name ends in the unit.
 pub type Numbers = BTreeMap<String, f64>;
 
@@ -233,7 +239,7 @@ pub enum Finding {
     /// It could not be seen.
     Unknown {
         /// Why not.
-        why: String,
+        why: Value,
     },
 }
 
@@ -322,11 +328,14 @@ pub enum Fact {
     Off,
     /// Version or setting that was found.
     Setting,
-    /// In the words of a server or program, cut short.
+    /// What satellite says holds of a terminal, or of its journal.
+    Condition,
+    /// In the words of a server or program, cut short, or in ours.
     Detail,
 }
 
-/// The value of a fact; it is written in the reader's language, zone and units.
+/// The value of a fact; it is written in the reader's language, zone and units
+/// ([`of_value`](crate::words::of_value)).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Value {
@@ -342,17 +351,47 @@ pub enum Value {
     Bytes(u64),
     /// A moment.
     At(Timestamp),
+    /// A sentence of ours, and what stands in its places.
+    Said(Phrase, Vec<Self>),
+    /// What was seen from several points.
+    Signals(Vec<Signal>),
 }
 
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::Text(cut(text, TEXT_CHARACTERS))
+impl Value {
+    /// Words and names of somebody else, or of the configuration: hostile, cut, in whatever
+    /// language they are. Our own sentences are a [`Phrase`].
+    pub fn heard(text: impl AsRef<str>) -> Self {
+        Self::Text(cut(text.as_ref(), TEXT_CHARACTERS))
     }
 }
 
-impl From<String> for Value {
-    fn from(text: String) -> Self {
-        Self::from(text.as_str())
+impl Phrase {
+    /// The sentence with its places filled in order.
+    pub fn with<const N: usize>(self, places: [Value; N]) -> Value {
+        Value::Said(self, places.into())
+    }
+}
+
+impl From<Phrase> for Value {
+    fn from(phrase: Phrase) -> Self {
+        Self::Said(phrase, Vec::new())
+    }
+}
+
+impl From<Duration> for Value {
+    fn from(length: Duration) -> Self {
+        Self::Seconds(length.as_secs_f64())
+    }
+}
+
+impl fmt::Display for Value {
+    /// English, for logs and for whoever reads an error; not harmless.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crate::words::of_value(
+            Language::English,
+            &TimeZone::UTC,
+            self,
+        ))
     }
 }
 
@@ -438,7 +477,7 @@ pub enum Canary {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rows {
-    /// One was received within the last 20 seconds.
+    /// One was received within the last 20 seconds; [`NEWEST_ROW_AGE`] says when.
     Fresh,
     /// None was. A quiet night looks the same: this alone means nothing.
     Old,
@@ -497,7 +536,7 @@ mod tests {
             subject.to_string().len(),
             "terminal:acme/-/".len() + NAME_CHARACTERS
         );
-        assert_eq!(Value::from(long.as_str()), Value::Text("x".repeat(300)));
+        assert_eq!(Value::heard(&long), Value::Text("x".repeat(300)));
     }
 
     #[test]
@@ -505,7 +544,11 @@ mod tests {
         let at = Timestamp::from_second(1_800_000_000).unwrap();
         let trouble = Trouble::new(Kind::DiskFull)
             .fact(Fact::Used, Value::Ratio(0.97))
-            .fact(Fact::Place, "/var");
+            .fact(Fact::Place, Value::heard("/var"))
+            .fact(
+                Fact::Detail,
+                Phrase::LateAnswer.with([Duration::from_secs(3).into()]),
+            );
         let seen = Observation::wrong(Subject::host("vm1"), at, vec![trouble])
             .signal(Signal::Unit(Unit::Active))
             .number("free_bytes", 12.0)

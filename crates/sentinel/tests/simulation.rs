@@ -14,8 +14,8 @@ use daemon::config::Source;
 use jiff::{SignedDuration, Timestamp};
 use notify::{CapRule, History, Letter, Waiting};
 use sentinel::decide::{Core, Incident, IncidentId, Setting, State};
-use sentinel::observation::{Admin, Canary, Door, Rows, Signal, Unit};
-use sentinel::{Config, Kind, Observation, Round, Severity, Subject, Trouble};
+use sentinel::observation::{Admin, Canary, Door, NEWEST_ROW_AGE, Rows, Signal, Unit};
+use sentinel::{Config, Kind, Observation, Phrase, Round, Severity, Subject, Trouble};
 
 const FILE: &str = r#"
 time_zone = "America/Mexico_City"
@@ -103,6 +103,10 @@ struct World {
     phase: i64,
     /// Whether people punch at this hour.
     busy: bool,
+    /// When the newest row of a real terminal came.
+    last_row: i64,
+    /// Whether systemd can be asked.
+    systemd: bool,
     wrong: Wrong,
     letters: Vec<(i64, Letter)>,
     incidents: BTreeMap<IncidentId, Incident>,
@@ -123,6 +127,8 @@ impl World {
             clock: 0,
             phase: i64::try_from(random.below(30)).unwrap(),
             busy: random.below(2) == 0,
+            last_row: -1000,
+            systemd: random.below(2) == 0,
             wrong: Wrong::default(),
             letters: Vec::new(),
             incidents: BTreeMap::new(),
@@ -167,7 +173,8 @@ impl World {
     fn see(&mut self, look: &str, number: usize, observations: Vec<Observation>) {
         let whole = look == "terminals";
         let observations = if self.wrong.deaf == Some(number) {
-            let blind = |seen: Observation| Observation::unknown(seen.subject, self.now, "late");
+            let blind =
+                |seen: Observation| Observation::unknown(seen.subject, self.now, Phrase::LookLate);
             observations.into_iter().map(blind).collect()
         } else {
             observations
@@ -198,11 +205,10 @@ impl World {
             } else {
                 Unit::Active
             };
-            self.see(
-                "unit",
-                0,
-                vec![Observation::fine(Subject::Satellite, now).signal(Signal::Unit(unit))],
-            );
+            if self.systemd {
+                let seen = Observation::fine(Subject::Satellite, now).signal(Signal::Unit(unit));
+                self.see("unit", 0, vec![seen]);
+            }
             let admin = match () {
                 () if dead => Admin::Refused,
                 () if hang || cut => Admin::Silent,
@@ -251,6 +257,13 @@ impl World {
         }
     }
 
+    /// Whether punches of real terminals are stored.
+    fn flows(&self) -> bool {
+        let stopped = self.dead() || self.is(Kind::SatelliteHang) || self.is(Kind::IngestStalled);
+        let taken = self.busy && !stopped && !self.away() && !self.is(Kind::DoorUnreachable);
+        taken || self.is(Kind::ProbePath)
+    }
+
     fn databases(&mut self) {
         let now = self.now;
         let kinds = [
@@ -264,13 +277,6 @@ impl World {
             Kind::Replication,
             Kind::DatabaseReplaced,
         ];
-        let stopped = self.dead() || self.is(Kind::SatelliteHang) || self.is(Kind::IngestStalled);
-        let flows = self.busy && !stopped && !self.away() && !self.is(Kind::DoorUnreachable);
-        let rows = if flows || self.is(Kind::ProbePath) {
-            Rows::Fresh
-        } else {
-            Rows::Old
-        };
         let mut seen = self.claims(Subject::store("acme"), &kinds);
         if self.wrong.blip {
             seen = Observation::wrong(
@@ -279,7 +285,10 @@ impl World {
                 vec![Trouble::new(Kind::DatabaseDown)],
             );
         } else if !self.is(Kind::DatabaseDown) && !self.is(Kind::DatabaseHung) {
-            seen = seen.signal(Signal::Rows(rows));
+            let age = u32::try_from(self.clock - self.last_row).unwrap();
+            let rows = if age <= 20 { Rows::Fresh } else { Rows::Old };
+            let signal = Signal::Rows(rows);
+            seen = seen.signal(signal).number(NEWEST_ROW_AGE, age.into());
         }
         self.see("database:acme", 3, vec![seen]);
         self.see(
@@ -372,6 +381,9 @@ impl World {
     fn pass(&mut self, seconds: i64) {
         let end = self.clock + seconds;
         while self.clock < end {
+            if self.flows() {
+                self.last_row = self.clock;
+            }
             self.look();
             let config = &self.config;
             self.core.tick(
@@ -476,6 +488,7 @@ fn in_365_days_of_restarts_short_outages_late_looks_and_pauses_nobody_is_woken_f
     for _ in 0..365 {
         for _ in 0..4 {
             world.busy = random.below(2) == 0;
+            world.systemd = random.below(2) == 0;
             let calm = 21_600 - 600;
             world.pass(calm / 2);
             match random.below(5) {

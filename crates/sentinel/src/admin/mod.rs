@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use crate::database::{Database, IncidentRow, Line, Which};
 use crate::decide::{Ask, Incident, IncidentId, TenantState};
 use crate::run::{CheckState, Hub, Word};
+use crate::words::Phrase;
 
 /// How far back the list of incidents goes without `?days=`.
 const DAYS: u32 = 90;
@@ -75,8 +76,14 @@ async fn metrics_text(State(hub): State<Hub>) -> Response {
     }
 }
 
+/// For programs that read these words: one language for ever.
+fn english(failing: &[Phrase]) -> Vec<&'static str> {
+    let words = failing.iter();
+    words.map(|it| it.text(notify::Language::English)).collect()
+}
+
 async fn healthz(State(hub): State<Hub>) -> Response {
-    let failing = hub.snapshot.load().self_test(Timestamp::now());
+    let failing = english(&hub.snapshot.load().self_test(Timestamp::now()));
     if failing.is_empty() {
         return "fine\n".into_response();
     }
@@ -86,7 +93,7 @@ async fn healthz(State(hub): State<Hub>) -> Response {
 
 async fn status(State(hub): State<Hub>) -> Json<Status> {
     let snapshot = hub.snapshot.load();
-    let failing = snapshot.self_test(Timestamp::now());
+    let failing = english(&snapshot.self_test(Timestamp::now()));
     Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         healthy: failing.is_empty(),

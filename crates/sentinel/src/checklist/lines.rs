@@ -159,7 +159,10 @@ impl Judge<'_> {
         for looked in self.seen_by(looks) {
             match &looked.observation.finding {
                 Finding::Fine => well.push(looked),
-                Finding::Unknown { why } => unknown.push((looked, why.clone())),
+                Finding::Unknown { why } => unknown.push((
+                    looked,
+                    words::of_value(self.language, &self.matter.zone, why),
+                )),
                 Finding::Wrong { troubles } => {
                     let own = troubles.iter().find(|it| kinds.contains(&it.kind));
                     let blinding = troubles.iter().find(|it| BLINDING.contains(&it.kind));
@@ -266,7 +269,10 @@ impl Judge<'_> {
         let words = words::of_standing(self.language, state.standing);
         let evidence = match state.indicator.as_str() {
             "" => words.to_owned(),
-            indicator => format!("{words} ({indicator})"),
+            indicator => {
+                let indicator = words::of_indicator(self.language, indicator);
+                format!("{words}: {indicator}")
+            }
         };
         let judged = match state.standing {
             Standing::Unknown => Judged::unseen(evidence),

@@ -127,7 +127,11 @@ fn nothing_passes_of_which_nothing_is_known() {
 #[test]
 fn what_a_look_could_not_see_fails_and_says_why() {
     let mut one = matter();
-    let unknown = Observation::unknown(Subject::store("acme"), now(), "no answer within 5 s");
+    let unknown = Observation::unknown(
+        Subject::store("acme"),
+        now(),
+        Value::heard("no answer within 5 s"),
+    );
     one.looked[2] = looked("database:acme", unknown);
     let database = line(&list(&one), "database");
     assert_eq!((database.result, database.known), (Outcome::Fail, false));

@@ -27,7 +27,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     let all = sentinel::looks::all(&context.config, &Arc::default());
     let looks: Vec<String> = all.iter().map(|look| look.name().to_owned()).collect();
     let seen = if args.connect {
-        connect::look_once(&all).await
+        connect::look_once(context, &all).await
     } else {
         Vec::new()
     };

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sentinel::looks::canary;
-use sentinel::{Finding, Look, Observation};
+use sentinel::words::{self, Phrase};
+use sentinel::{Finding, Look, Observation, message};
 use tokio::task::JoinSet;
 
 use super::{Context, out};
@@ -16,19 +17,22 @@ use super::{Context, out};
 pub(crate) struct Seen {
     look: String,
     subject: String,
+    /// The subject for people.
+    #[serde(skip)]
+    name: String,
     state: &'static str,
     words: String,
 }
 
 /// Every look once, all at the same time; terminals that are fine are left out.
-pub(crate) async fn look_once(looks: &[Arc<dyn Look>]) -> Vec<Seen> {
+pub(crate) async fn look_once(context: &Context, looks: &[Arc<dyn Look>]) -> Vec<Seen> {
     let mut looking = JoinSet::new();
     for look in looks {
         let look = Arc::clone(look);
         looking.spawn(async move {
             let now = Timestamp::now();
             let round = tokio::time::timeout(look.deadline(), look.look(now)).await;
-            let late = |subject| Observation::unknown(subject, now, "no answer in time");
+            let late = |subject| Observation::unknown(subject, now, Phrase::LookLate);
             let observations = match round {
                 Ok(round) => round.observations,
                 Err(_) => look.subjects().into_iter().map(late).collect(),
@@ -44,30 +48,24 @@ pub(crate) async fn look_once(looks: &[Arc<dyn Look>]) -> Vec<Seen> {
         let shown = observations
             .iter()
             .filter(|it| it.subject.sort() != "terminal" || it.finding != Finding::Fine);
-        all.extend(shown.map(|it| seen(&look, it)));
+        all.extend(shown.map(|it| seen(context, &look, it)));
     }
     all.sort_by(|a, b| (&a.look, &a.subject).cmp(&(&b.look, &b.subject)));
     all
 }
 
-fn seen(look: &str, observation: &Observation) -> Seen {
-    let (state, words) = match &observation.finding {
-        Finding::Fine => ("fine", String::new()),
-        Finding::Unknown { why } => ("unknown", why.clone()),
-        Finding::Wrong { troubles } => {
-            let each = troubles.iter().map(|trouble| {
-                let facts = trouble.facts.values().map(|value| format!("{value:?}"));
-                let facts = facts.collect::<Vec<_>>().join(" ");
-                format!("{}: {facts}", trouble.kind)
-            });
-            ("wrong", each.collect::<Vec<_>>().join("; "))
-        }
-    };
+fn seen(context: &Context, look: &str, observation: &Observation) -> Seen {
+    let (language, zone) = (context.language, &context.config.zone);
     Seen {
         look: look.to_owned(),
         subject: observation.subject.to_string(),
-        state,
-        words,
+        name: message::name_of(&observation.subject, language),
+        state: match &observation.finding {
+            Finding::Fine => "fine",
+            Finding::Unknown { .. } => "unknown",
+            Finding::Wrong { .. } => "wrong",
+        },
+        words: words::of_finding(language, zone, &observation.finding),
     }
 }
 
@@ -82,7 +80,7 @@ pub(crate) fn print(context: &Context, seen: &[Seen]) -> anyhow::Result<()> {
         .iter()
         .map(|it| {
             let state = state(it.state).to_owned();
-            vec![it.look.clone(), it.subject.clone(), state, it.words.clone()]
+            vec![it.look.clone(), it.name.clone(), state, it.words.clone()]
         })
         .collect();
     let heads = context.say(

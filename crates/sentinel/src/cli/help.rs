@@ -1,8 +1,10 @@
 //! `--help` in Spanish: the texts that clap shows, exchanged before it reads the command line.
 //!
 //! The English texts stand where each option is declared and are the keys here. A text that is
-//! missing here stays English; a test says which.
+//! missing here stays English; a test says which. What clap says by itself (usage, possible
+//! values, a mistaken command line) is said in Spanish here too.
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 
 use super::Lang;
@@ -22,7 +24,9 @@ fn translate(command: Command) -> Command {
     let after = command
         .get_after_help()
         .map(|text| examples(&text.to_string()));
+    let usage = usage(&command);
     let mut command = command
+        .override_usage(usage)
         .help_template("{about-with-newline}\nUso: {usage}\n\n{all-args}{after-help}")
         .subcommand_help_heading("Órdenes")
         .mut_args(option)
@@ -47,9 +51,84 @@ fn option(arg: Arg) -> Arg {
     match (arg.get_id().as_str(), text) {
         ("help", _) => arg.help("Muestra esta ayuda").long_help(None),
         ("version", _) => arg.help("Muestra la versión"),
-        (_, Some(text)) => arg.help(text),
+        (_, Some(text)) => {
+            let text = format!("{text}{}", values(&arg));
+            arg.hide_possible_values(true)
+                .hide_default_value(true)
+                .help(text)
+        }
         (_, None) => arg,
     }
+}
+
+/// The usage line with clap's own words exchanged.
+fn usage(command: &Command) -> String {
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage:").trim_start();
+    usage
+        .replace("[OPTIONS]", "[OPCIONES]")
+        .replace("<COMMAND>", "<ORDEN>")
+        .replace("[COMMAND]", "[ORDEN]")
+}
+
+/// What may be given, and what holds when nothing is.
+fn values(arg: &Arg) -> String {
+    let mut text = String::new();
+    if !arg.get_action().takes_values() {
+        return text;
+    }
+    let possible = arg.get_possible_values();
+    if !possible.is_empty() {
+        let names: Vec<&str> = possible.iter().map(|value| value.get_name()).collect();
+        text.push_str(&format!(" [valores: {}]", names.join(", ")));
+    }
+    let usual: Vec<_> = arg.get_default_values().iter().collect();
+    if let [usual] = usual.as_slice() {
+        text.push_str(&format!(" [si no se indica: {}]", usual.to_string_lossy()));
+    }
+    text
+}
+
+/// What is wrong with a command line, in Spanish, in two lines.
+pub(crate) fn mistake(error: &clap::Error) -> String {
+    let named = |kind: ContextKind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(", "),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    let argument = named(ContextKind::InvalidArg);
+    let told = match error.kind() {
+        ErrorKind::UnknownArgument => format!("no se conoce «{argument}»"),
+        ErrorKind::InvalidSubcommand => {
+            let order = named(ContextKind::InvalidSubcommand);
+            format!("no se conoce la orden «{order}»")
+        }
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let value = named(ContextKind::InvalidValue);
+            let valid = named(ContextKind::ValidValue);
+            match valid.is_empty() {
+                true => format!("«{value}» no sirve para {argument}"),
+                false => format!("«{value}» no sirve para {argument}; valores: {valid}"),
+            }
+        }
+        ErrorKind::MissingRequiredArgument => format!("falta {argument}"),
+        ErrorKind::MissingSubcommand => "falta la orden".to_owned(),
+        ErrorKind::ArgumentConflict => {
+            let other = named(ContextKind::PriorArg);
+            format!("{argument} no va junto con {other}")
+        }
+        _ => format!("no se entiende {argument}").trim_end().to_owned(),
+    };
+    let suggested = [
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedValue,
+    ]
+    .map(named);
+    let suggested = suggested.into_iter().find(|it| !it.is_empty());
+    let suggested = suggested.map_or_else(String::new, |it| format!("; ¿quiso decir «{it}»?"));
+    format!("{told}{suggested}\nLa ayuda: sentinel --help")
 }
 
 fn spanish(text: &str) -> String {
@@ -271,14 +350,47 @@ mod tests {
         let help = command().try_get_matches_from(["sentinel", "maintenance", "begin", "--help"]);
         let help = help.unwrap_err().to_string();
         for text in [
-            "Uso: sentinel maintenance begin",
+            "Uso: sentinel maintenance begin [OPCIONES] --for",
             "Opciones:",
             "Solo de este cliente",
+            "[valores: es, en]",
         ] {
             assert!(help.contains(text), "{text:?} in\n{help}");
+        }
+        for english in [
+            "Usage",
+            "[OPTIONS]",
+            "<COMMAND>",
+            "ossible values",
+            "[default",
+        ] {
+            assert!(!help.contains(english), "{english:?} in\n{help}");
         }
         let read =
             command().try_get_matches_from(["sentinel", "--lang", "es", "ack", "INC-2026-000001"]);
         assert_eq!(read.unwrap().subcommand_name(), Some("ack"));
+    }
+
+    #[test]
+    fn a_mistaken_command_line_is_told_in_spanish_with_what_was_mistaken() {
+        let command = || speak(Cli::command(), Lang::Es);
+        for (line, told) in [
+            (&["incidents", "--jsn"][..], "no se conoce «--jsn»"),
+            (
+                &["incidentes"],
+                "no se conoce la orden «incidentes»; ¿quiso decir",
+            ),
+            (&["ack"], "falta <INCIDENT>"),
+            (
+                &["--lang", "fr", "status"],
+                "«fr» no sirve para --lang <LANG>; valores: es, en",
+            ),
+        ] {
+            let line = std::iter::once("sentinel").chain(line.iter().copied());
+            let wrong = command().try_get_matches_from(line).unwrap_err();
+            let shown = mistake(&wrong);
+            assert!(shown.contains(told), "{told:?} in {shown}");
+            assert!(shown.ends_with("La ayuda: sentinel --help"), "{shown}");
+        }
     }
 }

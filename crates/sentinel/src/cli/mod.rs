@@ -20,6 +20,7 @@ mod status;
 use std::path::PathBuf;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use daemon::config::ConfigError;
 use daemon::exit::Exit;
 use daemon::owner;
 use notify::Language;
@@ -171,6 +172,12 @@ impl Context {
 /// # Errors
 /// It is not understood, or asks for help or the version: [`help_or_usage`] prints that.
 pub(crate) fn read() -> Result<Cli, clap::Error> {
+    let matches = help::speak(Cli::command(), asked_for()).try_get_matches()?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// The language of help: what the command line asks for, else the environment.
+fn asked_for() -> Lang {
     let words: Vec<String> = std::env::args().collect();
     let asked = words.windows(2).find_map(|pair| match pair {
         [option, value] if option == "--lang" || option == "--language" => {
@@ -178,9 +185,7 @@ pub(crate) fn read() -> Result<Cli, clap::Error> {
         }
         _ => None,
     });
-    let lang = asked.or_else(Lang::from_environment).unwrap_or(Lang::En);
-    let matches = help::speak(Cli::command(), lang).try_get_matches()?;
-    Cli::from_arg_matches(&matches)
+    asked.or_else(Lang::from_environment).unwrap_or(Lang::En)
 }
 
 /// Carries out what was asked for.
@@ -194,7 +199,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
             Err(error) => Err(error),
         },
     };
-    done.unwrap_or_else(|error| explain(&error))
+    done.unwrap_or_else(|error| explain(&error, lang.unwrap_or(Lang::En)))
 }
 
 async fn run(file: Option<PathBuf>) -> anyhow::Result<Exit> {
@@ -221,7 +226,7 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
 
 /// Says what went wrong and with which status to leave. Whoever reads our output may stop
 /// reading; that is no failure.
-fn explain(error: &anyhow::Error) -> Exit {
+fn explain(error: &anyhow::Error, lang: Lang) -> Exit {
     let closed = |cause: &(dyn std::error::Error + 'static)| {
         let io = cause.downcast_ref::<std::io::Error>();
         io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
@@ -229,12 +234,19 @@ fn explain(error: &anyhow::Error) -> Exit {
     if error.chain().any(closed) {
         return Exit::Fine;
     }
-    complain(&format!("{error:#}"));
+    match error.downcast_ref::<ConfigError>() {
+        Some(wrong) if lang == Lang::Es => complain(&wrong.in_spanish()),
+        _ => complain(&format!("{error:#}")),
+    }
     exit_of(error)
 }
 
 /// Prints help or the version (fine), or what is wrong with the command line (failed).
 pub(crate) fn help_or_usage(message: &clap::Error) -> Exit {
+    if message.use_stderr() && asked_for() == Lang::Es {
+        complain(&help::mistake(message));
+        return Exit::Failed;
+    }
     // When this cannot be printed there is nobody to tell.
     message.print().ok();
     if message.use_stderr() {

@@ -56,7 +56,8 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         .map(|state| {
             let name = context.config.tenant_name(&state.tenant).to_owned();
             let standing = words::of_standing(context.language, state.standing).to_owned();
-            vec![name, standing, context.moment(state.since), state.indicator]
+            let indicator = words::of_indicator(context.language, &state.indicator);
+            vec![name, standing, context.moment(state.since), indicator]
         })
         .collect();
     out::print(&out::table(&headings, &rows))?;
@@ -82,9 +83,12 @@ fn exit(alive: bool) -> Exit {
 
 fn row(seen: &Seen, context: &Context) -> Vec<String> {
     let language = context.language;
+    let told = |finding: &Finding| words::of_finding(language, &context.config.zone, finding);
     let result = match &seen.observation.finding {
         Finding::Fine => context.say("bien", "fine").to_owned(),
-        Finding::Unknown { why } => format!("{}: {why}", context.say("sin datos", "unknown")),
+        finding @ Finding::Unknown { .. } => {
+            format!("{}: {}", context.say("sin datos", "unknown"), told(finding))
+        }
         Finding::Wrong { troubles } => {
             let titles = troubles
                 .iter()

@@ -8,7 +8,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use daemon::config::{ConfigError, Secret, Source, Span, StoreUrl, secret_file, secret_places};
+use daemon::config::{
+    ConfigError, Said, Secret, Source, Span, StoreUrl, secret_file, secret_places,
+};
 use event::TenantId;
 use fetch::{Trust, Url};
 use serde::Deserialize;
@@ -330,13 +332,22 @@ pub(super) fn checked(source: &Source, raw: Raw) -> Result<Looks, ConfigError> {
         let check = check(source, &table, raw)?;
         let same = |it: &Check| it.tenant == check.tenant && it.name == check.name;
         if checks.iter().any(same) {
-            let message = "another check of this tenant has this name";
+            let message = (
+                "another check of this tenant has this name",
+                "otra revisión de este cliente tiene este nombre",
+            );
             return Err(source.error(&format!("{table}.name"), message));
         }
         checks.push(check);
     }
     if checks.len() > CHECKS {
-        return Err(source.error("check", "there are at most 1000 checks"));
+        return Err(source.error(
+            "check",
+            (
+                "there are at most 1000 checks",
+                "hay lugar para 1000 revisiones",
+            ),
+        ));
     }
     Ok(Looks {
         host_name: raw
@@ -364,12 +375,18 @@ fn plain(source: &Source, key: &str, name: &str) -> Result<String, ConfigError> 
     if !name.is_empty() && name.len() <= 64 && name.bytes().all(fine) {
         return Ok(name.to_owned());
     }
-    Err(source.error(key, "may hold only 1 to 64 letters, digits and . _ -"))
+    Err(source.error(
+        key,
+        (
+            "may hold only 1 to 64 letters, digits and . _ -",
+            "solo admite de 1 a 64 letras, dígitos y . _ -",
+        ),
+    ))
 }
 
 fn secret(source: &Source, key: &str, name: &str) -> Result<Secret, ConfigError> {
     let places = secret_places(Path::new(SECRETS_FOLDER));
-    secret_file(name, &places).map_err(|wrong| source.error(key, &wrong.to_string()))
+    secret_file(name, &places).map_err(|wrong| source.error(key, wrong))
 }
 
 fn agents(source: &Source, raws: Vec<RawAgent>) -> Result<Vec<(String, Secret)>, ConfigError> {
@@ -379,14 +396,20 @@ fn agents(source: &Source, raws: Vec<RawAgent>) -> Result<Vec<(String, Secret)>,
         let name = plain(source, &key("name"), &raw.name)?;
         let token = secret(source, &key("token_file"), &raw.token_file)?;
         if token.expose().trim().len() < 16 {
-            let message = "the token must have at least 16 characters";
+            let message = (
+                "the token must have at least 16 characters",
+                "la clave debe tener al menos 16 caracteres",
+            );
             return Err(source.error(&key("token_file"), message));
         }
         if agents
             .iter()
             .any(|(known, same)| *known == name || *same == token)
         {
-            let message = "another [[agent]] has this name or this token";
+            let message = (
+                "another [[agent]] has this name or this token",
+                "otro [[agent]] tiene este nombre o esta clave",
+            );
             return Err(source.error(&key("name"), message));
         }
         agents.push((name, token));
@@ -403,7 +426,13 @@ fn certificates(
         (None, Some(file)) => Ok(WatchedCertificate::File(file)),
         _ => {
             let key = format!("certificate[{index}].url");
-            Err(source.error(&key, "write either url = \"https://…\" or file = \"…\""))
+            Err(source.error(
+                &key,
+                (
+                    "write either url = \"https://…\" or file = \"…\"",
+                    "escriba url = \"https://…\" o file = \"…\", uno de los dos",
+                ),
+            ))
         }
     };
     raws.into_iter().enumerate().map(one).collect()
@@ -420,7 +449,10 @@ fn backup(source: &Source, raw: Option<RawBackup>) -> Result<WatchedBackup, Conf
         overdue_after: raw.overdue_after.map_or(usual.overdue_after, Into::into),
     };
     if backup.warn_after > backup.overdue_after {
-        let message = "must not be shorter than warn_after";
+        let message = (
+            "must not be shorter than warn_after",
+            "no debe ser menor que warn_after",
+        );
         return Err(source.error("backup.overdue_after", message));
     }
     Ok(backup)
@@ -496,10 +528,16 @@ fn check(source: &Source, table: &str, raw: RawCheck) -> Result<Check, ConfigErr
     let every = raw.every.map_or(EVERY, Into::into);
     let within = raw.within.map_or(WITHIN, Into::into);
     if every < Duration::from_secs(5) {
-        return Err(source.error(&key("every"), "must be at least 5s"));
+        return Err(source.error(
+            &key("every"),
+            ("must be at least 5s", "debe ser de 5s o más"),
+        ));
     }
     if within + Duration::from_secs(4) > every {
-        let message = "must be at least four seconds shorter than every";
+        let message = (
+            "must be at least four seconds shorter than every",
+            "debe ser al menos cuatro segundos menor que every",
+        );
         return Err(source.error(&key("within"), message));
     }
     Ok(Check {
@@ -519,7 +557,15 @@ fn needed<T>(
     name: &str,
     value: Option<T>,
 ) -> Result<T, ConfigError> {
-    value.ok_or_else(|| source.error(&key(name), "is needed for this type of check"))
+    value.ok_or_else(|| {
+        source.error(
+            &key(name),
+            (
+                "is needed for this type of check",
+                "hace falta para este tipo de revisión",
+            ),
+        )
+    })
 }
 
 fn probe(
@@ -545,7 +591,10 @@ fn probe(
         Type::Command => {
             let program = raw.command.first().is_some_and(|it| it.starts_with('/'));
             if !program {
-                let message = "must be a list that begins with the whole path of a program";
+                let message = (
+                    "must be a list that begins with the whole path of a program",
+                    "debe ser una lista que empieza con la ruta completa de un programa",
+                );
                 return Err(source.error(&key("command"), message));
             }
             Probe::Command(CommandProbe {
@@ -567,7 +616,10 @@ fn http(
             .map_err(|why| source.error(&key("authorities"), &why))
     });
     Ok(HttpProbe {
-        url: url.map_err(|why: fetch::BadUrl| source.error(&key("url"), &why.to_string()))?,
+        url: url.map_err(|why: fetch::BadUrl| {
+            let es = "escriba http://servidor:puerto o https://servidor:puerto, con ruta si hace falta y sin contraseña";
+            source.error(&key("url"), Said::new(why.to_string(), es))
+        })?,
         status: raw.status.unwrap_or(200),
         contains: raw.contains,
         lacks: raw.lacks,
@@ -591,7 +643,10 @@ fn sql(
         .unwrap_or_default()
         .to_ascii_uppercase();
     if !matches!(word.as_str(), "SELECT" | "SHOW" | "WITH") || query.contains(';') {
-        let message = "must be one SELECT or SHOW, without a semicolon";
+        let message = (
+            "must be one SELECT or SHOW, without a semicolon",
+            "debe ser un solo SELECT o SHOW, sin punto y coma",
+        );
         return Err(source.error(&key("query"), message));
     }
     let password = raw

@@ -98,7 +98,13 @@ pub(super) fn checked(source: &Source, raw: RawPromises) -> Result<Promises, Con
         let Some(raw) = raw else { continue };
         if raw.rto_min.0 > raw.rto_max.0 {
             let key = format!("promise.{}.rto_max", class.as_str());
-            return Err(source.error(&key, "must not be shorter than rto_min"));
+            return Err(source.error(
+                &key,
+                (
+                    "must not be shorter than rto_min",
+                    "no debe ser menor que rto_min",
+                ),
+            ));
         }
         *place = Promise {
             rpo: raw.rpo.map(Into::into),

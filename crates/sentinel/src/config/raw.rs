@@ -7,10 +7,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use daemon::config::{ConfigError, Secret, Source, Span, StoreUrl, secret_file, secret_places};
+use daemon::config::{
+    ConfigError, Said, Secret, Source, Span, StoreUrl, secret_file, secret_places,
+};
 use event::{Serial, TenantId};
-use jiff::civil;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, civil};
 use notify::{Language, Recipient};
 use serde::Deserialize;
 
@@ -36,6 +38,7 @@ struct File {
     public_url: Option<String>,
     heartbeat_url: Option<String>,
     daily_mail: Option<String>,
+    recovered_after: Option<Span>,
     #[serde(default = "yes")]
     mexican_holidays: bool,
     #[serde(default)]
@@ -240,13 +243,18 @@ pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
         promises: promises::checked(source, file.promise)?,
         heartbeat_url,
         looks,
+        recovered_after: recovered_after(source, file.recovered_after)?
+            .unwrap_or(defaults.recovered_after),
         daily_mail,
     })
 }
 
 fn zone(source: &Source, key: &str, name: &str) -> Result<TimeZone, ConfigError> {
     TimeZone::get(name).map_err(|_| {
-        let message = "is no IANA time zone; write for example \"America/Mexico_City\"";
+        let message = (
+            "is no IANA time zone; write for example \"America/Mexico_City\"",
+            "no es una zona horaria IANA; escriba por ejemplo \"America/Mexico_City\"",
+        );
         source.error(key, message)
     })
 }
@@ -263,12 +271,37 @@ fn http(source: &Source, key: &str, url: &str) -> Result<String, ConfigError> {
     if fine {
         return Ok(url.trim_end_matches('/').to_owned());
     }
-    let message = "write http://host:port or https://host:port, without a password";
+    let message = (
+        "write http://host:port or https://host:port, without a password",
+        "escriba http://servidor:puerto o https://servidor:puerto, sin contraseña",
+    );
     Err(source.error(key, message))
 }
 
+/// Shorter, and whatever flickers is told again and again; longer, and nobody hears in time that
+/// it is over.
+fn recovered_after(
+    source: &Source,
+    span: Option<Span>,
+) -> Result<Option<SignedDuration>, ConfigError> {
+    let Some(span) = span else { return Ok(None) };
+    let wrong = || {
+        let message = ("must be from 10s to 30m", "debe ser de 10s a 30m");
+        source.error("recovered_after", message)
+    };
+    let span = SignedDuration::try_from(Duration::from(span)).map_err(|_| wrong())?;
+    let fine = SignedDuration::from_secs(10)..=SignedDuration::from_mins(30);
+    fine.contains(&span).then_some(Some(span)).ok_or_else(wrong)
+}
+
 fn time_of_day(source: &Source, key: &str, text: &str) -> Result<civil::Time, ConfigError> {
-    let wrong = || source.error(key, "is no time of day; write for example \"08:30\"");
+    let wrong = || {
+        let message = (
+            "is no time of day; write for example \"08:30\"",
+            "no es una hora del día; escriba por ejemplo \"08:30\"",
+        );
+        source.error(key, message)
+    };
     civil::Time::strptime("%H:%M", text).map_err(|_| wrong())
 }
 
@@ -284,15 +317,23 @@ fn holidays(
         Holidays::none()
     };
     let add = |all: Holidays, day: &String| {
-        let wrong = |error: BadHoliday| source.error("holidays", &error.to_string());
+        let wrong = |error: BadHoliday| source.error("holidays", no_holiday(&error));
         all.with(day).map_err(wrong)
     };
     let all = days.iter().try_fold(start, add)?;
     let take = |all: Holidays, day: &String| {
-        let wrong = |error: BadHoliday| source.error("working_days", &error.to_string());
+        let wrong = |error: BadHoliday| source.error("working_days", no_holiday(&error));
         all.without(day).map_err(wrong)
     };
     working.iter().try_fold(all, take)
+}
+
+fn no_holiday(error: &BadHoliday) -> Said {
+    let es = format!(
+        "`{}` no es un día; escriba AAAA-MM-DD, o MM-DD para cada año",
+        error.0
+    );
+    Said::new(error.to_string(), es)
 }
 
 /// A secret from its file; errors name the key.
@@ -309,7 +350,13 @@ fn watch(source: &Source, raw: RawWatch) -> Result<Watch, ConfigError> {
     if let Some(unit) = &raw.satellite_unit {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"@._-:\\".contains(&b);
         if unit.is_empty() || unit.starts_with('-') || !unit.bytes().all(plain) {
-            return Err(source.error("watch.satellite_unit", "is no name of a systemd unit"));
+            return Err(source.error(
+                "watch.satellite_unit",
+                (
+                    "is no name of a systemd unit",
+                    "no es el nombre de una unidad de systemd",
+                ),
+            ));
         }
     }
     let address = |(index, raw): (usize, RawTerminalUrl)| {
@@ -335,10 +382,19 @@ fn stores(source: &Source, raws: Vec<RawStore>) -> Result<Vec<WatchedStore>, Con
         let key = |key: &str| format!("watch.store[{index}].{key}");
         let tenant = raw.tenant.as_str().to_owned();
         if stores.iter().any(|known| known.tenant == tenant) {
-            return Err(source.error(&key("tenant"), "another [[watch.store]] has this tenant"));
+            return Err(source.error(
+                &key("tenant"),
+                (
+                    "another [[watch.store]] has this tenant",
+                    "otro [[watch.store]] tiene este cliente",
+                ),
+            ));
         }
         if matches!(raw.url, StoreUrl::Sqlite(_)) && raw.password_file.is_some() {
-            let message = "a SQLite file has no password; take the key out";
+            let message = (
+                "a SQLite file has no password; take the key out",
+                "un archivo SQLite no lleva contraseña; quite la clave",
+            );
             return Err(source.error(&key("password_file"), message));
         }
         let read = |name: &str, file: Option<&String>| {
@@ -359,7 +415,7 @@ fn stores(source: &Source, raws: Vec<RawStore>) -> Result<Vec<WatchedStore>, Con
 
 fn mail(source: &Source, raw: RawMail) -> Result<Mail, ConfigError> {
     notify::Sender::new(&raw.from, "")
-        .map_err(|error| source.error("mail.from", &error.to_string()))?;
+        .map_err(|error| source.error("mail.from", no_address(&error)))?;
     let common = login(source, "mail", raw.user, raw.password_file)?;
     let mut relays = Vec::new();
     for url in raw.relays {
@@ -384,7 +440,13 @@ fn mail(source: &Source, raw: RawMail) -> Result<Mail, ConfigError> {
         });
     }
     if relays.is_empty() {
-        return Err(source.error("mail.relays", "must list at least one relay"));
+        return Err(source.error(
+            "mail.relays",
+            (
+                "must list at least one relay",
+                "debe nombrar al menos un servidor de correo",
+            ),
+        ));
     }
     Ok(Mail {
         from: raw.from,
@@ -404,8 +466,14 @@ fn login(
             let secret = secret(source, &format!("{table}.password_file"), &file)?;
             Ok(Some((user, secret)))
         }
-        (Some(_), None) => Err(source.error(&format!("{table}.user"), "needs a password_file")),
-        (None, Some(_)) => Err(source.error(&format!("{table}.password_file"), "needs a user")),
+        (Some(_), None) => Err(source.error(
+            &format!("{table}.user"),
+            ("needs a password_file", "necesita password_file"),
+        )),
+        (None, Some(_)) => Err(source.error(
+            &format!("{table}.password_file"),
+            ("needs a user", "necesita user"),
+        )),
     }
 }
 
@@ -413,7 +481,15 @@ fn check_relay(source: &Source, key: &str, url: &str) -> Result<(), ConfigError>
     let relay = notify::SmtpRelay::new(url);
     relay
         .map(|_| ())
-        .map_err(|error| source.error(key, &error.to_string()))
+        .map_err(|error| {
+            let es = "no se puede usar; escriba smtp://servidor:puerto o smtps://servidor:puerto, sin contraseña";
+            source.error(key, Said::new(error.to_string(), es))
+        })
+}
+
+fn no_address(error: &notify::Error) -> Said {
+    let es = "no es una dirección a la que se pueda escribir; por ejemplo soporte@example.mx";
+    Said::new(error.to_string(), es)
 }
 
 fn webhooks(source: &Source, raws: Vec<RawWebhook>) -> Result<Vec<Webhook>, ConfigError> {
@@ -421,16 +497,34 @@ fn webhooks(source: &Source, raws: Vec<RawWebhook>) -> Result<Vec<Webhook>, Conf
     for (index, raw) in raws.into_iter().enumerate() {
         let key = |key: &str| format!("webhook[{index}].{key}");
         if hooks.iter().any(|known| known.name == raw.name) {
-            return Err(source.error(&key("name"), "another [[webhook]] has this name"));
+            return Err(source.error(
+                &key("name"),
+                (
+                    "another [[webhook]] has this name",
+                    "otro [[webhook]] tiene este nombre",
+                ),
+            ));
         }
         let url = match (raw.url, raw.url_file) {
             (Some(url), None) => Secret::new(url),
             (None, Some(file)) => secret(source, &key("url_file"), &file)?,
-            _ => return Err(source.error(&key("url"), "write either url or url_file")),
+            _ => {
+                return Err(source.error(
+                    &key("url"),
+                    (
+                        "write either url or url_file",
+                        "escriba url o url_file, uno de los dos",
+                    ),
+                ));
+            }
         };
         let secret = secret(source, &key("key_file"), &raw.key_file)?;
         let hook = notify::Webhook::new(&raw.name, url.expose(), secret.clone());
-        hook.map_err(|error| source.error(&key("url"), &error.to_string()))?;
+        hook.map_err(|error| {
+            let es =
+                "no se puede usar; escriba una dirección https:// completa y un nombre sencillo";
+            source.error(&key("url"), Said::new(error.to_string(), es))
+        })?;
         hooks.push(Webhook {
             name: raw.name,
             url,
@@ -454,7 +548,13 @@ fn levels(
     common: &Common<'_>,
 ) -> Result<Vec<Level>, ConfigError> {
     if raws.len() > LEVELS {
-        return Err(source.error("level", "there are at most nine levels"));
+        return Err(source.error(
+            "level",
+            (
+                "there are at most nine levels",
+                "hay lugar para nueve niveles",
+            ),
+        ));
     }
     let mut levels: Vec<Level> = Vec::with_capacity(raws.len());
     for (index, raw) in raws.into_iter().enumerate() {
@@ -463,10 +563,22 @@ fn levels(
         let usual = Duration::from_secs(60 * usual.unwrap_or_default());
         let after = raw.after.map_or(usual, Into::into);
         if levels.last().is_some_and(|before| before.after > after) {
-            return Err(source.error(&key("after"), "must not be earlier than the level before"));
+            return Err(source.error(
+                &key("after"),
+                (
+                    "must not be earlier than the level before",
+                    "no debe ser menor que el del nivel anterior",
+                ),
+            ));
         }
         if raw.to.is_empty() {
-            return Err(source.error(&key("to"), "must name at least one contact"));
+            return Err(source.error(
+                &key("to"),
+                (
+                    "must name at least one contact",
+                    "debe nombrar al menos un contacto",
+                ),
+            ));
         }
         let own_zone = raw
             .time_zone
@@ -474,7 +586,13 @@ fn levels(
         let own_zone = own_zone.transpose()?.unwrap_or_else(|| common.zone.clone());
         let hours = raw.hours.map(|text| {
             let hours = text.parse::<Hours>();
-            hours.map_err(|error| source.error(&key("hours"), &error.to_string()))
+            hours.map_err(|error| {
+                let es = format!(
+                    "`{}` no es un horario; escriba por ejemplo `Mon-Fri 09:00-14:00, 15:00-18:30; Sat 09:00-13:00`",
+                    error.piece
+                );
+                source.error(&key("hours"), Said::new(error.to_string(), es))
+            })
         });
         let hours = hours.transpose()?.unwrap_or_else(Hours::always);
         let holidays = match raw.closed_on_holidays {
@@ -514,15 +632,26 @@ fn contact(
         (Some(address), None) => Recipient::mail(address),
         (None, Some(name)) if webhooks.iter().all(|hook| hook.name != *name) => {
             let shown = notify::text::short(name, 40);
-            let message = format!("there is no [[webhook]] with the name '{shown}'");
-            return Err(source.error(key, &message));
+            let message = Said::new(
+                format!("there is no [[webhook]] with the name '{shown}'"),
+                format!("no hay ningún [[webhook]] con el nombre '{shown}'"),
+            );
+            return Err(source.error(key, message));
         }
         (None, Some(name)) => Recipient::webhook(name),
-        _ => return Err(source.error(key, "each contact has either an address or a webhook")),
+        _ => {
+            return Err(source.error(
+                key,
+                (
+                    "each contact has either an address or a webhook",
+                    "cada contacto lleva address o webhook, uno de los dos",
+                ),
+            ));
+        }
     };
     Ok(Contact {
         name: raw.name,
-        to: to.map_err(|error| source.error(key, &error.to_string()))?,
+        to: to.map_err(|error| source.error(key, no_address(&error)))?,
         language: raw.language.map_or(language, Into::into),
         phone: raw.phone,
     })
@@ -534,7 +663,10 @@ fn by_mail_needs_mail(source: &Source, levels: &[Level], has: bool) -> Result<()
     if !has && contacts.any(|contact| contact.to.channel() == notify::Channel::Mail) {
         return Err(source.error(
             "mail",
-            "levels name mail addresses, so [mail] with from and relays is needed",
+            (
+                "levels name mail addresses, so [mail] with from and relays is needed",
+                "los niveles nombran direcciones de correo: hace falta [mail] con from y relays",
+            ),
         ));
     }
     Ok(())

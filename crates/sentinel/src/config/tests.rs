@@ -6,10 +6,6 @@ fn read(text: &str) -> Result<Config, ConfigError> {
     Config::read(&Source::new("sentinel.toml", text))
 }
 
-fn wrong(text: &str) -> String {
-    read(text).unwrap_err().to_string()
-}
-
 /// The example of the contract.
 const CONTRACT: &str = r#"
 state_dir = "/var/lib/sentinel"
@@ -91,6 +87,10 @@ fn whatever_is_wrong_is_told_with_file_line_and_key() {
             "sentinel.toml:1: key 'daily_mail': is no time",
         ),
         (
+            "recovered_after='5s'\n",
+            "sentinel.toml:1: key 'recovered_after': must be from",
+        ),
+        (
             "[watch]\nsatellite_unit='-x'\n",
             "sentinel.toml:2: key 'satellite_unit' in [watch]",
         ),
@@ -135,9 +135,24 @@ fn whatever_is_wrong_is_told_with_file_line_and_key() {
             "sentinel.toml:3: key 'url' in [[watch.store]]",
         ),
     ] {
-        let told = wrong(text);
+        let error = read(text).unwrap_err();
+        let told = error.to_string();
         assert!(told.contains(expected), "{told}\nshould hold {expected}");
-        assert!(!told.contains("hunter2"), "{told}");
+        let spanish = error.in_spanish();
+        for told in [&told, &spanish] {
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+        for word in [
+            "key ",
+            " is ",
+            "must",
+            "there",
+            "either",
+            "levels name",
+            "write",
+        ] {
+            assert!(!spanish.contains(word), "{word:?} in {spanish}");
+        }
     }
 }
 

@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::timing::{self, FLAP_WINDOW};
 use super::{Core, IncidentId, Member};
 use crate::kind::{Kind, Severity};
-use crate::observation::{Fact, Facts, Finding, Observation, Subject, Trouble};
+use crate::observation::{Fact, Facts, Finding, Observation, Subject, Trouble, Value};
 
 /// Marks the claim that a look knows nothing.
 const BLIND: &str = "?";
@@ -100,11 +100,11 @@ impl Condition {
         false
     }
 
-    fn is_over(&self, kind: Kind) -> bool {
+    fn is_over(&self, kind: Kind, usual: SignedDuration) -> bool {
         let (Some(since), Some(last)) = (self.fine_since, self.last_fine) else {
             return self.gone;
         };
-        let needed = timing::clear_after(kind, self.relapses.len());
+        let needed = timing::clear_after(kind, self.relapses.len(), usual);
         self.gone || last.duration_since(since) >= needed
     }
 }
@@ -123,8 +123,8 @@ impl Core {
         match &seen.finding {
             Finding::Unknown { why } => {
                 let trouble = Trouble::new(Kind::Blind)
-                    .fact(Fact::Place, look)
-                    .fact(Fact::Detail, why.as_str());
+                    .fact(Fact::Place, Value::heard(look))
+                    .fact(Fact::Detail, why.clone());
                 self.claim(&format!("{BLIND}{look}"), &seen.subject, &trouble, seen.at);
             }
             Finding::Fine => {
@@ -246,12 +246,12 @@ impl Core {
         }
     }
 
-    /// What was fine for its time is over.
-    pub(super) fn settle(&mut self, now: Timestamp) {
+    /// What was fine for its time is over; `usual` is that time.
+    pub(super) fn settle(&mut self, usual: SignedDuration, now: Timestamp) {
         let over: Vec<(Subject, Kind)> = self
             .conditions
             .iter()
-            .filter(|((_, kind), condition)| condition.is_over(*kind))
+            .filter(|((_, kind), condition)| condition.is_over(*kind, usual))
             .map(|(key, _)| key.clone())
             .collect();
         for key in over {

@@ -180,7 +180,7 @@ impl Core {
             self.judge(now);
         }
         self.confirm(now);
-        self.settle(now);
+        self.settle(setting.config.recovered_after, now);
         self.assign(setting.config, now);
         self.close(setting, now);
         self.escalate(setting, now);

@@ -1,7 +1,8 @@
 //! The signals of several looks, brought before the rule table.
 //!
-//! A good sign counts against a failure only if it was seen after the failure began: a punch
-//! that was visible twenty seconds ago says nothing of a process that is stopped since ten.
+//! A good sign counts against a failure only if it is younger than the failure: a punch that was
+//! visible twenty seconds ago says nothing of a process that is stopped since ten. Rows of real
+//! terminals are as old as the newest of them, not as the look that read it.
 //! While its database is known to be away, a canary that is refused says nothing either.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,8 @@ use super::Core;
 use super::rules::{self, Vantage, Verdict};
 use crate::kind::Kind;
 use crate::observation::{
-    Admin, Canary, Door, Fact, Finding, Observation, Rows, Signal, Subject, Trouble, Unit,
+    Admin, Canary, Door, Fact, Finding, NEWEST_ROW_AGE, Observation, Rows, Signal, Subject,
+    Trouble, Unit, Value,
 };
 
 /// The name under which the rule table claims.
@@ -51,6 +53,21 @@ impl Sign {
     }
 }
 
+/// Of which moment a signal speaks.
+fn as_of(signal: Signal, seen: &Observation) -> Timestamp {
+    let age = match signal {
+        Signal::Rows(Rows::Fresh) => seen.numbers.get(NEWEST_ROW_AGE),
+        _ => None,
+    };
+    let age = age.map_or(SignedDuration::ZERO, |age| {
+        SignedDuration::try_from_secs_f64(*age).unwrap_or(SignedDuration::ZERO)
+    });
+    // The clock that stamped the row may be ahead of ours.
+    seen.at
+        .saturating_sub(age.max(SignedDuration::ZERO))
+        .unwrap_or(seen.at)
+}
+
 /// The last signal of each look.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
@@ -65,7 +82,7 @@ impl Signals {
             (Some(signal), _) => {
                 let before = self.signs.get(&key).filter(|sign| sign.signal == signal);
                 let since = before.map_or(seen.at, |sign| sign.since);
-                let at = seen.at;
+                let at = as_of(signal, seen);
                 self.signs.insert(key, Sign { signal, since, at });
                 true
             }
@@ -241,7 +258,7 @@ impl Core {
 }
 
 impl Signals {
-    /// The facts behind a verdict, each bad sign in a word, and when the newest of them was
+    /// The facts behind a verdict, each bad sign once, and when the newest of them was
     /// seen: a verdict is as old as its evidence, however often it is spoken.
     fn explain(&self, trouble: Trouble, subject: &Subject, now: Timestamp) -> (Trouble, Timestamp) {
         let near = |its: &Subject| {
@@ -253,27 +270,12 @@ impl Signals {
         });
         let signs: Vec<&Sign> = signs.map(|(_, sign)| sign).collect();
         let at = signs.iter().map(|sign| sign.at).max().unwrap_or(now);
-        let words: BTreeSet<&str> = signs.iter().map(|sign| word(sign.signal)).collect();
-        let words: Vec<&str> = words.into_iter().collect();
-        (trouble.fact(Fact::Seen, words.join(", ")), at)
-    }
-}
-
-fn word(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Unit(Unit::Active) => "unit active",
-        Signal::Unit(Unit::Inactive) => "unit inactive",
-        Signal::Admin(Admin::Moving) => "admin fine",
-        Signal::Admin(Admin::Stuck) => "work waits",
-        Signal::Admin(Admin::Refused) => "admin refused",
-        Signal::Admin(Admin::Silent) => "admin silent",
-        Signal::Door(Door::Answers) => "door answers",
-        Signal::Door(Door::Refused) => "door refused",
-        Signal::Door(Door::Silent) => "door silent",
-        Signal::Canary(Canary::Visible) => "canary visible",
-        Signal::Canary(Canary::Absent) => "canary absent",
-        Signal::Canary(Canary::Failed) => "canary not acknowledged",
-        Signal::Rows(Rows::Fresh) => "rows fresh",
-        Signal::Rows(Rows::Old) => "rows old",
+        let mut seen: Vec<Signal> = Vec::new();
+        for sign in signs {
+            if !seen.contains(&sign.signal) {
+                seen.push(sign.signal);
+            }
+        }
+        (trouble.fact(Fact::Seen, Value::Signals(seen)), at)
     }
 }

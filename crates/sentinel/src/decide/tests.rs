@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::kind::Severity;
-use crate::observation::{Admin, Canary, Door, Observation, Rows, Signal, Trouble, Unit};
+use crate::observation::{Admin, Canary, Door, Observation, Rows, Signal, Trouble, Unit, Value};
 use daemon::config::Source;
 
 /// One level for all hours, a second after 15 minutes with hours, a third after 45.
@@ -544,7 +544,7 @@ fn a_tenant_is_ok_partial_down_or_unknown_and_says_by_which_indicator() {
 fn a_look_that_knows_nothing_for_ten_minutes_is_a_warning_and_never_green() {
     let mut world = World::at("10:00");
     let blind = |core: &mut Core, now| {
-        let seen = Observation::unknown(Subject::store("acme"), now, "no answer");
+        let seen = Observation::unknown(Subject::store("acme"), now, Value::heard("no answer"));
         core.observe("database:acme", &Round::one(seen), now);
     };
     world.pass(9 * 60, blind);

@@ -45,13 +45,15 @@ pub(crate) fn confirm(kind: Kind) -> SignedDuration {
     })
 }
 
-/// For how long it must be fine before it is over.
-pub(crate) fn clear(kind: Kind) -> SignedDuration {
-    SignedDuration::from_secs(match kind {
+/// For how long it must be fine before it is over; `usual` is what the configuration says.
+fn clear(kind: Kind, usual: SignedDuration) -> SignedDuration {
+    match kind {
         // Seen once, and over when it is seen no more.
-        Kind::HostRebooted | Kind::DatabaseReplaced | Kind::LetterLost => 600,
-        _ => 120,
-    })
+        Kind::HostRebooted | Kind::DatabaseReplaced | Kind::LetterLost => {
+            SignedDuration::from_mins(10)
+        }
+        _ => usual,
+    }
 }
 
 /// Relapses within this time make the clearing time grow.
@@ -60,9 +62,10 @@ pub(crate) const FLAP_WINDOW: SignedDuration = SignedDuration::from_hours(1);
 const CLEAR_AT_MOST: SignedDuration = SignedDuration::from_mins(30);
 
 /// The clearing time after so many relapses: it doubles with each.
-pub(crate) fn clear_after(kind: Kind, relapses: usize) -> SignedDuration {
-    let doubled = (0..relapses.min(8)).fold(clear(kind), |time, _| time.saturating_add(time));
-    doubled.min(CLEAR_AT_MOST.max(clear(kind)))
+pub(crate) fn clear_after(kind: Kind, relapses: usize, usual: SignedDuration) -> SignedDuration {
+    let once = clear(kind, usual);
+    let doubled = (0..relapses.min(8)).fold(once, |time, _| time.saturating_add(time));
+    doubled.min(CLEAR_AT_MOST.max(once))
 }
 
 /// How long a confirmed condition waits for others of the same cause before somebody is told.

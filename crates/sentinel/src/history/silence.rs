@@ -25,7 +25,7 @@ use crate::look::Look;
 use crate::looks::store::{Failed, Reader};
 use crate::observation::{Fact, Observation, Round, Subject, Trouble};
 use crate::silence::{QUARTERS, Quarters, Rule, Silence, comparable, expected, judge};
-use crate::{Kind, observation::Value};
+use crate::{Kind, Phrase, observation::Value};
 
 const EVERY: Duration = Duration::from_secs(60);
 const DEADLINE: Duration = Duration::from_secs(45);
@@ -79,6 +79,17 @@ enum Blind {
     Reading,
     #[error("the feed of events stands before what was read; an older copy?")]
     Older,
+}
+
+impl Blind {
+    fn said(&self) -> Value {
+        match self {
+            Self::Feed(failed) => failed.said(),
+            Self::History(error) => Value::heard(error.to_string()),
+            Self::Reading => Phrase::FeedBeingRead.into(),
+            Self::Older => Phrase::FeedIsOlder.into(),
+        }
+    }
 }
 
 /// Learned silence of one tenant's terminals.
@@ -302,7 +313,7 @@ impl Look for SilenceLook {
             Ok(round) => round,
             Err(blind) => {
                 let subject = Subject::store(&self.store.tenant);
-                Round::one(Observation::unknown(subject, now, &blind.to_string()))
+                Round::one(Observation::unknown(subject, now, blind.said()))
             }
         }
     }
@@ -317,7 +328,7 @@ fn observation(
 ) -> Observation {
     match silence {
         None => Observation::fine(subject, now),
-        Some(_) if offline => Observation::unknown(subject, now, "it is offline"),
+        Some(_) if offline => Observation::unknown(subject, now, Phrase::IsOffline),
         Some(silence) => {
             let mut trouble = Trouble::new(Kind::TerminalSilent)
                 .fact(Fact::Since, silence.since)

@@ -21,8 +21,9 @@ use crate::database::{Database, IncidentRow, Seen, Which};
 use crate::decide::{Standing, TenantState};
 use crate::kind::{Class, Severity};
 use crate::look::Look;
-use crate::observation::{Observation, Round, Subject};
+use crate::observation::{Observation, Round, Subject, Value};
 use crate::report::DaySeconds;
+use crate::words::Phrase;
 
 const EVERY: Duration = Duration::from_secs(60);
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -40,6 +41,16 @@ enum Blind {
     Database(#[from] crate::database::Error),
     #[error("the decisions have written nothing for two minutes")]
     Stale,
+}
+
+impl Blind {
+    fn said(&self) -> Value {
+        match self {
+            Self::History(error) => Value::heard(error.to_string()),
+            Self::Database(error) => Value::heard(error.to_string()),
+            Self::Stale => Phrase::NothingDecided.into(),
+        }
+    }
 }
 
 /// Under which name a tenant's seconds are kept.
@@ -191,7 +202,7 @@ impl Look for UptimeLook {
     async fn look(&self, now: Timestamp) -> Round {
         Round::one(match self.note(now).await {
             Ok(()) => Observation::fine(Subject::Sentinel, now),
-            Err(blind) => Observation::unknown(Subject::Sentinel, now, &blind.to_string()),
+            Err(blind) => Observation::unknown(Subject::Sentinel, now, blind.said()),
         })
     }
 }

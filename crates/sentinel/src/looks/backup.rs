@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use crate::config::looks::WatchedBackup;
-use crate::{Fact, Kind, Look, Observation, Round, Subject, Trouble, Value};
+use crate::{Fact, Kind, Look, Observation, Phrase, Round, Subject, Trouble, Value};
 
 /// From round to round.
 const EVERY: Duration = Duration::from_secs(60);
@@ -85,14 +85,14 @@ impl BackupLook {
         let tenant = tenant.to_owned();
         let subject = Subject::Backup { tenant };
         let Some(backup) = backup else {
-            return Observation::unknown(subject, now, "it has no backup");
+            return Observation::unknown(subject, now, Phrase::NoBackup);
         };
         let Some(finished) = backup.finished_at else {
             let trouble = Trouble::new(Kind::BackupOverdue);
-            let words = backup
-                .error
-                .as_deref()
-                .unwrap_or("there never was a good one");
+            let words = match &backup.error {
+                Some(error) => Value::heard(error),
+                None => Phrase::NoGoodBackup.into(),
+            };
             return Observation::wrong(subject, now, vec![trouble.fact(Fact::Detail, words)]);
         };
         let age = now.duration_since(finished);
@@ -107,7 +107,7 @@ impl BackupLook {
                 Value::Seconds(self.overdue_after.as_secs_f64()),
             );
             match &backup.error {
-                Some(error) => trouble.fact(Fact::Detail, error.as_str()),
+                Some(error) => trouble.fact(Fact::Detail, Value::heard(error)),
                 None => trouble,
             }
         });
@@ -154,7 +154,7 @@ impl Look for BackupLook {
         };
         let each = self.subjects().into_iter().zip(&self.tenants);
         let observations = each.map(|(subject, tenant)| match &seen {
-            Err(why) => Observation::unknown(subject, now, why),
+            Err(why) => Observation::unknown(subject, now, Value::heard(why)),
             Ok(backups) => {
                 let backup = backups.tenants.iter().find(|it| it.tenant == *tenant);
                 self.judged(tenant, backup, now)

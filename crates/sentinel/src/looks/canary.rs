@@ -24,7 +24,8 @@ use tokio::task::JoinSet;
 use super::satellite::status::Status;
 use super::store::{Failed, Reader};
 use crate::config::{Watch, WatchedStore};
-use crate::{Look, Round, Subject};
+use crate::looks::said;
+use crate::{Look, Phrase, Round, Subject, Value};
 use judge::{End, Ended};
 use punch::Way;
 
@@ -124,7 +125,7 @@ impl CanaryLook {
             let acked_at = Instant::now();
             let end = match (acked, after) {
                 (Err(words), _) => End::Failed(words),
-                (Ok(()), None) => End::Unread("the database was never reached".to_owned()),
+                (Ok(()), None) => End::Unread(Phrase::NeverReached.into()),
                 (Ok(()), Some(after)) => {
                     self.memory().waiting.push(Waiting {
                         person,
@@ -185,7 +186,7 @@ impl CanaryLook {
     }
 
     /// What is still waiting, and for how long; very old ones are no longer looked for.
-    fn still_waiting(&self, unread: Option<&str>, journal: Option<u64>) -> Vec<Ended> {
+    fn still_waiting(&self, unread: Option<&Value>, journal: Option<u64>) -> Vec<Ended> {
         let mut memory = self.memory();
         memory
             .waiting
@@ -194,7 +195,7 @@ impl CanaryLook {
             let age = it.acked.elapsed();
             let may_wait = self.ways.get(it.way).is_some_and(Way::may_be_journalled);
             let end = match unread {
-                Some(why) => End::Unread(why.to_owned()),
+                Some(why) => End::Unread(why.clone()),
                 None if age < MISSING_AFTER => End::Waiting,
                 // Only with an empty journal is it certain that nothing waits there.
                 None if may_wait && journal != Some(0) => End::Waiting,
@@ -243,16 +244,17 @@ async fn newest(reader: &mut Reader) -> Result<i64, Failed> {
 }
 
 /// Sends a punch and reads the answer as a terminal does.
-async fn acknowledged(post: punch::Post) -> Result<(), String> {
+async fn acknowledged(post: punch::Post) -> Result<(), Value> {
     let (fetch, is_ack) = post;
     match fetch.within(ACK_WITHIN).limit(4096).send().await {
         Ok(answer) if is_ack(&answer) => Ok(()),
         Ok(answer) => {
             let body = String::from_utf8_lossy(&answer.body);
             let body: String = body.trim().chars().take(120).collect();
-            Err(format!("HTTP {}: {body}", answer.status))
+            let status = Value::heard(answer.status.to_string());
+            Err(Phrase::HttpSays.with([status, Value::heard(body)]))
         }
-        Err(failed) => Err(failed.to_string()),
+        Err(failed) => Err(said(&failed)),
     }
 }
 
@@ -278,7 +280,7 @@ impl Look for CanaryLook {
         let opened = Reader::open(&self.store, ASK_WITHIN).await;
         let (mut reader, mut unread) = match opened {
             Ok(reader) => (Some(reader), None),
-            Err(failed) => (None, Some(failed.to_string())),
+            Err(failed) => (None, Some(failed.said())),
         };
         let after = self.mark(reader.as_mut()).await;
         let mut ended = self.punch(now, after).await;
@@ -288,7 +290,7 @@ impl Look for CanaryLook {
                     ended.extend(found);
                     reader.close().await;
                 }
-                Err(failed) => unread = Some(failed.to_string()),
+                Err(failed) => unread = Some(failed.said()),
             }
         }
         let journal = if self.journal_matters() {
@@ -296,7 +298,7 @@ impl Look for CanaryLook {
         } else {
             None
         };
-        ended.extend(self.still_waiting(unread.as_deref(), journal));
+        ended.extend(self.still_waiting(unread.as_ref(), journal));
         let subject = Subject::store(&self.store.tenant);
         Round::one(judge::judged(subject, &self.ways, &ended, now))
     }

@@ -12,7 +12,8 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
 use crate::config::looks::WatchedCertificate;
-use crate::{Fact, Kind, Look, Observation, Round, Severity, Subject, Trouble};
+use crate::looks::said;
+use crate::{Fact, Kind, Look, Observation, Phrase, Round, Severity, Subject, Trouble, Value};
 
 /// From round to round.
 const EVERY: Duration = Duration::from_secs(600);
@@ -62,29 +63,29 @@ impl CertificateLook {
     }
 
     /// The certificate, and why it is not accepted, if it is not.
-    async fn see(&self) -> Result<(Vec<u8>, Option<String>), String> {
+    async fn see(&self) -> Result<(Vec<u8>, Option<Value>), Value> {
         match &self.place {
             Place::File(path) => {
-                let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+                let bytes = std::fs::read(path).map_err(|error| Value::heard(error.to_string()))?;
                 let der = fetch::certificate_of(&bytes).unwrap_or(bytes);
                 Ok((der, None))
             }
             Place::Server(url, trust) => match fetch::certificate(url, trust, ASK_WITHIN).await {
                 Ok(der) => Ok((der, None)),
-                Err(Failed::Tls(why, Some(der))) => Ok((der, Some(why))),
-                Err(failed) => Err(failed.to_string()),
+                Err(Failed::Tls(why, Some(der))) => Ok((der, Some(Value::heard(why)))),
+                Err(failed) => Err(said(&failed)),
             },
         }
     }
 
-    fn judged(&self, der: &[u8], why: Option<&str>, now: Timestamp) -> Observation {
+    fn judged(&self, der: &[u8], why: Option<Value>, now: Timestamp) -> Observation {
         let Some(ends) = ends(der) else {
-            return Observation::unknown(self.subject(), now, "it cannot be read");
+            return Observation::unknown(self.subject(), now, Phrase::CertificateUnread);
         };
         let left = ends.duration_since(now);
         let mut troubles = Vec::new();
         if left <= SignedDuration::ZERO || why.is_some() {
-            let words = why.unwrap_or("it has ended");
+            let words = why.unwrap_or_else(|| Phrase::CertificateEnded.into());
             let trouble = Trouble::new(Kind::CertificateBad);
             troubles.push(trouble.fact(Fact::Until, ends).fact(Fact::Detail, words));
         } else if left <= SignedDuration::from_hours(24 * DAYS) {
@@ -122,8 +123,8 @@ impl Look for CertificateLook {
 
     async fn look(&self, now: Timestamp) -> Round {
         Round::one(match self.see().await {
-            Ok((der, why)) => self.judged(&der, why.as_deref(), now),
-            Err(why) => Observation::unknown(self.subject(), now, &why),
+            Ok((der, why)) => self.judged(&der, why, now),
+            Err(why) => Observation::unknown(self.subject(), now, why),
         })
     }
 }
@@ -136,10 +137,10 @@ pub(super) fn ends(der: &[u8]) -> Option<Timestamp> {
     Timestamp::from_second(seconds).ok()
 }
 
-/// Words when a certificate ends before long.
-pub(super) fn soon(ends: Timestamp, now: Timestamp) -> Option<String> {
+/// What is said of a certificate that ends before long.
+pub(super) fn soon(ends: Timestamp, now: Timestamp) -> Option<Value> {
     let days = ends.duration_since(now).as_hours() / 24;
-    (days < DAYS).then(|| format!("its certificate ends in {days} days"))
+    (days < DAYS).then(|| Phrase::CertificateEndsIn.with([days.into()]))
 }
 
 /// One look for each certificate.

@@ -16,19 +16,19 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::config::looks::{Check, Probe, Sets};
-use crate::{Fact, Kind, Look, Observation, Round, Severity, Subject, Trouble};
+use crate::{Fact, Kind, Look, Observation, Round, Severity, Subject, Trouble, Value};
 
 /// How one indicator stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Verdict {
     /// As it should.
     Good,
     /// It works, and something about it is not as it should be.
-    Poor(String),
+    Poor(Value),
     /// It does not work.
-    Bad(String),
+    Bad(Value),
     /// It cannot be told.
-    Unknown(String),
+    Unknown(Value),
 }
 
 /// A verdict, with measurements.
@@ -72,16 +72,16 @@ impl CheckLook {
     }
 
     fn judged(&self, outcome: &Outcome, now: Timestamp) -> Observation {
-        let wrong = |kind: Kind, severity: Severity, words: &str| {
+        let wrong = |kind: Kind, severity: Severity, words: &Value| {
             let trouble = Trouble::new(kind)
                 .severity(severity)
-                .fact(Fact::Place, self.check.probe.place())
-                .fact(Fact::Detail, words);
+                .fact(Fact::Place, Value::heard(self.check.probe.place()))
+                .fact(Fact::Detail, words.clone());
             Observation::wrong(self.subject(), now, vec![trouble])
         };
         let seen = match &outcome.verdict {
             Verdict::Good => Observation::fine(self.subject(), now),
-            Verdict::Unknown(why) => Observation::unknown(self.subject(), now, why),
+            Verdict::Unknown(why) => Observation::unknown(self.subject(), now, why.clone()),
             Verdict::Poor(words) => wrong(Kind::ApplicationPartial, Severity::Warning, words),
             Verdict::Bad(words) => match self.check.sets {
                 Sets::Down => wrong(Kind::ApplicationDown, Severity::Critical, words),

@@ -17,7 +17,10 @@ use jiff::Timestamp;
 
 use super::store::{Failed, Reader, moment};
 use crate::config::WatchedStore;
-use crate::{Fact, Kind, Look, Observation, Round, Rows, Severity, Signal, Subject, Trouble};
+use crate::observation::NEWEST_ROW_AGE;
+use crate::{
+    Fact, Kind, Look, Observation, Round, Rows, Severity, Signal, Subject, Trouble, Value,
+};
 pub use facts::{Settings, troubles};
 
 /// From round to round.
@@ -117,7 +120,7 @@ impl Database {
     fn judged(&self, seen: &Seen, now: Timestamp) -> Observation {
         let mut found = troubles(&seen.settings);
         if seen.took > SLOW {
-            let took = crate::Value::Seconds(seen.took.as_secs_f64());
+            let took = Value::Seconds(seen.took.as_secs_f64());
             found.push(Trouble::new(Kind::DatabaseSlow).fact(Fact::Took, took));
         }
         let subject = Subject::store(&self.store.tenant);
@@ -128,7 +131,7 @@ impl Database {
             .newest
             .map(|newest| now.duration_since(newest).as_secs_f64());
         if let Some(age) = age {
-            observation = observation.number("newest_row_age_seconds", age);
+            observation = observation.number(NEWEST_ROW_AGE, age);
         }
         let fresh = age.is_some_and(|age| age <= FRESH);
         observation = observation.signal(Signal::Rows(if fresh { Rows::Fresh } else { Rows::Old }));
@@ -171,20 +174,20 @@ impl Look for Database {
     async fn look(&self, now: Timestamp) -> Round {
         let subject = || Subject::store(&self.store.tenant);
         let place = self.store.url.redacted();
-        let wrong = |kind: Kind, words: &str| {
+        let wrong = |kind: Kind, words: Value| {
             let trouble = Trouble::new(kind)
                 .severity(Severity::Critical)
-                .fact(Fact::Place, place.as_str())
+                .fact(Fact::Place, Value::heard(&place))
                 .fact(Fact::Detail, words);
             Observation::wrong(subject(), now, vec![trouble])
         };
         Round::one(match self.see().await {
             Ok(seen) => self.judged(&seen, now),
-            Err(Failed::Down(words)) => wrong(Kind::DatabaseDown, &words),
-            Err(Failed::Hung(words)) => wrong(Kind::DatabaseHung, &words),
-            Err(Failed::Full(words)) => wrong(Kind::DatabaseConnections, &words),
+            Err(Failed::Down(words)) => wrong(Kind::DatabaseDown, words),
+            Err(Failed::Hung(words)) => wrong(Kind::DatabaseHung, words),
+            Err(Failed::Full(words)) => wrong(Kind::DatabaseConnections, words),
             Err(Failed::Denied(words) | Failed::Other(words)) => {
-                Observation::unknown(subject(), now, &words)
+                Observation::unknown(subject(), now, words)
             }
         })
     }

@@ -18,7 +18,8 @@ use fetch::{Fetch, Url};
 use jiff::Timestamp;
 
 use crate::config::looks::Looks;
-use crate::{Fact, Kind, Look, Observation, Round, Subject, Trouble};
+use crate::looks::said;
+use crate::{Fact, Kind, Look, Observation, Phrase, Round, Subject, Trouble, Value};
 use board::Board;
 use gather::{Facts, Gatherer};
 use judge::Past;
@@ -128,7 +129,7 @@ impl Look for OtherHost {
         };
         Round::one(match heard {
             board::Heard::Nothing { waited } if waited < SILENT_AFTER => {
-                Observation::unknown(subject, now, "nothing was heard yet")
+                Observation::unknown(subject, now, Phrase::MachineNotHeard)
             }
             board::Heard::Nothing { .. } => silent(None),
             board::Heard::Facts { ago, at, .. } if ago >= SILENT_AFTER => silent(Some(at)),
@@ -197,16 +198,17 @@ impl Look for Peer {
                 return Round::one(Observation::fine(subject, now));
             }
             Ok(answer) => {
-                let body = String::from_utf8_lossy(&answer.body).into_owned();
-                format!("HTTP {}: {}", answer.status, body.trim())
+                let body = String::from_utf8_lossy(&answer.body);
+                let status = Value::heard(answer.status.to_string());
+                Phrase::HttpSays.with([status, Value::heard(body.trim())])
             }
-            Err(failed) => failed.to_string(),
+            Err(failed) => said(&failed),
         };
         if self.failing_for(true) < SILENT_AFTER {
-            return Round::one(Observation::unknown(subject, now, &why));
+            return Round::one(Observation::unknown(subject, now, why));
         }
         let trouble = Trouble::new(Kind::PeerSilent)
-            .fact(Fact::Place, self.health.to_string())
+            .fact(Fact::Place, Value::heard(self.health.to_string()))
             .fact(Fact::Detail, why);
         Round::one(Observation::wrong(subject, now, vec![trouble]))
     }

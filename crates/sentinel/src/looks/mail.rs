@@ -86,7 +86,7 @@ impl Look for Relays {
                 (Self::subject(&relay), greeted, began.elapsed())
             });
         }
-        let (mut seen, mut failing, mut last) = (Vec::new(), 0, String::new());
+        let (mut seen, mut failing, mut last) = (Vec::new(), 0, Value::heard(""));
         while let Some(done) = asking.join_next().await {
             let Ok((subject, greeted, took)) = done else {
                 continue;
@@ -97,9 +97,9 @@ impl Look for Relays {
                 }
                 Err(failed) => {
                     failing += 1;
-                    last = failed.words.clone();
+                    last = Value::heard(&failed.words);
                     let trouble = Trouble::new(Kind::RelayFailing);
-                    let trouble = trouble.fact(Fact::Detail, failed.words);
+                    let trouble = trouble.fact(Fact::Detail, last.clone());
                     Observation::wrong(subject, now, vec![trouble])
                 }
             });

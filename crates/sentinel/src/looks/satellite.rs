@@ -17,7 +17,8 @@ use async_trait::async_trait;
 use fetch::{Failed, Fetch, Url};
 use jiff::Timestamp;
 
-use super::wide;
+use super::{said, wide};
+use crate::words::Phrase;
 use crate::{Admin, Door, Look, Observation, Round, Signal, Subject, Unit};
 use judge::History;
 use restart::Restarts;
@@ -127,10 +128,10 @@ impl Work {
             Failed::Connect(_) => Admin::Refused,
             _ => Admin::Silent,
         };
-        let observation = Observation::unknown(Subject::Satellite, now, &failed.to_string());
+        let observation = Observation::unknown(Subject::Satellite, now, said(failed));
         let mut seen = vec![observation.signal(Signal::Admin(admin))];
         let stores = self.tenants.iter().map(|tenant| {
-            Observation::unknown(Subject::store(tenant), now, "satellite does not say")
+            Observation::unknown(Subject::store(tenant), now, Phrase::SatelliteSilent)
         });
         seen.extend(stores);
         let frozen = admin == Admin::Silent;
@@ -222,7 +223,7 @@ impl Look for UnitLook {
         Round::one(match unit::state(&self.unit).await {
             State::Active => fine().signal(Signal::Unit(Unit::Active)),
             State::Inactive(_) => fine().signal(Signal::Unit(Unit::Inactive)),
-            State::Unknown(why) => Observation::unknown(Subject::Satellite, now, &why),
+            State::Unknown(why) => Observation::unknown(Subject::Satellite, now, why),
         })
     }
 }
@@ -275,7 +276,7 @@ impl Look for DoorLook {
                     Failed::Connect(_) => Door::Refused,
                     _ => Door::Silent,
                 };
-                Observation::unknown(Subject::Satellite, now, &failed.to_string())
+                Observation::unknown(Subject::Satellite, now, said(&failed))
                     .signal(Signal::Door(door))
             }
         };

@@ -18,28 +18,43 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
 use tokio::net::TcpStream;
 
 use crate::config::WatchedStore;
+use crate::observation::Value;
+use crate::words::Phrase;
 
 /// Longest wait for a bare TCP connection, when it has to be told whether anybody is there.
 const KNOCK_WITHIN: Duration = Duration::from_secs(2);
 
 /// What is wrong with a database, as far as a reader can tell.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Failed {
     /// Nobody takes connections there.
     #[error("{0}")]
-    Down(String),
+    Down(Value),
     /// It takes connections and does not answer.
     #[error("{0}")]
-    Hung(String),
+    Hung(Value),
     /// Its connections are used up.
     #[error("{0}")]
-    Full(String),
+    Full(Value),
     /// It works, and does not let us in or not see what we came for: our own trouble.
     #[error("{0}")]
-    Denied(String),
+    Denied(Value),
     /// Anything else, in its own words.
     #[error("{0}")]
-    Other(String),
+    Other(Value),
+}
+
+impl Failed {
+    /// What is said of it, in the server's words or ours.
+    pub fn said(&self) -> Value {
+        match self {
+            Self::Down(words)
+            | Self::Hung(words)
+            | Self::Full(words)
+            | Self::Denied(words)
+            | Self::Other(words) => words.clone(),
+        }
+    }
 }
 
 /// An open connection.
@@ -77,7 +92,8 @@ impl Reader {
             StoreUrl::Sqlite(path) => sqlite(path, within).await,
             StoreUrl::Mysql(parts) => {
                 let options = MySqlConnectOptions::from_str(&url.to_string());
-                let options = options.map_err(|error| Failed::Other(error.to_string()))?;
+                let options =
+                    options.map_err(|error| Failed::Other(Value::heard(error.to_string())))?;
                 let options = options
                     .charset("utf8mb4")
                     .timezone(Some("+00:00".to_owned()))
@@ -198,10 +214,7 @@ async fn timed<T>(
 ) -> Result<T, Failed> {
     match tokio::time::timeout(within, asked).await {
         Ok(done) => done.map_err(|error| judge(&error)),
-        Err(_) => Err(Failed::Hung(format!(
-            "no answer within {} s",
-            within.as_secs_f32()
-        ))),
+        Err(_) => Err(Failed::Hung(Phrase::LateAnswer.with([within.into()]))),
     }
 }
 
@@ -214,28 +227,23 @@ async fn sqlite(path: &Path, within: Duration) -> Result<Reader, Failed> {
     match tokio::time::timeout(within, options.connect()).await {
         Ok(Ok(connection)) => Ok(Reader::Sqlite(connection)),
         Ok(Err(error)) => Err(judge(&error)),
-        Err(_) => Err(Failed::Hung(
-            "the file could not be opened in time".to_owned(),
-        )),
+        Err(_) => Err(Failed::Hung(Phrase::FileNotOpened.into())),
     }
 }
 
 /// Nothing came in time: is nobody there, or does somebody not answer?
 async fn silent(host: &str, port: u16, within: Duration) -> Failed {
     let knock = tokio::time::timeout(KNOCK_WITHIN, TcpStream::connect((host, port))).await;
-    let seconds = within.as_secs_f32();
     match knock {
-        Ok(Ok(_)) => Failed::Hung(format!(
-            "it takes connections and says nothing for {seconds} s"
-        )),
-        Ok(Err(error)) => Failed::Down(error.to_string()),
-        Err(_) => Failed::Down(format!("no connection within {seconds} s")),
+        Ok(Ok(_)) => Failed::Hung(Phrase::TakesAndSilent.with([within.into()])),
+        Ok(Err(error)) => Failed::Down(Value::heard(error.to_string())),
+        Err(_) => Failed::Down(Phrase::LateConnect.with([within.into()])),
     }
 }
 
 /// Sorts an error of the driver.
 fn judge(error: &sqlx::Error) -> Failed {
-    let words = error.to_string();
+    let words = Value::heard(error.to_string());
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) => Failed::Down(words),
         sqlx::Error::Database(told) => match told.try_downcast_ref::<MySqlDatabaseError>() {
@@ -247,7 +255,7 @@ fn judge(error: &sqlx::Error) -> Failed {
 }
 
 /// By the server's number: <https://mariadb.com/kb/en/mariadb-error-code-reference/>.
-fn of_number(number: u16, words: String) -> Failed {
+fn of_number(number: u16, words: Value) -> Failed {
     match number {
         // Too many connections, of all or of this user.
         1040 | 1203 | 1226 => Failed::Full(words),
@@ -262,7 +270,7 @@ fn of_number(number: u16, words: String) -> Failed {
 }
 
 /// By SQLite's primary result code: <https://sqlite.org/rescode.html>.
-fn of_sqlite(code: Option<&str>, words: String) -> Failed {
+fn of_sqlite(code: Option<&str>, words: Value) -> Failed {
     let number: u32 = code.and_then(|code| code.parse().ok()).unwrap_or_default();
     match number & 0xff {
         5 | 6 => Failed::Hung(words),

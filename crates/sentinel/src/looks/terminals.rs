@@ -17,9 +17,10 @@ use jiff::Timestamp;
 
 use super::satellite::status::{Device, DeviceState, Devices};
 use super::store::{Reader, moment};
-use super::wide;
+use super::{said, wide};
 use crate::config::WatchedStore;
-use crate::{Look, Observation, Round, Subject};
+use crate::words::Phrase;
+use crate::{Look, Observation, Round, Subject, Value};
 use judge::Past;
 
 /// From round to round: a terminal is told offline within thirty seconds of being so.
@@ -70,15 +71,17 @@ impl Terminals {
         self.stores.iter().any(|store| store.tenant == tenant)
     }
 
-    async fn see(&self) -> Result<Devices, String> {
+    async fn see(&self) -> Result<Devices, Value> {
         let asked = Fetch::get(self.list.clone())
             .within(ASK_WITHIN)
             .limit(LIMIT);
-        let answer = asked.send().await.map_err(|failed| failed.to_string())?;
+        let answer = asked.send().await.map_err(|failed| said(&failed))?;
         if answer.status != 200 || answer.is_cut {
-            return Err(format!("HTTP {}", answer.status));
+            let status = Value::heard(answer.status.to_string());
+            return Err(Phrase::HttpStatus.with([status]));
         }
-        serde_json::from_slice(&answer.body).map_err(|error| error.to_string())
+        let read = serde_json::from_slice(&answer.body);
+        read.map_err(|error| Phrase::NotReadable.with([Value::heard(error.to_string())]))
     }
 
     /// Asks the databases when those were last heard that satellite has not heard since its
@@ -182,16 +185,16 @@ impl Look for Terminals {
     }
 
     async fn look(&self, now: Timestamp) -> Round {
-        let unknown = |why: &str| {
-            let why = format!("the list of terminals: {why}");
-            Round::one(Observation::unknown(Subject::Satellite, now, &why))
+        let unknown = |why: Value| {
+            let why = Phrase::ListUnknown.with([why]);
+            Round::one(Observation::unknown(Subject::Satellite, now, why))
         };
         let list = match self.see().await {
             Ok(list) => list,
-            Err(why) => return unknown(&why),
+            Err(why) => return unknown(why),
         };
         if !list.loaded {
-            return unknown("satellite does not know its terminals yet");
+            return unknown(Phrase::ListLoading.into());
         }
         self.look_up(&list.devices).await;
         let mut seen = self.judged(&list.devices, now);

@@ -9,7 +9,7 @@ use crate::config::Contact;
 use crate::database::DayCounts;
 use crate::decide::{Core, Incident, Setting};
 use crate::observation::Subject;
-use crate::words::{self, pick};
+use crate::words::{self, Phrase, pick};
 
 /// To each contact of the first level. `failing` is what the self-test complains of.
 pub fn daily(
@@ -17,7 +17,7 @@ pub fn daily(
     core: &Core,
     day: Date,
     counts: Option<DayCounts>,
-    failing: &[&str],
+    failing: &[Phrase],
 ) -> Vec<Letter> {
     let config = setting.config;
     let well = core.open_incidents().next().is_none() && failing.is_empty();
@@ -35,7 +35,7 @@ pub fn daily(
             "Sentinel has a problem",
         );
         for problem in failing {
-            body = body.line(&format!("{trouble}: {problem}"));
+            body = body.line(&format!("{trouble}: {}", problem.text(language)));
         }
         body = yesterday(body, counts, language);
         body = not_closed(body, setting, core, language);

@@ -385,8 +385,11 @@ impl Keeper {
         let figures = self.post.figures().await;
         let own = self.broken.as_ref().map(|why| {
             Trouble::new(Kind::SentinelDisk)
-                .fact(Fact::Place, self.config.state_dir.display().to_string())
-                .fact(Fact::Detail, why.as_str())
+                .fact(
+                    Fact::Place,
+                    Value::heard(self.config.state_dir.display().to_string()),
+                )
+                .fact(Fact::Detail, Value::heard(why))
         });
         let itself = Observation::wrong(Subject::Sentinel, now, own.into_iter().collect());
         if figures.failed > self.last_failed {
@@ -472,8 +475,8 @@ fn mail_troubles(
         };
         troubles.push(
             Trouble::new(kind)
-                .fact(Fact::Place, name.as_str())
-                .fact(Fact::Detail, words.as_str()),
+                .fact(Fact::Place, Value::heard(name))
+                .fact(Fact::Detail, Value::heard(words)),
         );
     }
     let hour = SignedDuration::from_hours(1);

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Word;
 use crate::look::Look;
 use crate::observation::{Observation, Round};
+use crate::words::Phrase;
 
 /// Starts all of them; they end with the token.
 pub(super) fn start(looks: &[Arc<dyn Look>], words: &mpsc::Sender<Word>, end: &CancellationToken) {
@@ -57,11 +58,11 @@ async fn once(look: &Arc<dyn Look>) -> Round {
         Ok(Ok(round)) => return round,
         Ok(Err(error)) => {
             tracing::error!(look = look.name(), %error, "a look broke off");
-            "the look broke off"
+            Phrase::LookBroke
         }
         Err(_) => {
             task.abort();
-            "no answer within the look's deadline"
+            Phrase::LookLate
         }
     };
     let subjects = look.subjects().into_iter();

@@ -230,7 +230,7 @@ async fn heartbeat(hub: Hub, end: tokio_util::sync::CancellationToken) {
         let failing = hub.snapshot.load().self_test(Timestamp::now());
         if !failing.is_empty() {
             tracing::warn!(
-                failing = failing.join(", "),
+                failing = ?failing,
                 "the outside switch is not called"
             );
             continue;

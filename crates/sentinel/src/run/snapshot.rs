@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::decide::{Incident, TenantState};
 use crate::observation::Finding;
+use crate::words::Phrase;
 
 /// The loop itself is dead when its snapshot is older.
 const LOOP_DEAD: SignedDuration = SignedDuration::from_secs(20);
@@ -67,27 +68,24 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     /// What keeps sentinel from its work; empty when the self-test passes.
-    pub(crate) fn self_test(&self, now: Timestamp) -> Vec<&'static str> {
+    pub(crate) fn self_test(&self, now: Timestamp) -> Vec<Phrase> {
         let within =
             |at: Option<Timestamp>, limit| at.is_some_and(|at| now.duration_since(at) <= limit);
         let failing = self.figures.failing_relays.len();
         let tests = [
-            (within(self.at, LOOP_DEAD), "the loop stands still"),
-            (
-                within(self.written_at, WRITTEN),
-                "its file cannot be written",
-            ),
+            (within(self.at, LOOP_DEAD), Phrase::LoopStands),
+            (within(self.written_at, WRITTEN), Phrase::FileUnwritten),
             (
                 self.relays == 0 || failing < self.relays,
-                "no mail relay takes mail",
+                Phrase::NoRelayTakes,
             ),
             (
                 self.figures.oldest.is_none_or(|oldest| oldest <= WAITING),
-                "a letter waits too long",
+                Phrase::LetterWaits,
             ),
             (
                 now.as_second() > EARLIEST && !within(self.leapt_at, LEAPT),
-                "its clock is not sane",
+                Phrase::ClockNotSane,
             ),
         ];
         let failed = tests.into_iter().filter(|(fine, _)| !fine);

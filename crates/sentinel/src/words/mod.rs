@@ -5,6 +5,7 @@
 //! languages, because both are functions of the whole vocabulary.
 
 mod kinds;
+mod phrases;
 mod table;
 
 use jiff::Timestamp;
@@ -12,10 +13,11 @@ use jiff::tz::TimeZone;
 use notify::Language;
 
 use crate::decide::{Happened, Standing, State};
-use crate::kind::{Class, Severity};
-use crate::observation::{Fact, Value};
+use crate::kind::{Class, Kind, Severity};
+use crate::observation::{Admin, Canary, Door, Fact, Finding, Rows, Signal, Trouble, Unit, Value};
 
 pub use kinds::{KindWords, Side, of_kind};
+pub use phrases::Phrase;
 
 /// One of two texts.
 pub(crate) fn pick<T>(language: Language, spanish: T, english: T) -> T {
@@ -43,6 +45,7 @@ pub fn of_fact(language: Language, fact: Fact) -> &'static str {
         Fact::Took => ("Tardó", "Took"),
         Fact::Off => ("Desfase", "Off by"),
         Fact::Setting => ("Ajuste", "Setting"),
+        Fact::Condition => ("Condición", "Condition"),
         Fact::Detail => ("Detalle", "Detail"),
     };
     pick(language, es, en)
@@ -57,7 +60,117 @@ pub fn of_value(language: Language, zone: &TimeZone, value: &Value) -> String {
         Value::Seconds(seconds) => seconds_text(*seconds),
         Value::Bytes(bytes) => bytes_text(*bytes),
         Value::At(at) => moment(language, zone, *at),
+        Value::Said(phrase, places) => {
+            let mut text = String::new();
+            let mut places = places.iter();
+            for (index, part) in phrase.text(language).split("{}").enumerate() {
+                if index > 0
+                    && let Some(place) = places.next()
+                {
+                    text.push_str(&of_value(language, zone, place));
+                }
+                text.push_str(part);
+            }
+            text
+        }
+        Value::Signals(signals) => {
+            let words: Vec<_> = signals.iter().map(|it| of_signal(language, *it)).collect();
+            words.join(", ")
+        }
     }
+}
+
+/// A trouble in one line: what it is, and each fact with its label.
+pub fn of_trouble(language: Language, zone: &TimeZone, trouble: &Trouble) -> String {
+    let title = of_kind(trouble.kind).title(language);
+    let facts = trouble.facts.iter().map(|(fact, value)| {
+        let value = of_value(language, zone, value);
+        format!("; {}: {value}", of_fact(language, *fact))
+    });
+    format!("{title}{}", facts.collect::<String>())
+}
+
+/// What a look found, in one line; empty when all is well.
+pub fn of_finding(language: Language, zone: &TimeZone, finding: &Finding) -> String {
+    match finding {
+        Finding::Fine => String::new(),
+        Finding::Unknown { why } => of_value(language, zone, why),
+        Finding::Wrong { troubles } => {
+            let each = troubles.iter().map(|it| of_trouble(language, zone, it));
+            each.collect::<Vec<_>>().join(" | ")
+        }
+    }
+}
+
+/// The indicator that set a tenant's state (`database_down@store:acme`): what is wrong, and of
+/// what where that needs a name. Not harmless.
+pub fn of_indicator(language: Language, indicator: &str) -> String {
+    let (kind, subject) = indicator.split_once('@').unwrap_or((indicator, ""));
+    let title = match Kind::from_word(kind) {
+        Some(kind) => of_kind(kind).title(language),
+        None => kind,
+    };
+    match subject.split_once(':') {
+        Some((_, name)) => format!("{title} ({name})"),
+        None => title.to_owned(),
+    }
+}
+
+/// What was seen from one point.
+pub fn of_signal(language: Language, signal: Signal) -> &'static str {
+    let (es, en) = match signal {
+        Signal::Unit(Unit::Active) => ("systemd lo da por activo", "systemd calls it active"),
+        Signal::Unit(Unit::Inactive) => ("systemd lo da por detenido", "systemd calls it stopped"),
+        Signal::Admin(Admin::Moving) => (
+            "su puerta de administración contesta",
+            "its admin door answers",
+        ),
+        Signal::Admin(Admin::Stuck) => (
+            "hay checadas en espera y ninguna se guarda",
+            "punches wait and none is stored",
+        ),
+        Signal::Admin(Admin::Refused) => (
+            "su puerta de administración rechaza la conexión",
+            "its admin door refuses the connection",
+        ),
+        Signal::Admin(Admin::Silent) => (
+            "su puerta de administración no contesta",
+            "its admin door does not answer",
+        ),
+        Signal::Door(Door::Answers) => (
+            "la puerta de los dispositivos contesta",
+            "the door for terminals answers",
+        ),
+        Signal::Door(Door::Refused) => (
+            "la puerta de los dispositivos rechaza la conexión",
+            "the door for terminals refuses the connection",
+        ),
+        Signal::Door(Door::Silent) => (
+            "la puerta de los dispositivos no contesta",
+            "the door for terminals does not answer",
+        ),
+        Signal::Canary(Canary::Visible) => (
+            "la checada de prueba llega a la base de datos",
+            "the canary punch reaches the database",
+        ),
+        Signal::Canary(Canary::Absent) => (
+            "la checada de prueba se confirmó y no está en la base de datos",
+            "the canary punch was acknowledged and is not in the database",
+        ),
+        Signal::Canary(Canary::Failed) => (
+            "la checada de prueba no se confirma",
+            "the canary punch is not acknowledged",
+        ),
+        Signal::Rows(Rows::Fresh) => (
+            "llegan checadas de los dispositivos",
+            "punches of terminals arrive",
+        ),
+        Signal::Rows(Rows::Old) => (
+            "no llegan checadas de los dispositivos",
+            "no punches of terminals arrive",
+        ),
+    };
+    pick(language, es, en)
 }
 
 /// A whole number with its thousands apart.
@@ -193,6 +306,84 @@ pub fn of_happened(language: Language, what: Happened) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_fact_and_every_signal_is_told_in_both_languages_and_no_two_alike() {
+        use std::collections::BTreeSet;
+        let facts = [
+            Fact::Expected,
+            Fact::Seen,
+            Fact::Since,
+            Fact::LastContact,
+            Fact::LastEvent,
+            Fact::Place,
+            Fact::Used,
+            Fact::Free,
+            Fact::Until,
+            Fact::Waiting,
+            Fact::Oldest,
+            Fact::Count,
+            Fact::Took,
+            Fact::Off,
+            Fact::Setting,
+            Fact::Condition,
+            Fact::Detail,
+        ];
+        let signals = [
+            Signal::Unit(Unit::Active),
+            Signal::Unit(Unit::Inactive),
+            Signal::Admin(Admin::Moving),
+            Signal::Admin(Admin::Stuck),
+            Signal::Admin(Admin::Refused),
+            Signal::Admin(Admin::Silent),
+            Signal::Door(Door::Answers),
+            Signal::Door(Door::Refused),
+            Signal::Door(Door::Silent),
+            Signal::Canary(Canary::Visible),
+            Signal::Canary(Canary::Absent),
+            Signal::Canary(Canary::Failed),
+            Signal::Rows(Rows::Fresh),
+            Signal::Rows(Rows::Old),
+        ];
+        let told = |language| {
+            let facts = facts.iter().map(|it| of_fact(language, *it));
+            let signals = signals.iter().map(|it| of_signal(language, *it));
+            facts.chain(signals).collect::<BTreeSet<_>>()
+        };
+        let (es, en) = (told(Language::Spanish), told(Language::English));
+        assert_eq!((es.len(), en.len()), (31, 31));
+        assert_eq!(es.intersection(&en).count(), 0);
+    }
+
+    #[test]
+    fn a_trouble_reads_as_a_sentence_in_either_language_and_an_indicator_too() {
+        let trouble = Trouble::new(Kind::DiskFilling)
+            .fact(Fact::Place, Value::heard("/"))
+            .fact(Fact::Used, Value::Ratio(0.92))
+            .fact(Fact::Detail, Phrase::LateAnswer.with([Value::Seconds(5.0)]));
+        assert_eq!(
+            of_trouble(Language::Spanish, &TimeZone::UTC, &trouble),
+            "El disco se va a llenar; Dónde: /; Ocupado: 92 %; Detalle: sin respuesta en 5 s"
+        );
+        let why = Phrase::ByWay.with([
+            Value::heard("http://a"),
+            Phrase::HttpSays.with([Value::heard("503"), Value::heard("{}")]),
+        ]);
+        let unknown = Finding::Unknown { why };
+        assert_eq!(
+            of_finding(Language::English, &TimeZone::UTC, &unknown),
+            "http://a: it answers HTTP 503: {}"
+        );
+        assert_eq!(
+            of_indicator(Language::Spanish, "database_down@store:acme"),
+            "La base de datos no responde (acme)"
+        );
+        assert_eq!(
+            of_indicator(Language::English, "satellite_down@satellite"),
+            "Satellite is down"
+        );
+        assert_eq!(of_indicator(Language::English, ""), "");
+    }
 
     #[test]
     fn lengths_of_time_and_numbers_are_read_at_a_glance() {

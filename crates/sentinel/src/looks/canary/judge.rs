@@ -8,13 +8,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::punch::Way;
+use crate::words::Phrase;
 use crate::{Canary, Fact, Kind, Observation, Signal, Subject, Trouble, Value};
 
 /// A punch that takes longer is slow.
 const SLOW: Duration = Duration::from_secs(5);
 
 /// What became of one punch, or of one of an earlier round.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum End {
     /// Its row was read.
     Visible {
@@ -24,11 +25,11 @@ pub(super) enum End {
         visible: Duration,
     },
     /// It was not acknowledged.
-    Failed(String),
+    Failed(Value),
     /// Acknowledged; its row is not there yet, or may wait in the journal.
     Waiting,
     /// Acknowledged; the database does not answer our reader.
-    Unread(String),
+    Unread(Value),
     /// Acknowledged long ago; the database answers, and the row is not there.
     Missing {
         /// Since the acknowledgement.
@@ -37,7 +38,7 @@ pub(super) enum End {
 }
 
 /// An end, and by which way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Ended {
     pub(super) way: usize,
     pub(super) end: End,
@@ -50,7 +51,7 @@ pub(super) fn judged(
     ended: &[Ended],
     now: Timestamp,
 ) -> Observation {
-    let shown = |at: usize| ways.get(at).map_or_else(String::new, Way::shown);
+    let shown = |at: usize| Value::heard(ways.get(at).map_or_else(String::new, Way::shown));
     let public = |at: usize| ways.get(at).is_some_and(|way| way.is_public);
     let failed = |it: &&Ended| matches!(it.end, End::Failed(_));
     let failing = ended.iter().filter(failed).count();
@@ -73,31 +74,27 @@ fn verdict(
     subject: Subject,
     ended: &[Ended],
     now: Timestamp,
-    shown: &dyn Fn(usize) -> String,
+    shown: &dyn Fn(usize) -> Value,
     public: &dyn Fn(usize) -> bool,
 ) -> Observation {
     for it in ended {
         if let End::Missing { age } = &it.end {
-            let seconds = age.as_secs();
-            let why = format!(
-                "{}: acknowledged {seconds} s ago, and no row",
-                shown(it.way)
-            );
-            let unknown = Observation::unknown(subject, now, &why);
+            let why = Phrase::PunchMissing.with([shown(it.way), (*age).into()]);
+            let unknown = Observation::unknown(subject, now, why);
             return unknown.signal(Signal::Canary(Canary::Absent));
         }
     }
     for it in ended.iter().filter(|it| public(it.way)) {
         if let End::Failed(words) = &it.end {
-            let why = format!("{}: {words}", shown(it.way));
-            let unknown = Observation::unknown(subject, now, &why);
+            let why = Phrase::ByWay.with([shown(it.way), words.clone()]);
+            let unknown = Observation::unknown(subject, now, why);
             return unknown.signal(Signal::Canary(Canary::Failed));
         }
     }
     let of_public = || ended.iter().filter(|it| public(it.way));
     let open = of_public().find_map(|it| match &it.end {
-        End::Unread(why) => Some(why.as_str()),
-        End::Waiting => Some("acknowledged, its row is awaited"),
+        End::Unread(why) => Some(why.clone()),
+        End::Waiting => Some(Phrase::PunchAwaited.into()),
         _ => None,
     });
     if let Some(why) = open {
@@ -108,7 +105,7 @@ fn verdict(
         _ => None,
     });
     let Some(slowest) = slowest.max() else {
-        return Observation::unknown(subject, now, "no punch was sent");
+        return Observation::unknown(subject, now, Phrase::PunchNotSent);
     };
     let slow = (slowest > SLOW).then(|| {
         let seconds = |it: Duration| Value::Seconds(it.as_secs_f64());
@@ -146,7 +143,7 @@ mod tests {
             .into_iter()
             .map(|(way, end)| Ended { way, end })
             .collect();
-        let name = |at: usize| format!("way {at}");
+        let name = |at: usize| Value::heard(format!("way {at}"));
         let subject = Subject::store("acme");
         verdict(subject, &ended, Timestamp::UNIX_EPOCH, &name, &|at| at < 2)
     }
@@ -160,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_worst_end_decides_and_only_the_public_address_speaks_for_terminals() {
-        let failed = || End::Failed("HTTP 503".to_owned());
+        let failed = || End::Failed(Value::heard("HTTP 503"));
         let missing = || End::Missing { age: seconds(60) };
         for (ends, wanted) in [
             (
@@ -171,7 +168,7 @@ mod tests {
             (vec![(0, visible(1)), (2, failed())], Some(Canary::Visible)),
             (vec![(0, failed()), (2, missing())], Some(Canary::Absent)),
             (vec![(0, End::Waiting)], None),
-            (vec![(0, End::Unread("down".to_owned()))], None),
+            (vec![(0, End::Unread(Value::heard("down")))], None),
             (vec![], None),
         ] {
             assert_eq!(signal(ends.clone()), wanted, "{ends:?}");
@@ -182,7 +179,7 @@ mod tests {
     fn a_late_punch_is_slow_and_what_was_not_read_is_never_fine() {
         let slow = seen(vec![(0, visible(7))]);
         assert!(matches!(slow.finding, Finding::Wrong { .. }), "{slow:?}");
-        for end in [End::Waiting, End::Unread("x".to_owned())] {
+        for end in [End::Waiting, End::Unread(Value::heard("x"))] {
             let unknown = seen(vec![(0, end), (2, visible(1))]);
             assert!(matches!(unknown.finding, Finding::Unknown { .. }));
         }

@@ -13,7 +13,9 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
 use super::{Outcome, Verdict};
+use crate::Value;
 use crate::config::looks::CommandProbe;
+use crate::words::Phrase;
 
 /// Most of the output that is read, in bytes.
 const OUTPUT: u64 = 16 * 1024;
@@ -21,7 +23,7 @@ const OUTPUT: u64 = 16 * 1024;
 /// Runs it.
 pub(super) async fn probe(it: &CommandProbe, within: Duration) -> Outcome {
     let Some((program, arguments)) = it.command.split_first() else {
-        return Outcome::of(Verdict::Unknown("no program is named".to_owned()));
+        return Outcome::of(Verdict::Unknown(Phrase::NoProgram.into()));
     };
     let mut command = std::process::Command::new(program);
     command
@@ -40,15 +42,18 @@ pub(super) async fn probe(it: &CommandProbe, within: Duration) -> Outcome {
     let started = Command::from(command).kill_on_drop(true).spawn();
     let mut child = match started {
         Ok(child) => child,
-        Err(error) => return Outcome::of(Verdict::Unknown(format!("{program}: {error}"))),
+        Err(error) => {
+            let places = [Value::heard(program), Value::heard(error.to_string())];
+            return Outcome::of(Verdict::Unknown(Phrase::ProgramFailed.with(places)));
+        }
     };
     Outcome::of(
         match tokio::time::timeout(within, finished(&mut child)).await {
             Ok(Ok((status, line))) => judge(status, &line),
-            Ok(Err(error)) => Verdict::Unknown(error.to_string()),
+            Ok(Err(error)) => Verdict::Unknown(Value::heard(error.to_string())),
             Err(_) => {
                 kill_group(&child);
-                Verdict::Unknown(format!("no end within {} s", within.as_secs_f32()))
+                Verdict::Unknown(Phrase::ProgramLate.with([within.into()]))
             }
         },
     )
@@ -70,21 +75,20 @@ async fn finished(child: &mut Child) -> std::io::Result<(Option<i32>, String)> {
 }
 
 fn judge(status: Option<i32>, line: &str) -> Verdict {
-    let words = || {
-        let shown = if line.is_empty() {
-            "it says nothing"
-        } else {
-            line
-        };
-        shown.chars().take(200).collect::<String>()
+    let words = || match line {
+        "" => Phrase::ProgramSilent.into(),
+        line => Value::heard(line),
     };
     match status {
         Some(0) => Verdict::Good,
         Some(1) => Verdict::Poor(words()),
         Some(2) => Verdict::Bad(words()),
         Some(3) => Verdict::Unknown(words()),
-        Some(other) => Verdict::Unknown(format!("status {other}: {}", words())),
-        None => Verdict::Unknown("it was killed by a signal".to_owned()),
+        Some(other) => {
+            let status = Value::heard(other.to_string());
+            Verdict::Unknown(Phrase::ProgramStatus.with([status, words()]))
+        }
+        None => Verdict::Unknown(Phrase::ProgramKilled.into()),
     }
 }
 
@@ -114,10 +118,10 @@ mod tests {
         let sh = |script: &'static str| async move { run(&["sh", "-c", script], SOON).await };
         assert_eq!(sh("echo fine").await, Verdict::Good);
         let poor = sh("printf 'DISK 91 %%|used=91\\nmore\\n'; exit 1").await;
-        assert_eq!(poor, Verdict::Poor("DISK 91 %".to_owned()));
+        assert_eq!(poor, Verdict::Poor(Value::heard("DISK 91 %")));
         assert_eq!(
             sh("exit 2").await,
-            Verdict::Bad("it says nothing".to_owned())
+            Verdict::Bad(Phrase::ProgramSilent.into())
         );
         for script in ["exit 3", "exit 77", "kill -9 $$"] {
             assert!(matches!(sh(script).await, Verdict::Unknown(_)), "{script}");

@@ -7,11 +7,13 @@
 
 use std::time::Duration;
 
-use fetch::{Answer, Failed, Fetch};
+use fetch::{Answer, Fetch};
 
 use super::{Outcome, Verdict};
+use crate::Value;
 use crate::config::looks::HttpProbe;
-use crate::looks::certificate;
+use crate::looks::{certificate, said};
+use crate::words::Phrase;
 
 /// Most of a page that is read, in bytes.
 const LIMIT: usize = 512 * 1024;
@@ -39,32 +41,32 @@ pub(super) async fn probe(it: &HttpProbe, within: Duration) -> Outcome {
             let verdict = judge(it, &answer, jiff::Timestamp::now());
             Outcome::of(verdict).number("took_seconds", took)
         }
-        Err(Failed::Name(words)) => Outcome::of(Verdict::Bad(format!("the name: {words}"))),
-        Err(failed) => Outcome::of(Verdict::Bad(failed.to_string())),
+        Err(failed) => Outcome::of(Verdict::Bad(said(&failed))),
     }
 }
 
 /// What a page that came is worth.
 fn judge(it: &HttpProbe, answer: &Answer, now: jiff::Timestamp) -> Verdict {
     if answer.status != it.status {
-        return Verdict::Bad(format!("HTTP {} instead of {}", answer.status, it.status));
+        let statuses = [answer.status, it.status].map(|it| Value::heard(it.to_string()));
+        return Verdict::Bad(Phrase::HttpInstead.with(statuses));
     }
     let page = String::from_utf8_lossy(&answer.body);
     if let Some(words) = BROKEN.iter().find(|words| page.contains(**words)) {
-        return Verdict::Bad(format!("the page says {words}"));
+        return Verdict::Bad(Phrase::PageSays.with([Value::heard(words)]));
     }
     if let Some(text) = it
         .contains
         .iter()
         .find(|text| !page.contains(text.as_str()))
     {
-        return Verdict::Bad(format!("the page does not say '{text}'"));
+        return Verdict::Bad(Phrase::PageLacks.with([Value::heard(text)]));
     }
     if let Some(text) = it.lacks.iter().find(|text| page.contains(text.as_str())) {
-        return Verdict::Bad(format!("the page says '{text}'"));
+        return Verdict::Bad(Phrase::PageSays.with([Value::heard(text)]));
     }
     if it.login_form && !has_login_form(&page) {
-        return Verdict::Bad("there is no form with a password field".to_owned());
+        return Verdict::Bad(Phrase::NoLoginForm.into());
     }
     if let Some(ends) = answer.certificate.as_deref().and_then(certificate::ends)
         && let Some(words) = certificate::soon(ends, now)
@@ -72,8 +74,7 @@ fn judge(it: &HttpProbe, answer: &Answer, now: jiff::Timestamp) -> Verdict {
         return Verdict::Poor(words);
     }
     if answer.took > it.slow {
-        let (took, slow) = (answer.took.as_secs_f32(), it.slow.as_secs_f32());
-        return Verdict::Poor(format!("it took {took:.1} s, more than {slow} s"));
+        return Verdict::Poor(Phrase::TookTooLong.with([answer.took.into(), it.slow.into()]));
     }
     Verdict::Good
 }
@@ -139,6 +140,7 @@ mod tests {
             let Verdict::Bad(told) = of(&page(body)) else {
                 panic!("{body}");
             };
+            let told = told.to_string();
             assert!(told.contains(words), "{told}");
         }
         let mut slow = page(GOOD);

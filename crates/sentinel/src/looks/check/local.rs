@@ -8,7 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::net::TcpStream;
 
 use super::{Outcome, Verdict};
+use crate::Value;
 use crate::config::looks::{FileAgeProbe, ProcessProbe, TcpProbe};
+use crate::words::Phrase;
 
 /// Most of a process's name that is read, in bytes.
 const NAME: u64 = 4096;
@@ -21,26 +23,23 @@ pub(super) async fn tcp(it: &TcpProbe, within: Duration) -> Outcome {
         Ok(Ok(_)) => {
             Outcome::of(Verdict::Good).number("took_seconds", began.elapsed().as_secs_f64())
         }
-        Ok(Err(error)) => Outcome::of(Verdict::Bad(error.to_string())),
-        Err(_) => {
-            let words = format!("no connection within {} s", within.as_secs_f32());
-            Outcome::of(Verdict::Bad(words))
-        }
+        Ok(Err(error)) => Outcome::of(Verdict::Bad(Value::heard(error.to_string()))),
+        Err(_) => Outcome::of(Verdict::Bad(Phrase::LateConnect.with([within.into()]))),
     }
 }
 
 /// Counts the processes of that name.
 pub(super) fn process(it: &ProcessProbe) -> Outcome {
     let Some(count) = count(Path::new("/proc"), &it.name) else {
-        return Outcome::of(Verdict::Unknown("/proc cannot be read".to_owned()));
+        return Outcome::of(Verdict::Unknown(Phrase::ProcUnread.into()));
     };
     let verdict = if count >= it.at_least {
         Verdict::Good
     } else {
         let (name, least) = (&it.name, it.at_least);
-        Verdict::Bad(format!(
-            "{count} processes '{name}', at least {least} are needed"
-        ))
+        let count = Value::Count(count.into());
+        let least = Value::Count(least.into());
+        Verdict::Bad(Phrase::TooFewProcesses.with([count, Value::heard(name), least]))
     };
     Outcome::of(verdict).number("processes", count.into())
 }
@@ -78,14 +77,13 @@ pub(super) fn file_age(it: &FileAgeProbe, now: SystemTime) -> Outcome {
     let changed = std::fs::metadata(&it.path).and_then(|it| it.modified());
     let changed = match changed {
         Ok(changed) => changed,
-        Err(error) => return Outcome::of(Verdict::Bad(error.to_string())),
+        Err(error) => return Outcome::of(Verdict::Bad(Value::heard(error.to_string()))),
     };
     let age = now.duration_since(changed).unwrap_or_default();
     let verdict = if age <= it.at_most {
         Verdict::Good
     } else {
-        let (age, most) = (age.as_secs() / 60, it.at_most.as_secs() / 60);
-        Verdict::Bad(format!("last changed {age} min ago, more than {most} min"))
+        Verdict::Bad(Phrase::ChangedAgo.with([age.into(), it.at_most.into()]))
     };
     Outcome::of(verdict).number("age_seconds", age.as_secs_f64())
 }

@@ -7,8 +7,10 @@
 use std::time::{Duration, Instant};
 
 use super::{Outcome, Verdict};
+use crate::Value;
 use crate::config::looks::SqlProbe;
 use crate::looks::store::{Failed, Reader};
+use crate::words::Phrase;
 
 /// Asks and judges.
 pub(super) async fn probe(it: &SqlProbe, within: Duration) -> Outcome {
@@ -34,7 +36,7 @@ pub(super) async fn probe(it: &SqlProbe, within: Duration) -> Outcome {
             }
         }
         Err(Failed::Denied(words)) => Outcome::of(Verdict::Unknown(words)),
-        Err(failed) => Outcome::of(Verdict::Bad(failed.to_string())),
+        Err(failed) => Outcome::of(Verdict::Bad(failed.said())),
     };
     outcome.number("took_seconds", took.as_secs_f64())
 }
@@ -42,20 +44,21 @@ pub(super) async fn probe(it: &SqlProbe, within: Duration) -> Outcome {
 /// The first value of the first row against its bounds.
 fn judge(it: &SqlProbe, text: Option<&str>, number: Option<f64>) -> Verdict {
     let Some(text) = text else {
-        return Verdict::Bad("the query answers nothing".to_owned());
+        return Verdict::Bad(Phrase::QueryEmpty.into());
     };
     if it.at_least.is_none() && it.at_most.is_none() {
         return Verdict::Good;
     }
     let Some(number) = number else {
         let shown: String = text.chars().take(60).collect();
-        return Verdict::Bad(format!("the query answers '{shown}', which is no number"));
+        return Verdict::Bad(Phrase::QueryNoNumber.with([Value::heard(shown)]));
     };
+    let shown = |number: f64, bound: f64| [number, bound].map(|it| Value::heard(it.to_string()));
     if let Some(least) = it.at_least.filter(|least| number < *least) {
-        return Verdict::Bad(format!("{number} is less than {least}"));
+        return Verdict::Bad(Phrase::TooLittle.with(shown(number, least)));
     }
     if let Some(most) = it.at_most.filter(|most| number > *most) {
-        return Verdict::Bad(format!("{number} is more than {most}"));
+        return Verdict::Bad(Phrase::TooMuch.with(shown(number, most)));
     }
     Verdict::Good
 }

@@ -76,5 +76,5 @@ async fn a_trouble_names_the_indicator_that_set_it_and_where_it_looked() {
         panic!("{:?}", seen.finding);
     };
     let place = troubles[0].facts.get(&Fact::Place);
-    assert_eq!(place, Some(&"no-such-program".into()));
+    assert_eq!(place, Some(&Value::heard("no-such-program")));
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::looks::store::{Failed, Reader};
+use crate::words::Phrase;
 use crate::{Fact, Kind, Severity, Trouble, Value};
 
 /// Connections from which on they run out, as a share of those granted.
@@ -135,7 +136,7 @@ fn read_only(settings: &Settings) -> Option<Trouble> {
         .map(|_| "innodb_force_recovery");
     let name = set.or(forced)?;
     let shown = format!("{name} = {}", settings.value(name).unwrap_or_default());
-    Some(Trouble::new(Kind::DatabaseReadOnly).fact(Fact::Setting, shown))
+    Some(Trouble::new(Kind::DatabaseReadOnly).fact(Fact::Setting, Value::heard(shown)))
 }
 
 /// Each promise of durability needs its setting; all that are wrong are named in one trouble.
@@ -143,7 +144,8 @@ fn durability(settings: &Settings) -> Option<Trouble> {
     let mut wrong = Vec::new();
     let mut must_be = |name: &str, wanted: &str| {
         if let Some(value) = settings.value(name).filter(|value| *value != wanted) {
-            wrong.push(format!("{name} = {value} (should be {wanted})"));
+            let places = [name, value, wanted].map(Value::heard);
+            wrong.push(Phrase::ShouldBe.with(places));
         }
     };
     must_be("innodb_flush_log_at_trx_commit", "1");
@@ -151,9 +153,12 @@ fn durability(settings: &Settings) -> Option<Trouble> {
         must_be("sync_binlog", "1");
     }
     if settings.value("innodb_doublewrite").is_some() && !settings.is_on("innodb_doublewrite") {
-        wrong.push("innodb_doublewrite = OFF (should be ON)".to_owned());
+        let places = ["innodb_doublewrite", "OFF", "ON"].map(Value::heard);
+        wrong.push(Phrase::ShouldBe.with(places));
     }
-    let all = (!wrong.is_empty()).then(|| wrong.join(", "))?;
+    let all = wrong
+        .into_iter()
+        .reduce(|all, one| Phrase::TwoOf.with([all, one]))?;
     Some(Trouble::new(Kind::DurabilityWeak).fact(Fact::Setting, all))
 }
 
@@ -163,7 +168,10 @@ fn connections(settings: &Settings) -> Option<Trouble> {
     (share >= NEARLY_ALL).then(|| {
         Trouble::new(Kind::DatabaseConnections)
             .fact(Fact::Used, Value::Ratio(share))
-            .fact(Fact::Setting, format!("max_connections = {most}"))
+            .fact(
+                Fact::Setting,
+                Value::heard(format!("max_connections = {most}")),
+            )
     })
 }
 
@@ -176,12 +184,12 @@ fn replication(settings: &Settings) -> Option<Trouble> {
             let trouble = Trouble::new(Kind::Replication).severity(Severity::Critical);
             return Some(trouble.fact(
                 Fact::Setting,
-                format!("wsrep_cluster_status = {cluster}, {state}"),
+                Value::heard(format!("wsrep_cluster_status = {cluster}, {state}")),
             ));
         }
     }
     if let Some(why) = &settings.replica_stopped {
-        return Some(Trouble::new(Kind::Replication).fact(Fact::Detail, why.as_str()));
+        return Some(Trouble::new(Kind::Replication).fact(Fact::Detail, Value::heard(why)));
     }
     let lag = settings.replica_lag.filter(|lag| *lag > BEHIND)?;
     Some(Trouble::new(Kind::Replication).fact(Fact::Off, Value::Seconds(lag)))
@@ -237,9 +245,7 @@ mod tests {
             let found = troubles(&with(&[(name, value)]));
             assert_eq!(found.len(), 1, "{name}");
             assert_eq!(found[0].kind, kind);
-            let Some(Value::Text(shown)) = found[0].facts.get(&Fact::Setting) else {
-                panic!("{found:?}");
-            };
+            let shown = found[0].facts[&Fact::Setting].to_string();
             assert!(shown.contains(name), "{shown}");
         }
         // Without a binary log there is nothing to sync.

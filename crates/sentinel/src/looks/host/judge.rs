@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::forecast::Readings;
 use super::gather::{Disk, Facts, Interface};
 use crate::looks::wide;
-use crate::{Fact, Kind, Observation, Severity, Subject, Trouble, Value};
+use crate::{Fact, Kind, Observation, Phrase, Severity, Subject, Trouble, Value};
 
 /// Processors are busy without end from this share on.
 const BUSY: f64 = 0.95;
@@ -83,7 +83,10 @@ fn processors(facts: &Facts, past: &mut Past) -> Option<Trouble> {
             .fact(Fact::Used, Value::Ratio(facts.cpu_busy.unwrap_or_default()))
             .fact(
                 Fact::Setting,
-                format!("load {load:.1}, {} CPU", facts.processors.unwrap_or(1.0)),
+                Phrase::LoadAndCpus.with([
+                    Value::heard(format!("{load:.1}")),
+                    Value::heard(facts.processors.unwrap_or(1.0).to_string()),
+                ]),
             )
     })
 }
@@ -143,7 +146,7 @@ fn of_disk(point: &str, disk: &Disk, full_at: Option<Timestamp>) -> Vec<Trouble>
     let mut found = Vec::new();
     let of = |kind: Kind| {
         Trouble::new(kind)
-            .fact(Fact::Place, point)
+            .fact(Fact::Place, Value::heard(point))
             .fact(Fact::Used, Value::Ratio(used(disk)))
             .fact(Fact::Free, Value::Bytes(disk.free))
     };
@@ -174,10 +177,10 @@ fn network(facts: &Facts, past: &mut Past) -> Option<Trouble> {
         let lossy = past.lossy.entry(name.clone()).or_default();
         *lossy = if is_lossy(interface) { *lossy + 1 } else { 0 };
         if down {
-            bad = Some(format!("{name}: down"));
+            bad = Some(Phrase::InterfaceDown.with([Value::heard(name)]));
         } else if *lossy >= IN_A_ROW {
-            let share = 100.0 * interface.bad / interface.packets.max(1.0);
-            bad = Some(format!("{name}: {share:.1} % bad"));
+            let share = Value::Ratio(interface.bad / interface.packets.max(1.0));
+            bad = Some(Phrase::InterfaceBad.with([Value::heard(name), share]));
         }
     }
     Some(Trouble::new(Kind::HostNetwork).fact(Fact::Place, bad?))

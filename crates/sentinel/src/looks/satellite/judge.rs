@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::status::{Status, Store};
 use crate::looks::wide;
-use crate::{Fact, Kind, Severity, Trouble, Value};
+use crate::{Fact, Kind, Phrase, Severity, Trouble, Value};
 
 /// Work that waits for so long, while its database is up and nothing is committed, is stuck.
 const STUCK_AFTER: f64 = 30.0;
@@ -225,12 +225,23 @@ fn journal(status: &Status) -> Option<Trouble> {
     let trouble = Trouble::new(Kind::JournalGrowing)
         .severity(severity)
         .fact(Fact::Waiting, count(journal.events))
-        .fact(Fact::Setting, journal.state.as_str());
+        .fact(Fact::Condition, journal_state(&journal.state));
     let oldest = journal.oldest_seconds.map(|age| Value::Seconds(wide(age)));
     Some(match oldest {
         Some(oldest) => trouble.fact(Fact::Oldest, oldest),
         None => trouble,
     })
+}
+
+/// satellite's word for how its journal does; one that a newer one says stays as it is.
+fn journal_state(word: &str) -> Value {
+    match word {
+        "ready" => Phrase::JournalReady.into(),
+        "full" => Phrase::JournalFull.into(),
+        "disk_low" => Phrase::JournalDiskLow.into(),
+        "failed" => Phrase::JournalFailed.into(),
+        other => Value::heard(other),
+    }
 }
 
 /// What satellite says is wrong with a store, as a kind that operators know.
@@ -252,8 +263,8 @@ pub(super) fn store(store: &Store) -> Vec<Trouble> {
     let detail = store.detail.as_deref().unwrap_or(word);
     let trouble = Trouble::new(kind)
         .severity(Severity::Critical)
-        .fact(Fact::Place, store.place.as_str())
-        .fact(Fact::Detail, detail);
+        .fact(Fact::Place, Value::heard(&store.place))
+        .fact(Fact::Detail, Value::heard(detail));
     vec![trouble]
 }
 

@@ -8,20 +8,23 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use crate::Value;
+use crate::words::Phrase;
+
 /// Longest wait for `systemctl show`.
 const SHOW_WITHIN: Duration = Duration::from_secs(3);
 /// Longest wait for a restart to be accepted.
 const RESTART_WITHIN: Duration = Duration::from_secs(5);
 
 /// The state of a unit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum State {
     /// It runs, or is about to.
     Active,
     /// It does not; in systemd's words.
     Inactive(String),
     /// It cannot be told.
-    Unknown(String),
+    Unknown(Value),
 }
 
 /// Asks systemd.
@@ -41,10 +44,12 @@ async fn asked(program: &str, unit: &str) -> State {
         Ok(Ok(output)) if output.status.success() => read(&String::from_utf8_lossy(&output.stdout)),
         Ok(Ok(output)) => {
             let words = String::from_utf8_lossy(&output.stderr);
-            State::Unknown(format!("systemctl: {}", words.trim()))
+            State::Unknown(Phrase::SystemctlSays.with([Value::heard(words.trim())]))
         }
-        Ok(Err(error)) => State::Unknown(format!("systemctl: {error}")),
-        Err(_) => State::Unknown("systemctl gives no answer".to_owned()),
+        Ok(Err(error)) => {
+            State::Unknown(Phrase::NoSystemctl.with([Value::heard(error.to_string())]))
+        }
+        Err(_) => State::Unknown(Phrase::SystemctlLate.into()),
     }
 }
 
@@ -54,10 +59,10 @@ fn read(text: &str) -> State {
         lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
     };
     let (Some(load), Some(active)) = (value("LoadState"), value("ActiveState")) else {
-        return State::Unknown("systemctl said nothing of the unit".to_owned());
+        return State::Unknown(Phrase::UnitUnread.into());
     };
     if load != "loaded" {
-        return State::Unknown(format!("the unit is {load}"));
+        return State::Unknown(Phrase::UnitNotLoaded.with([Value::heard(load)]));
     }
     match active {
         "active" | "reloading" | "activating" | "refreshing" => State::Active,
@@ -65,7 +70,7 @@ fn read(text: &str) -> State {
             let sub = value("SubState").unwrap_or_default();
             State::Inactive(format!("{active} ({sub})"))
         }
-        other => State::Unknown(format!("the unit's state is {other}")),
+        other => State::Unknown(Phrase::UnitOdd.with([Value::heard(other)])),
     }
 }
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::looks::satellite::status::{Condition, Device, DeviceState};
 use crate::looks::store::moment;
 use crate::looks::wide;
+use crate::words::Phrase;
 use crate::{Fact, Kind, Observation, Severity, Subject, Trouble, Value};
 
 /// A clock is wrong from so many seconds on.
@@ -43,13 +44,11 @@ pub(super) fn judged(device: &Device, past: &Past, now: Timestamp) -> Option<Obs
             }
             None if past.is_looked_up => return None,
             _ => {
-                let why = "not heard since satellite's start";
-                return Some(Observation::unknown(subject, now, why));
+                return Some(Observation::unknown(subject, now, Phrase::NotHeardYet));
             }
         },
         DeviceState::Blocked | DeviceState::Other => {
-            let why = "satellite calls its state by another word";
-            return Some(Observation::unknown(subject, now, why));
+            return Some(Observation::unknown(subject, now, Phrase::StateUnknown));
         }
     }
     let more = [clock(device), log(device), gap(device, past)];
@@ -112,28 +111,74 @@ fn gap(device: &Device, past: &Past) -> Option<Trouble> {
     })
 }
 
+/// satellite's names for what holds of a terminal, with what each means here; what needs nobody
+/// is not among them. A manual tells more under the same name.
+const CONDITIONS: [(&str, Kind, Severity, Phrase); 14] = {
+    use Kind::{
+        ClockSkew, DuplicateSerial, GapOpen, LogFilling, RefusedTerminals, TerminalOffline,
+    };
+    use Severity::{Notice, Warning};
+    [
+        ("unreachable", TerminalOffline, Warning, Phrase::Unreachable),
+        (
+            "login_refused",
+            TerminalOffline,
+            Warning,
+            Phrase::LoginRefused,
+        ),
+        (
+            "secret_missing",
+            TerminalOffline,
+            Warning,
+            Phrase::SecretMissing,
+        ),
+        ("no_session", TerminalOffline, Warning, Phrase::NoSession),
+        (
+            "comm_key_refused",
+            TerminalOffline,
+            Warning,
+            Phrase::CommKeyRefused,
+        ),
+        ("ring_overrun", GapOpen, Warning, Phrase::RingOverrun),
+        ("gap_in_posts", GapOpen, Warning, Phrase::GapInPosts),
+        ("log_cleared", GapOpen, Warning, Phrase::LogCleared),
+        ("counts_disagree", GapOpen, Warning, Phrase::CountsDisagree),
+        (
+            "serials_restarted",
+            GapOpen,
+            Notice,
+            Phrase::SerialsRestarted,
+        ),
+        (
+            "wrong_device",
+            RefusedTerminals,
+            Warning,
+            Phrase::WrongDevice,
+        ),
+        (
+            "duplicate_serial",
+            DuplicateSerial,
+            Warning,
+            Phrase::TwoPlaces,
+        ),
+        ("clock_skew", ClockSkew, Warning, Phrase::ClockIsWrong),
+        (
+            "log_nearly_full",
+            LogFilling,
+            Warning,
+            Phrase::LogNearlyFull,
+        ),
+    ]
+};
+
 /// satellite's name for what holds, as a kind; what needs nobody is none.
 fn of_condition(condition: &Condition) -> Option<Trouble> {
-    let (kind, severity) = match condition.name.as_str() {
-        "unreachable" | "login_refused" | "secret_missing" | "no_session" | "comm_key_refused" => {
-            (Kind::TerminalOffline, Severity::Warning)
-        }
-        "ring_overrun" | "gap_in_posts" | "log_cleared" | "counts_disagree" => {
-            (Kind::GapOpen, Severity::Warning)
-        }
-        "serials_restarted" => (Kind::GapOpen, Severity::Notice),
-        "wrong_device" => (Kind::RefusedTerminals, Severity::Warning),
-        name if name.contains("duplicate") => (Kind::DuplicateSerial, Severity::Warning),
-        name if name.contains("clock") => (Kind::ClockSkew, Severity::Warning),
-        name if name.contains("log_full") || name.contains("log_filling") => {
-            (Kind::LogFilling, Severity::Warning)
-        }
-        _ => return None,
-    };
+    let known = CONDITIONS.iter().find(|(name, ..)| *name == condition.name);
+    let (_, kind, severity, phrase) = *known?;
     let trouble = Trouble::new(kind)
         .severity(severity)
-        .fact(Fact::Setting, condition.name.as_str())
-        .fact(Fact::Detail, condition.detail.as_str());
+        .fact(Fact::Condition, phrase)
+        .fact(Fact::Detail, Value::heard(&condition.detail));
     Some(match moment(&condition.since) {
         Some(since) => trouble.fact(Fact::Since, since),
         None => trouble,

@@ -33,7 +33,7 @@ async fn states(sentinel: &SentinelProcess) -> Result<(Value, impl Fn(&str) -> S
     let of = move |look: &str| {
         let mut found = list.iter().filter(|it| it["look"] == look);
         let first = found.next().unwrap_or(&Value::Null);
-        format!("{} {}", first["state"], first["words"])
+        format!("{} {} {}", first["state"], first["kinds"], first["words"])
     };
     Ok((seen, of))
 }

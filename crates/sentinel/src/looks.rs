@@ -35,6 +35,7 @@ pub fn all(config: &Config, board: &Arc<Board>) -> Vec<Arc<dyn Look>> {
         looks.push(Arc::new(SilenceLook::new(
             own,
             holidays,
+            config.zone.clone(),
             Arc::clone(&history),
         )));
         looks.push(Arc::new(database::Database::new(store.clone())));

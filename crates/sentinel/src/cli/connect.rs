@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sentinel::looks::canary;
 use sentinel::words::{self, Phrase};
-use sentinel::{Finding, Look, Observation, message};
+use sentinel::{Finding, Kind, Look, Observation, message};
 use tokio::task::JoinSet;
 
 use super::{Context, out};
@@ -21,6 +21,8 @@ pub(crate) struct Seen {
     #[serde(skip)]
     name: String,
     state: &'static str,
+    /// The kinds of what is wrong, for programs.
+    kinds: Vec<Kind>,
     words: String,
 }
 
@@ -64,6 +66,10 @@ fn seen(context: &Context, look: &str, observation: &Observation) -> Seen {
             Finding::Fine => "fine",
             Finding::Unknown { .. } => "unknown",
             Finding::Wrong { .. } => "wrong",
+        },
+        kinds: match &observation.finding {
+            Finding::Wrong { troubles } => troubles.iter().map(|it| it.kind).collect(),
+            _ => Vec::new(),
         },
         words: words::of_finding(language, zone, &observation.finding),
     }

@@ -2,7 +2,8 @@
 //! quarter hour.
 //!
 //! A row is looked at once, in the order of `seq`, and only at its terminal, its kind and its
-//! times. Who punched is not even asked for. A row that makes no sense counts for nothing and
+//! times. Who punched is not even asked for; how many people there are is counted by the database.
+//! A row that makes no sense counts for nothing and
 //! stops nothing.
 
 use std::collections::{BTreeMap, HashMap};
@@ -33,6 +34,8 @@ const FIRST_SQLITE: &str = "SELECT CAST(seq AS TEXT), received_at FROM event_fee
      WHERE seq > ? ORDER BY seq LIMIT 1";
 const FIRST_MYSQL: &str = "SELECT CAST(seq AS CHAR), CAST(received_at AS CHAR) FROM event_feed \
      WHERE seq > ? ORDER BY seq LIMIT 1";
+const PEOPLE: &str = "SELECT tenant, CAST(COUNT(DISTINCT person) AS CHAR) FROM event_feed \
+     WHERE seq > ? AND kind = 'punch' GROUP BY tenant";
 const LAST: &str = "SELECT CAST(MAX(seq) AS CHAR) FROM event_feed";
 
 /// What one terminal did in a batch.
@@ -177,6 +180,25 @@ pub(super) async fn start(reader: &mut Reader, since: Timestamp) -> Result<i64, 
         }
     }
     Ok(low)
+}
+
+/// How many people punched since then, at that tenant. They are counted by the database; nobody's
+/// name comes here.
+///
+/// # Errors
+/// [`Failed`]; the connection must not be used again then.
+pub(super) async fn people(
+    reader: &mut Reader,
+    tenant: &str,
+    since: Timestamp,
+) -> Result<f64, Failed> {
+    let seq = start(reader, since).await?;
+    let rows = reader.ask_after(PEOPLE, seq, WITHIN).await?;
+    let own = rows
+        .iter()
+        .find(|row| row.first().is_some_and(|it| it.as_deref() == Some(tenant)));
+    let count = own.and_then(|row| row.get(1)?.as_deref()?.parse().ok());
+    Ok(count.unwrap_or_default())
 }
 
 fn number_and_time(row: &Texts) -> Option<(i64, Timestamp)> {

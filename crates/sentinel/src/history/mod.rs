@@ -27,7 +27,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use crate::report::DaySeconds;
 
 pub use feed::{Batch, Fresh};
-pub use silence::{Shared, SilenceLook};
+pub use silence::{PEOPLE, PUNCHES_YESTERDAY, Shared, SilenceLook, YESTERDAY, day_number};
 pub use terminals::{Known, Terminal};
 pub use uptime::{UptimeLook, name_of_backup, name_of_class, name_of_tenant};
 

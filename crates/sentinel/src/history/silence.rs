@@ -23,6 +23,7 @@ use crate::calendar::Holidays;
 use crate::config::WatchedStore;
 use crate::look::Look;
 use crate::looks::store::{Failed, Reader};
+use crate::looks::wide;
 use crate::observation::{Fact, Observation, Round, Subject, Trouble};
 use crate::silence::{QUARTERS, Quarters, Rule, Silence, comparable, expected, judge};
 use crate::{Kind, Phrase, observation::Value};
@@ -39,6 +40,22 @@ const LEARNERS: usize = 200;
 const COMPARED: usize = 12;
 /// How far back the feed is read the first time.
 const BACK_DAYS: i64 = 84;
+
+/// How often people are counted.
+const PEOPLE_EVERY: Duration = Duration::from_secs(6 * 3600);
+
+/// The measurements of a store that the daily mail and alerts show.
+pub const PUNCHES_YESTERDAY: &str = "punches_yesterday";
+/// Of which day [`PUNCHES_YESTERDAY`] speaks: [`day_number`].
+pub const YESTERDAY: &str = "yesterday_days";
+/// People who punched within the last seven days.
+pub const PEOPLE: &str = "people";
+
+/// A day as a measurement: days since 1970.
+pub fn day_number(day: Date) -> f64 {
+    let first = jiff::civil::date(1970, 1, 1);
+    day.duration_since(first).as_secs_f64() / 86_400.0
+}
 
 const STATUS: &str = "SELECT serial, site, state, tenant FROM device_status";
 
@@ -97,21 +114,71 @@ pub struct SilenceLook {
     name: String,
     store: WatchedStore,
     holidays: Holidays,
+    /// In which the days of reports and of the daily mail begin.
+    zone: TimeZone,
     shared: Arc<Shared>,
     /// Loaded in the first round.
     known: Mutex<Option<Known>>,
+    /// When people were counted, and how many there were.
+    people: Mutex<Option<(Instant, Option<f64>)>>,
 }
 
 impl SilenceLook {
     /// Over the terminals of that event database.
-    pub fn new(store: WatchedStore, holidays: Holidays, shared: Arc<Shared>) -> Self {
+    pub fn new(
+        store: WatchedStore,
+        holidays: Holidays,
+        zone: TimeZone,
+        shared: Arc<Shared>,
+    ) -> Self {
         Self {
             name: format!("silence:{}", store.tenant),
             store,
             holidays,
+            zone,
             shared,
             known: Mutex::new(None),
+            people: Mutex::new(None),
         }
+    }
+
+    /// Punches of the day before, which a feed that was read to its end knows, and the day that
+    /// this is about; people who punched in a week.
+    async fn numbers(
+        &self,
+        whole: Observation,
+        reader: &mut Reader,
+        now: Timestamp,
+    ) -> Result<Observation, Blind> {
+        let tenant = &self.store.tenant;
+        let today = self.zone.to_datetime(now).date();
+        let yesterday = today.yesterday().unwrap_or(today);
+        let mut history = self.shared.get().await?.lock().await;
+        let punches = history.punches(tenant, yesterday, yesterday).await?;
+        drop(history);
+        let punches = punches.values().sum::<u64>();
+        let whole = whole
+            .number(PUNCHES_YESTERDAY, wide(punches))
+            .number(YESTERDAY, day_number(yesterday));
+        Ok(match self.people(reader, now).await {
+            Some(people) => whole.number(PEOPLE, people),
+            None => whole,
+        })
+    }
+
+    /// Counted a few times a day; what could not be counted is not known until the next time.
+    async fn people(&self, reader: &mut Reader, now: Timestamp) -> Option<f64> {
+        let mut people = self.people.lock().await;
+        if let Some((_, known)) = people
+            .as_ref()
+            .filter(|(at, _)| at.elapsed() < PEOPLE_EVERY)
+        {
+            return *known;
+        }
+        let week_ago = now - (7 * 24).hours();
+        let counted = feed::people(reader, &self.store.tenant, week_ago).await;
+        *people = Some((Instant::now(), counted.as_ref().ok().copied()));
+        counted.ok()
     }
 
     async fn round(&self, now: Timestamp) -> Result<Round, Blind> {
@@ -222,7 +289,9 @@ impl SilenceLook {
             }
         }
         // The whole of the tenant is seen too; that ends what was unknown before.
+        drop(history);
         let whole = Observation::fine(Subject::store(tenant), now);
+        let whole = self.numbers(whole, reader, now).await?;
         let observations = status.iter().filter_map(|row| {
             let text = |at: usize| row.get(at).and_then(Option::as_deref);
             let serial = text(0).filter(|_| text(3) == Some(tenant))?;

@@ -22,11 +22,11 @@ use crate::{Kind, Subject};
 const FEED: &str = "CREATE TABLE event_feed (seq BIGINT PRIMARY KEY, tenant VARCHAR(64) NULL, \
      serial VARCHAR(64) NOT NULL, kind VARCHAR(16) NOT NULL, occurred_at DATETIME(3) NULL, \
      received_at DATETIME(3) NOT NULL, timeliness VARCHAR(16) NOT NULL, \
-     clock VARCHAR(16) NOT NULL, time_zone VARCHAR(64) NOT NULL)";
+     clock VARCHAR(16) NOT NULL, time_zone VARCHAR(64) NOT NULL, person VARCHAR(64) NULL)";
 const STATUS: &str = "CREATE TABLE device_status (tenant VARCHAR(64), serial VARCHAR(64), \
      site VARCHAR(64), state VARCHAR(16))";
-const INSERT: &str = "INSERT INTO event_feed VALUES (?, 'acme', ?, 'punch', ?, ?, 'live', 'ok', \
-     'America/Mexico_City')";
+const INSERT: &str = "INSERT INTO event_feed VALUES (?1, 'acme', ?2, 'punch', ?3, ?4, 'live', 'ok', \
+     'America/Mexico_City', CAST(?1 % 40 AS TEXT))";
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -117,7 +117,8 @@ impl Events {
     /// As after a start: everything is read back from the file.
     fn look(&self) -> SilenceLook {
         let shared: Arc<Shared> = Shared::new(self.folder.path());
-        SilenceLook::new(self.store(), Holidays::mexico(), shared)
+        let zone = TimeZone::get("America/Mexico_City").unwrap();
+        SilenceLook::new(self.store(), Holidays::mexico(), zone, shared)
     }
 }
 
@@ -189,6 +190,16 @@ async fn a_silent_terminal_is_found_from_the_feed_with_its_numbers_and_an_event_
     assert!(days[&day].is_spoiled(36) && days[&day].total() == 0);
     let punches = history.punches("acme", day, day).await.unwrap();
     assert_eq!(punches[&day], 40);
+
+    // The store itself carries the numbers of the daily mail, with the day they are about.
+    let store = over
+        .observations
+        .iter()
+        .find(|it| it.subject == Subject::store("acme"));
+    let numbers = &store.unwrap().numbers;
+    assert_eq!(numbers[PUNCHES_YESTERDAY], 40.0);
+    assert_eq!(numbers[YESTERDAY], day_number(day));
+    assert_eq!(numbers[PEOPLE], 40.0);
 }
 
 #[tokio::test]
@@ -256,9 +267,9 @@ async fn a_first_reading_begins_twelve_weeks_back_and_not_at_the_beginning_of_ti
 async fn the_feed_of_a_real_server_is_read_the_same_way() {
     let server = mariadb::Server::start(mariadb::Flavor::Durable).unwrap();
     server.create_database("d").unwrap();
-    let rows = "(1, 'acme', 'A1', 'punch', '2024-01-02 15:00:00', '2024-01-02 15:00:01', 'live', 'ok', 'UTC'),\
-        (1099511627777, 'acme', 'A1', 'punch', '2026-06-02 15:01:00.5', '2026-06-02 15:01:01', 'live', 'ok', 'UTC'),\
-        (1099511627778, NULL, 'A1', 'device', NULL, '2026-06-02 15:01:02', 'live', 'ok', 'UTC')";
+    let rows = "(1, 'acme', 'A1', 'punch', '2024-01-02 15:00:00', '2024-01-02 15:00:01', 'live', 'ok', 'UTC', '7'),\
+        (1099511627777, 'acme', 'A1', 'punch', '2026-06-02 15:01:00.5', '2026-06-02 15:01:01', 'live', 'ok', 'UTC', '7'),\
+        (1099511627778, NULL, 'A1', 'device', NULL, '2026-06-02 15:01:02', 'live', 'ok', 'UTC', '7')";
     let setup = format!(
         "USE d; {FEED}; INSERT INTO event_feed VALUES {rows}; CREATE USER sentinel@'127.0.0.1'; \
          GRANT SELECT ON d.event_feed TO sentinel@'127.0.0.1'"

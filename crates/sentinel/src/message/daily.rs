@@ -8,6 +8,7 @@ use super::{NAMES, summary, whole};
 use crate::config::Contact;
 use crate::database::DayCounts;
 use crate::decide::{Core, Incident, Setting};
+use crate::history::{PUNCHES_YESTERDAY, YESTERDAY, day_number};
 use crate::observation::Subject;
 use crate::words::{self, Phrase, pick};
 
@@ -47,7 +48,7 @@ pub fn daily(
             to: contact.to.clone(),
             language,
             subject,
-            body: clients(body, setting, core, language),
+            body: clients(body, setting, core, day, language),
         }
     };
     let first = config.levels.first();
@@ -89,17 +90,81 @@ fn not_closed(body: Body, setting: Setting<'_>, core: &Core, language: Language)
     })
 }
 
-fn clients(body: Body, setting: Setting<'_>, core: &Core, language: Language) -> Body {
+fn clients(body: Body, setting: Setting<'_>, core: &Core, day: Date, language: Language) -> Body {
+    let yesterday = day.yesterday().map(day_number).ok();
     let body = body.heading(pick(language, "Clientes", "Clients"));
     core.tenant_states().fold(body, |body, state| {
         let name = setting.config.tenant_name(&state.tenant);
         let standing = words::of_standing(language, state.standing);
         let numbers = core.numbers(&Subject::store(&state.tenant));
-        let punches = numbers.and_then(|it| it.get("punches_yesterday"));
-        let punches = punches.map_or_else(String::new, |count| {
-            let label = pick(language, "checadas ayer", "punches yesterday");
-            format!(", {} {label}", words::thousands(whole(*count)))
-        });
-        body.item(&format!("{name}: {standing}{punches}"))
+        // A count of another day, from before the database went away, is none.
+        let numbers = numbers.filter(|it| it.get(YESTERDAY).copied() == yesterday);
+        let punches = match numbers.and_then(|it| it.get(PUNCHES_YESTERDAY)) {
+            Some(count) => words::thousands(whole(*count)),
+            None => pick(language, "sin datos", "unknown").to_owned(),
+        };
+        let label = pick(language, "checadas ayer", "punches yesterday");
+        body.item(&format!("{name}: {standing}, {label}: {punches}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use daemon::config::Source;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::observation::{Observation, Round};
+
+    const FILE: &str = "[[watch.store]]\ntenant = 'acme'\nname = 'Acme'\nurl = 'sqlite:///a.db'\n\
+        [mail]\nfrom = 's@x.mx'\nrelays = ['smtp://r']\n\
+        [[level]]\nto = [{ address = 'uno@x.mx' }, { address = 'one@x.mx', language = 'en' }]\n";
+
+    /// What both contacts read on 2 June, after the feed said this of a day.
+    fn told(counted: Option<(&str, f64)>, failing: &[Phrase]) -> [String; 2] {
+        let config = Config::read(&Source::new("t.toml", FILE)).unwrap();
+        let setting = Setting {
+            config: &config,
+            links: None,
+        };
+        let now: Timestamp = "2026-06-02T14:30:00Z".parse().unwrap();
+        let mut core = Core::default();
+        let mut seen = Observation::fine(Subject::store("acme"), now);
+        if let Some((day, count)) = counted {
+            let day = day_number(day.parse().unwrap());
+            seen = seen.number(YESTERDAY, day).number(PUNCHES_YESTERDAY, count);
+        }
+        core.observe("silence:acme", &Round::one(seen), now);
+        core.tick(setting, now);
+        let day = "2026-06-02".parse().unwrap();
+        let letters = daily(setting, &core, day, None, failing);
+        let texts: Vec<String> = letters.iter().map(|it| it.body.text()).collect();
+        texts.try_into().unwrap()
+    }
+
+    #[test]
+    fn the_daily_mail_says_yesterdays_punches_and_never_a_nought_for_what_is_not_known() {
+        let [es, en] = told(Some(("2026-06-01", 8123.0)), &[]);
+        assert!(
+            es.contains("Acme: Operación normal, checadas ayer: 8,123"),
+            "{es}"
+        );
+        assert!(en.contains("punches yesterday: 8,123"), "{en}");
+        // A day without punches is known; no count, and one of another day, are not.
+        let [es, _] = told(Some(("2026-06-01", 0.0)), &[]);
+        assert!(es.contains("checadas ayer: 0"), "{es}");
+        for unknown in [None, Some(("2026-05-31", 8123.0))] {
+            let [es, en] = told(unknown, &[]);
+            assert!(es.contains("checadas ayer: sin datos"), "{es}");
+            assert!(en.contains("punches yesterday: unknown"), "{en}");
+        }
+    }
+
+    #[test]
+    fn what_the_self_test_complains_of_is_told_in_the_readers_language() {
+        let [es, en] = told(None, &[Phrase::FileUnwritten]);
+        assert!(es.contains("no puede escribir en su archivo"), "{es}");
+        assert!(en.contains("its file cannot be written"), "{en}");
+    }
 }

@@ -14,6 +14,7 @@ use notify::{Body, Language, Letter, text};
 
 use crate::config::{Config, Contact};
 use crate::decide::{Core, Incident, Member, Scope, Setting, State, Window};
+use crate::history::PEOPLE;
 use crate::kind::Severity;
 use crate::observation::{Fact, Subject};
 use crate::words::{self, pick, seconds_text};
@@ -68,11 +69,9 @@ impl<'a> Context<'a> {
     /// For that incident, with what the core knows of those concerned.
     pub fn new(setting: Setting<'a>, incident: &'a Incident, core: &Core, now: Timestamp) -> Self {
         let tenants = concerned(setting.config, incident);
-        let people = tenants.iter().filter_map(|tenant| {
-            core.numbers(&Subject::store(tenant))?
-                .get("people")
-                .copied()
-        });
+        let people = tenants
+            .iter()
+            .filter_map(|tenant| core.numbers(&Subject::store(tenant))?.get(PEOPLE).copied());
         let people: Vec<f64> = people.collect();
         let sum = people.iter().sum::<f64>();
         Self {

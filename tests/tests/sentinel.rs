@@ -94,6 +94,20 @@ async fn letter(scene: &Scene, to: &str, words: &str, within: Duration) -> Post 
     scene.postbox.wait(within, fits).await.unwrap()
 }
 
+/// The incident is closed, and its timeline says how that came.
+async fn has_its_timeline(sentinel: &SentinelProcess, id: &str) {
+    let shown = sentinel
+        .json(&["incidents", "show", id, "--json"])
+        .await
+        .unwrap();
+    assert_eq!(shown["incident"]["state"], "closed");
+    let timeline = shown["timeline"].as_array().unwrap().iter();
+    let words: Vec<&str> = timeline.filter_map(|line| line["what"].as_str()).collect();
+    for word in ["opened", "told", "acknowledged", "closed"] {
+        assert!(words.contains(&word), "{word} in {words:?}");
+    }
+}
+
 /// What everybody must be told of a fault, from its first letter to the recovery; answers with
 /// how long the first letter took.
 async fn told_and_closed(
@@ -156,17 +170,7 @@ async fn told_and_closed(
         Duration::from_secs(10),
     )
     .await;
-    let shown = scene
-        .sentinel
-        .json(&["incidents", "show", &id, "--json"])
-        .await
-        .unwrap();
-    assert_eq!(shown["incident"]["state"], "closed");
-    let timeline = shown["timeline"].as_array().unwrap().iter();
-    let words: Vec<&str> = timeline.filter_map(|line| line["what"].as_str()).collect();
-    for word in ["opened", "told", "acknowledged", "closed"] {
-        assert!(words.contains(&word), "{word} in {words:?}");
-    }
+    has_its_timeline(&scene.sentinel, &id).await;
     took
 }
 

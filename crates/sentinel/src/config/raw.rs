@@ -584,16 +584,7 @@ fn levels(
             .time_zone
             .map(|name| zone(source, &key("time_zone"), &name));
         let own_zone = own_zone.transpose()?.unwrap_or_else(|| common.zone.clone());
-        let hours = raw.hours.map(|text| {
-            let hours = text.parse::<Hours>();
-            hours.map_err(|error| {
-                let es = format!(
-                    "`{}` no es un horario; escriba por ejemplo `Mon-Fri 09:00-14:00, 15:00-18:30; Sat 09:00-13:00`",
-                    error.piece
-                );
-                source.error(&key("hours"), Said::new(error.to_string(), es))
-            })
-        });
+        let hours = raw.hours.map(|text| hours_of(source, &key("hours"), &text));
         let hours = hours.transpose()?.unwrap_or_else(Hours::always);
         let holidays = match raw.closed_on_holidays {
             true => common.holidays.clone(),
@@ -612,6 +603,16 @@ fn levels(
         });
     }
     Ok(levels)
+}
+
+fn hours_of(source: &Source, key: &str, text: &str) -> Result<Hours, ConfigError> {
+    text.parse::<Hours>().map_err(|error| {
+        let es = format!(
+            "`{}` no es un horario; escriba por ejemplo `Mon-Fri 09:00-14:00, 15:00-18:30; Sat 09:00-13:00`",
+            error.piece
+        );
+        source.error(key, Said::new(error.to_string(), es))
+    })
 }
 
 fn usual_name(language: Language, number: usize) -> String {

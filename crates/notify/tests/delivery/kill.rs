@@ -1,5 +1,7 @@
-//! Killed at any moment: no letter is lost, and at most one is repeated for each kill.
+//! Killed at any moment, with a relay that is away for the first 72 hours: no letter is lost, and
+//! at most one is repeated for each kill.
 //!
+//! The hours are the letters' clock, which each life of the child reads further ahead.
 //! The child is this same program, told by its environment which outbox to work on. It queues
 //! letters, says so on its output once they are durable, and delivers until it is killed.
 
@@ -20,7 +22,9 @@ use crate::support::{letter, ways};
 const FILE: &str = "NOTIFY_CHILD_FILE";
 const RELAY: &str = "NOTIFY_CHILD_RELAY";
 const NAME: &str = "NOTIFY_CHILD_NAME";
-const KILLS: usize = 50;
+const MINUTES: &str = "NOTIFY_CHILD_MINUTES";
+/// Longest that the relay is away, in hours of the letters' clock.
+const AWAY: usize = 72;
 
 async fn pump(path: &Path, relay: &str, ahead: SignedDuration) -> Pump {
     let outbox = Outbox::open(path).await.unwrap();
@@ -36,21 +40,17 @@ async fn pump(path: &Path, relay: &str, ahead: SignedDuration) -> Pump {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child() {
     let value = |name: &str| std::env::var(name).unwrap();
-    // Each life lives an hour later, so that what a killed one left is due.
+    // Each life lives later than the one before, so that what a killed one left is due.
     let life: i64 = value(NAME).parse().unwrap();
-    let pump = pump(
-        Path::new(&value(FILE)),
-        &value(RELAY),
-        SignedDuration::from_hours(life),
-    )
-    .await;
+    let ahead = SignedDuration::from_mins(value(MINUTES).parse().unwrap());
+    let pump = pump(Path::new(&value(FILE)), &value(RELAY), ahead).await;
     let running = tokio::spawn({
         let pump = pump.clone();
         async move { pump.run(CancellationToken::new()).await }
     });
     for number in 0.. {
         let next = letter(&format!("INC-{life}-{number}"), "open", "a@example.mx");
-        let now = Timestamp::now() + SignedDuration::from_hours(life);
+        let now = Timestamp::now() + ahead;
         pump.outbox()
             .queue_all(std::slice::from_ref(&next), now)
             .await
@@ -64,12 +64,13 @@ async fn child() {
 }
 
 /// One life of the child: what it queued for certain before it was killed.
-fn live_and_die(path: &Path, relay: &str, life: usize) -> Vec<String> {
+fn live_and_die(path: &Path, relay: &str, life: usize, minutes: i64) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["kill::child", "--exact", "--ignored", "--nocapture"])
         .env(FILE, path)
         .env(RELAY, relay)
         .env(NAME, life.to_string())
+        .env(MINUTES, minutes.to_string())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -82,8 +83,8 @@ fn live_and_die(path: &Path, relay: &str, life: usize) -> Vec<String> {
         .find_map(|line| queued(&line))
         .into_iter()
         .collect();
-    // From here on at any moment; each life a little longer than the one before.
-    let pause = Duration::from_micros(u64::try_from(1_000 + life * 2_300).unwrap());
+    // From here on at any moment; each life a little longer than the one before, fifty times.
+    let pause = Duration::from_micros(u64::try_from(1_000 + life % 50 * 2_300).unwrap());
     let killer = std::thread::spawn(move || {
         let end = std::time::Instant::now() + pause;
         while std::time::Instant::now() < end {
@@ -98,20 +99,32 @@ fn live_and_die(path: &Path, relay: &str, life: usize) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_kills_lose_no_letter_and_repeat_at_most_one_each() {
+async fn kills_and_72_hours_without_a_relay_lose_no_letter_and_repeat_at_most_one_a_kill() {
+    let full = std::env::var_os("SATELLITE_TEST_FULL").is_some_and(|it| it == "1");
+    // A third of the kills falls into the time without a relay.
+    let kills: usize = if full { 1_000 } else { 60 };
+    let step = i64::try_from(60 * AWAY * 3 / kills).unwrap();
+    let at = |life: usize| step * i64::try_from(life).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("outbox.db");
-    let fake = Fake::start(Manner::Slow(Duration::from_millis(4))).await;
+    let fake = Fake::start(Manner::Closing).await;
     let mut queued = Vec::new();
-    for life in 0..KILLS {
-        let (path, url) = (path.clone(), fake.url());
-        let lived = tokio::task::spawn_blocking(move || live_and_die(&path, &url, life));
+    for life in 0..kills {
+        if life == kills / 3 {
+            assert!(fake.taken().is_empty(), "the relay was away");
+            fake.behave(Manner::Slow(Duration::from_millis(4)));
+        }
+        let (path, url, minutes) = (path.clone(), fake.url(), at(life));
+        let lived = tokio::task::spawn_blocking(move || live_and_die(&path, &url, life, minutes));
         queued.extend(lived.await.unwrap());
     }
     fake.behave(Manner::Good);
-    let ahead = SignedDuration::from_hours(i64::try_from(KILLS).unwrap());
-    let last = pump(&path, &fake.url(), ahead).await;
-    last.tick().await.unwrap();
+    // Whatever still rests is due within a quarter of an hour.
+    for quarter in 1..=4 {
+        let ahead = SignedDuration::from_mins(at(kills) + 16 * quarter);
+        let last = pump(&path, &fake.url(), ahead).await;
+        last.tick().await.unwrap();
+    }
 
     let mut copies: HashMap<String, usize> = HashMap::new();
     for mail in fake.taken() {
@@ -124,7 +137,7 @@ async fn fifty_kills_lose_no_letter_and_repeat_at_most_one_each() {
         *copies.entry(name.to_owned()).or_default() += 1;
     }
     assert!(
-        queued.len() >= KILLS,
+        queued.len() >= kills,
         "every life queued something: {}",
         queued.len()
     );
@@ -135,8 +148,8 @@ async fn fifty_kills_lose_no_letter_and_repeat_at_most_one_each() {
     assert!(lost.is_empty(), "{} of {} lost", lost.len(), queued.len());
     let repeated: usize = copies.values().map(|count| count - 1).sum();
     eprintln!(
-        "{} letters, {KILLS} kills, {repeated} repeated",
+        "{} letters, {kills} kills, {AWAY} h without a relay, {repeated} repeated",
         copies.len()
     );
-    assert!(repeated <= KILLS, "{repeated} repeated");
+    assert!(repeated <= kills, "{repeated} repeated");
 }

@@ -13,8 +13,9 @@ pub(crate) fn confirm(kind: Kind) -> SignedDuration {
         // Seen twice; while systemd starts it again it does not say "inactive".
         Kind::SatelliteDown => 4,
         Kind::SatelliteHang | Kind::IngestStalled => 9,
-        // Longer than a blip of 20 seconds.
+        // Longer than a blip of 20 seconds; a full disk is seen twice.
         Kind::DatabaseDown
+        | Kind::DiskFull
         | Kind::DatabaseHung
         | Kind::DatabaseReadOnly
         | Kind::DoorUnreachable => 25,

@@ -85,8 +85,8 @@ impl From<Halt> for NotSet {
     fn from(halt: Halt) -> Self {
         match halt {
             Halt::Device(trouble) => trouble.into(),
-            Halt::WrongDevice(named) => Self::WrongDevice(Text::from(named)),
-            Halt::Answer(detail) => Self::Refused(detail),
+            Halt::WrongDevice(named) => Self::WrongDevice(Text::new(named.as_str())),
+            Halt::Answer(detail) => Self::Refused(detail.to_string()),
             Halt::Store(refused) => Self::Refused(refused.to_string()),
         }
     }

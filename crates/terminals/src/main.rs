@@ -7,6 +7,7 @@
 //! the command that enrols it.
 
 mod report;
+mod words;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -14,7 +15,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use console::{Lang, Told};
 use terminals::hikvision::HikvisionGroup;
 use terminals::{EXAMPLE, Faults, Fleet, HabitShares, Ledger, Scenario, ScenarioError, Target};
 use tokio::time::Instant;
@@ -22,10 +24,16 @@ use tokio::time::Instant;
 /// The exit status of a wrong configuration, as sysexits.h has it.
 const WRONG_CONFIGURATION: u8 = 78;
 
-/// Simulated ZKTeco terminals that push or are dialled, and Hikvision devices, over real sockets.
+const ABOUT: &str =
+    "Simulated ZKTeco terminals that push or are dialled, and Hikvision devices, over real sockets";
+
+/// The command line.
 #[derive(Parser)]
-#[command(name = "terminals", version, long_about = LONG, after_long_help = EXAMPLES)]
+#[command(name = "terminals", version, about = ABOUT, long_about = LONG, after_help = EXAMPLES)]
 struct Cli {
+    /// Language of what people read [default: from LC_ALL, LC_MESSAGES, LANG]
+    #[arg(long, global = true, value_enum)]
+    lang: Option<Lang>,
     #[command(subcommand)]
     command: Word,
 }
@@ -59,9 +67,9 @@ Exit status: 0 all records acknowledged, 1 some left or the run failed, 78 scena
 
 #[derive(Subcommand)]
 enum Word {
-    /// Run a fleet and print what came of it.
+    /// Run a fleet and print what came of it
     Run(Box<RunArgs>),
-    /// Print a commented scenario file.
+    /// Print a commented scenario file
     Scenario,
 }
 
@@ -154,13 +162,31 @@ fn seconds(time: Duration) -> u64 {
     time.as_secs().max(1)
 }
 
+/// Reads the command line; the language comes with it.
+fn read() -> Result<(Cli, Lang), Told> {
+    let words: Vec<String> = std::env::args().collect();
+    let asked = Lang::asked(&words, &["--lang"]).or_else(Lang::from_environment);
+    let lang = asked.unwrap_or(Lang::En);
+    let matches = console::read(Cli::command(), words, lang, &words::BOOK)?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    let lang = cli.lang.unwrap_or(lang);
+    Ok((cli, lang))
+}
+
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let (cli, lang) = match read() {
+        Ok(read) => read,
+        Err(told) => {
+            told.print();
+            return ExitCode::from(u8::from(told.is_mistake()));
+        }
+    };
+    let outcome = match cli.command {
         Word::Scenario => {
             print!("{EXAMPLE}");
             Ok(ExitCode::SUCCESS)
         }
-        Word::Run(args) => run(&args),
+        Word::Run(args) => run(&args, lang),
     };
     outcome.unwrap_or_else(|why| {
         eprintln!("terminals: {why:#}");
@@ -173,13 +199,14 @@ fn main() -> ExitCode {
     })
 }
 
-fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+fn run(args: &RunArgs, lang: Lang) -> anyhow::Result<ExitCode> {
     let scenario = args.scenario()?;
     if let Some(advice) = terminals::descriptor_advice(sockets(&scenario)) {
         anyhow::bail!("{advice}");
     }
     let open = |path: &PathBuf| {
-        Ledger::create(path).with_context(|| format!("cannot open the ledger {}", path.display()))
+        let why = lang.pick("no se puede abrir la bitácora", "cannot open the ledger");
+        Ledger::create(path).with_context(|| format!("{why} {}", path.display()))
     };
     let ledger = args.ledger.as_ref().map(open).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -187,21 +214,19 @@ fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         .build()?;
     let summary = runtime.block_on(async {
         let fleet = Fleet::start(scenario.clone(), ledger)?;
-        introduce(&fleet);
-        watch(&fleet, args.patience).await;
+        introduce(&fleet, lang);
+        watch(&fleet, args.patience, lang).await;
         Ok::<_, ScenarioError>(fleet.stop().await)
     })?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&summary)?);
     } else {
-        print!("{}", report::table(&summary));
+        print!("{}", report::table(&summary, lang));
     }
     let unseen = summary.faults_not_seen(&scenario);
     if !unseen.is_empty() {
-        eprintln!(
-            "terminals: planned and never happened: {}",
-            unseen.join(", ")
-        );
+        let words = lang.pick("planeado y no sucedió", "planned and never happened");
+        eprintln!("terminals: {words}: {}", unseen.join(", "));
     }
     let fine = summary.pending == 0 && summary.ledger_error.is_none();
     Ok(if fine {
@@ -231,33 +256,46 @@ fn sockets(scenario: &Scenario) -> u32 {
 }
 
 /// Says how to enrol the devices that are dialled, and which ones post.
-fn introduce(fleet: &Fleet) {
+fn introduce(fleet: &Fleet, lang: Lang) {
+    let [listens, both, posts] = lang.pick(
+        [
+            "escucha; escriba su contraseña en un archivo y delo de alta. La contraseña:",
+            "escucha por TCP y UDP. Para darlo de alta:",
+            "envía a",
+        ],
+        [
+            "listens; write its password into a file and enrol it. The password:",
+            "listens on TCP and UDP. To enrol it:",
+            "posts to",
+        ],
+    );
+    let (tenant, file) = lang.pick(("CLIENTE", "ARCHIVO"), ("TENANT", "FILE"));
     for device in fleet.dialled() {
         let (user, password) = device.login();
         let (serial, address) = (device.serial(), device.address());
         eprintln!(
-            "{serial} listens; its password is {password}. Write it into a file and enrol it:\n  \
-             satellite devices add --tenant TENANT --vendor hikvision --serial {serial} \
-             --address {address} --user {user} --secret-file FILE"
+            "{serial} {listens} {password}\n  \
+             satellite devices add --tenant {tenant} --vendor hikvision --serial {serial} \
+             --address {address} --user {user} --secret-file {file}"
         );
     }
     for terminal in fleet.pulled() {
         let (serial, address) = (terminal.serial(), terminal.address());
         eprintln!(
-            "{serial} listens on TCP and UDP. Enrol it:\n  \
-             satellite devices add --tenant TENANT --vendor zkteco --serial {serial} \
+            "{serial} {both}\n  \
+             satellite devices add --tenant {tenant} --vendor zkteco --serial {serial} \
              --address {address}"
         );
     }
     for post in fleet.posting() {
-        eprintln!("{} posts to {}", post.serial(), post.url());
+        eprintln!("{} {posts} {}", post.serial(), post.url());
     }
 }
 
 /// Shows progress until everything is delivered, patience ends, or Ctrl-C comes twice.
-async fn watch(fleet: &Fleet, patience: Duration) {
+async fn watch(fleet: &Fleet, patience: Duration, lang: Lang) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    let mut line = report::Progress::new(std::io::stderr().is_terminal());
+    let mut line = report::Progress::new(std::io::stderr().is_terminal(), lang);
     let end = fleet.generation_ends();
     let mut ended = false;
     let mut acked = 0;
@@ -286,7 +324,10 @@ async fn watch(fleet: &Fleet, patience: Duration) {
                 }
                 fleet.end_generation();
                 ended = true;
-                line.note("no new records; delivering what is held (Ctrl-C again: stop at once)");
+                line.note(lang.pick(
+                    "ya no hay registros nuevos; se entrega lo que falta (otra vez Ctrl-C: termina)",
+                    "no new records; delivering what is held (Ctrl-C again: stop at once)",
+                ));
             }
         }
     }
@@ -311,6 +352,12 @@ mod tests {
             Word::Run(args) => *args,
             Word::Scenario => panic!("run was asked for"),
         }
+    }
+
+    #[test]
+    fn every_text_of_help_has_its_spanish_and_no_spanish_is_left_over() {
+        let wrong = console::unspoken(Cli::command(), &words::BOOK);
+        assert_eq!(wrong, Vec::<String>::new());
     }
 
     #[test]

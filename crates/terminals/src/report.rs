@@ -5,23 +5,39 @@
 
 use std::fmt::Write;
 
+use console::Lang;
 use terminals::Summary;
 
 /// The line of progress on standard error.
 pub(crate) struct Progress {
     terminal: bool,
+    lang: Lang,
     acked: u64,
 }
 
 impl Progress {
-    pub(crate) fn new(terminal: bool) -> Self {
-        Self { terminal, acked: 0 }
+    pub(crate) fn new(terminal: bool, lang: Lang) -> Self {
+        Self {
+            terminal,
+            lang,
+            acked: 0,
+        }
     }
 
     /// Shows the numbers as they stand; called once a second.
     pub(crate) fn show(&mut self, summary: &Summary) {
+        let [made, acked, held, refused, failed] = self.lang.pick(
+            [
+                "hechos",
+                "confirmados",
+                "por entregar",
+                "rechazos",
+                "fallas",
+            ],
+            ["made", "acked", "held", "refused", "failed"],
+        );
         let line = format!(
-            "{:>6.0} s  made {}  acked {} (+{}/s)  held {}  refused {}  failed {}  p99 {:.1} ms",
+            "{:>6.0} s  {made} {}  {acked} {} (+{}/s)  {held} {}  {refused} {}  {failed} {}  p99 {:.1} ms",
             summary.seconds,
             summary.generated,
             summary.acked,
@@ -54,9 +70,10 @@ impl Progress {
 }
 
 /// The summary as a table of name and value. Rows that would only say "none" are left out.
-pub(crate) fn table(summary: &Summary) -> String {
+pub(crate) fn table(summary: &Summary, lang: Lang) -> String {
     let mut out = String::new();
     let mut row = |name: &str, value: &dyn std::fmt::Display| {
+        let name = lang.pick(spanish(name), name);
         let written = writeln!(out, "{name:<28} {value}");
         debug_assert!(written.is_ok(), "writing into memory cannot fail");
     };
@@ -78,7 +95,10 @@ pub(crate) fn table(summary: &Summary) -> String {
     row("uploads", &summary.uploads);
     row("uploads refused", &summary.refused);
     for (status, times) in &summary.refused_by_status {
-        row(&format!("  with status {status}"), times);
+        row(
+            &format!("  {} {status}", lang.pick("con estado", "with status")),
+            times,
+        );
     }
     row("exchanges failed", &summary.failures.total());
     let done = &summary.faults;
@@ -116,3 +136,44 @@ pub(crate) fn table(summary: &Summary) -> String {
     }
     out
 }
+
+/// A row's name in Spanish; one that is not known, with a status in it, is Spanish already.
+fn spanish(name: &str) -> &str {
+    let known = NAMES.iter().find(|(english, _)| *english == name);
+    known.map_or(name, |(_, spanish)| *spanish)
+}
+
+/// English and Spanish of every row.
+const NAMES: &[(&str, &str)] = &[
+    ("seconds", "segundos"),
+    ("records made", "registros hechos"),
+    ("records acknowledged", "registros confirmados"),
+    ("records left", "registros por entregar"),
+    ("records per second", "registros por segundo"),
+    ("ack p50 / p99 / max, ms", "confirmación p50/p99/máx, ms"),
+    ("requests", "peticiones"),
+    ("uploads", "envíos"),
+    ("uploads refused", "envíos rechazados"),
+    ("exchanges failed", "intercambios fallidos"),
+    ("  no connection", "  sin conexión"),
+    ("  broken off", "  cortados"),
+    ("  timed out", "  sin respuesta a tiempo"),
+    ("  reply unreadable", "  respuesta ilegible"),
+    ("records thrown away unread", "registros tirados sin leer"),
+    ("handshakes refused", "saludos rechazados"),
+    ("polls refused", "consultas rechazadas"),
+    ("commands taken", "órdenes recibidas"),
+    ("replies without Date:", "respuestas sin Date:"),
+    ("replies without text/plain", "respuestas sin text/plain"),
+    ("wrong time zones told", "zonas horarias equivocadas"),
+    ("stamps forgotten", "sellos olvidados"),
+    ("faults: twins", "fallas: registros gemelos"),
+    ("faults: same second", "fallas: mismo segundo"),
+    ("faults: replays", "fallas: repeticiones"),
+    ("faults: acks lost", "fallas: respuestas perdidas"),
+    ("faults: half bodies", "fallas: envíos a medias"),
+    ("faults: slow bodies", "fallas: envíos lentos"),
+    ("faults: clock resets", "fallas: reloj a cero"),
+    ("faults: shared serials", "fallas: series repetidas"),
+    ("ledger failed", "la bitácora falló"),
+];

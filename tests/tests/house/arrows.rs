@@ -19,15 +19,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["event"]),
     ("daemon", &[]),
     ("notify", &["daemon"]),
+    ("console", &[]),
     ("fetch", &[]),
     ("mariadb", &[]),
-    ("terminals", &["event", PROTOCOLS]),
+    ("terminals", &["event", "console", PROTOCOLS]),
     (
         "satellite",
         &[
             "event",
             "store",
             "daemon",
+            "console",
             "notify",
             "fetch",
             "terminals",
@@ -36,7 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "sentinel",
-        &["event", "notify", "fetch", "daemon", PROTOCOLS],
+        &["event", "notify", "fetch", "daemon", "console", PROTOCOLS],
     ),
     ("xtask", &["mariadb"]),
     (

@@ -15,7 +15,7 @@ use store::registry::{self, Enrolment};
 use store::{AnyEngine, Failure};
 
 use super::databases::{self, Place};
-use super::words::Word;
+use super::words::{Speaks as _, Word};
 use super::{Context, actor, http, now, out, time};
 
 pub(crate) const EXAMPLES: &str = "Examples:

@@ -8,7 +8,7 @@
 use event::Vendor;
 use store::registry::Enrolment;
 
-use super::words::{Lang, Word};
+use super::words::{Lang, Speaks as _, Word};
 
 /// One condition for people.
 struct Told {

@@ -14,7 +14,7 @@ use store::schema::{self, SchemaState};
 use store::{AnyEngine, Failure, feed, maintain};
 
 use super::databases::{self, Place};
-use super::words::Word;
+use super::words::{Speaks as _, Word};
 use super::{Context, actor, now, out, table};
 
 pub(crate) const EXAMPLES: &str = "Examples:

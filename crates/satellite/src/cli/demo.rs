@@ -22,7 +22,7 @@ use store::registry::{self, NewEnrolment};
 use store::{AnyEngine, schema};
 use terminals::{Faults, Fleet, HabitShares, Ledger, Scenario};
 
-use super::words::{Lang, Word};
+use super::words::{Lang, Speaks as _, Word};
 use super::{http, now, out};
 use screen::{Figures, Screen, View};
 

@@ -1,77 +1,17 @@
-//! `--help` in Spanish: the texts that clap shows, exchanged before it reads the command line.
+//! `--help` in Spanish: what commands and options of `satellite` do, beside the English.
 //!
 //! The English texts stand where each option is declared and are the keys here, so that a
 //! declaration needs no knowledge of this. A text that is missing here stays English; a test
-//! says which. What clap itself says of a mistaken command line is English in every case.
+//! says which. clap's own words are in `console`.
 
-use clap::{Arg, Command};
+use console::Book;
 
-use super::words::Lang;
-
-/// The command with its help in that language.
-pub(crate) fn speak(mut command: Command, lang: Lang) -> Command {
-    if lang == Lang::En {
-        return command;
-    }
-    // Only after this it has all its options, also the inherited ones.
-    command.build();
-    translate(command)
-}
-
-fn translate(command: Command) -> Command {
-    let about = command.get_about().map(|text| spanish(&text.to_string()));
-    let long_about = command
-        .get_long_about()
-        .map(|text| spanish(&text.to_string()));
-    let after = command
-        .get_after_help()
-        .map(|text| examples(&text.to_string()));
-    let mut command = command
-        .help_template("{before-help}{about-with-newline}\nUso: {usage}\n\n{all-args}{after-help}")
-        .subcommand_help_heading("Órdenes")
-        .mut_args(option)
-        .mut_subcommands(translate);
-    if let Some(about) = about {
-        command = command.about(about);
-    }
-    if let Some(about) = long_about {
-        command = command.long_about(about);
-    }
-    if let Some(after) = after {
-        command = command.after_help(after);
-    }
-    command
-}
-
-fn option(arg: Arg) -> Arg {
-    let heading = if arg.is_positional() {
-        "Argumentos"
-    } else {
-        "Opciones"
-    };
-    let text = arg.get_help().map(|text| spanish(&text.to_string()));
-    let arg = arg.help_heading(heading);
-    match (arg.get_id().as_str(), text) {
-        ("help", _) => arg.help("Muestra esta ayuda").long_help(None),
-        ("version", _) => arg.help("Muestra la versión"),
-        (_, Some(text)) => arg.help(text),
-        (_, None) => arg,
-    }
-}
-
-fn spanish(text: &str) -> String {
-    let known = TEXTS.iter().find(|(english, _)| *english == text);
-    known.map_or(text, |(_, spanish)| spanish).to_owned()
-}
-
-/// Examples with their remarks exchanged; the commands in them stay as they are.
-fn examples(text: &str) -> String {
-    REMARKS
-        .iter()
-        .fold(text.to_owned(), |text, (english, spanish)| {
-            text.replace(english, spanish)
-        })
-}
+/// The Spanish of this program's command line.
+pub(crate) const BOOK: Book = Book {
+    texts: TEXTS,
+    remarks: REMARKS,
+    sentence: satellite::detail::spanish,
+};
 
 macro_rules! pairs {
     ($($english:expr => $spanish:literal;)+) => { &[$(($english, $spanish)),+] };
@@ -83,7 +23,6 @@ const TEXTS: &[(&str, &str)] = pairs! {
     super::LONG => "Recibe todos los registros de los dispositivos de asistencia y guarda cada uno exactamente una vez en MySQL, MariaDB o SQLite. El dispositivo recibe OK solamente después de guardar.\n\nLas órdenes sirven con y sin el Programa Satélite en marcha. Como root, primero toman la identidad del dueño de la carpeta de estado.";
     "Configuration [default: /etc/satellite/satellite.toml; without it: SQLite under ./satellite-data]" => "Configuración [si no se indica: /etc/satellite/satellite.toml; sin ese archivo: SQLite en ./satellite-data]";
     "Language of what people read [default: from LC_ALL, LC_MESSAGES, LANG]" => "Idioma de los textos [si no se indica: LC_ALL, LC_MESSAGES, LANG]";
-    "Print this message or the help of the given subcommand(s)" => "Muestra esta ayuda o la de una orden";
     "As JSON" => "En JSON";
     "Run the daemon" => "Pone en marcha el servicio";
     "Check the configuration and say what it means" => "Revisa la configuración y dice qué significa";
@@ -145,6 +84,11 @@ const TEXTS: &[(&str, &str)] = pairs! {
     "Only this kind: punch, access, alarm, operation, device, other" => "Solo este tipo: punch, access, alarm, operation, device, other";
     "The watchdog's own terminals instead of all others" => "Los dispositivos de prueba de Sentinela en lugar de los demás";
     "At most so many rows [default: 1000 for a table, else all]" => "Cuántos renglones a lo más [si no se indica: 1000 en tabla, si no todos]";
+    "For people" => "Para leer";
+    "One object a line" => "Un objeto por renglón";
+    "For spreadsheets" => "Para hojas de cálculo";
+    "For programs" => "Para programas";
+    "To print and sign" => "Para imprimir y firmar";
     "How they are written" => "Cómo se escriben";
     "The same as --format json" => "Lo mismo que --format json";
     "Records that were stored and could not be read" => "Registros en revisión: se guardaron y no se pudieron interpretar";
@@ -217,46 +161,23 @@ mod tests {
     use super::super::Cli;
     use super::*;
     use clap::CommandFactory as _;
-
-    /// Every text of help that somebody can see, and all examples in one.
-    fn texts(command: &Command, found: &mut Vec<String>, examples: &mut String) {
-        found.extend(command.get_about().map(ToString::to_string));
-        found.extend(command.get_long_about().map(ToString::to_string));
-        examples.extend(command.get_after_help().map(ToString::to_string));
-        for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
-            let own = !matches!(arg.get_id().as_str(), "help" | "version");
-            found.extend(arg.get_help().filter(|_| own).map(ToString::to_string));
-        }
-        for sub in command.get_subcommands() {
-            texts(sub, found, examples);
-        }
-    }
+    use console::Lang;
 
     #[test]
     fn every_text_of_help_has_its_spanish_and_no_spanish_is_left_over() {
-        let mut command = Cli::command();
-        command.build();
-        let (mut found, mut examples) = (Vec::new(), String::new());
-        texts(&command, &mut found, &mut examples);
-        for text in &found {
-            let known = TEXTS.iter().any(|(english, _)| english == text);
-            assert!(known, "no Spanish for {text:?}");
-        }
-        for (english, _) in TEXTS {
-            assert!(found.iter().any(|text| text == english), "{english:?}");
-        }
-        for (english, _) in REMARKS {
-            assert!(examples.contains(english), "{english:?}");
-        }
+        assert_eq!(
+            console::unspoken(Cli::command(), &BOOK),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
     fn help_is_spanish_where_that_is_asked_for_and_reads_the_same_command_line() {
-        let command = || speak(Cli::command(), Lang::Es);
-        let help = command()
-            .try_get_matches_from(["satellite", "devices", "block", "--help"])
-            .unwrap_err()
-            .to_string();
+        let read = |line: &str| {
+            let words = line.split(' ').map(str::to_owned);
+            console::read(Cli::command(), words, Lang::Es, &BOOK)
+        };
+        let help = read("satellite devices block --help").unwrap_err().text();
         for text in [
             "Uso: satellite devices block",
             "Opciones:",
@@ -265,7 +186,12 @@ mod tests {
         ] {
             assert!(help.contains(text), "{text:?} in\n{help}");
         }
-        let read = command().try_get_matches_from(["satellite", "--lang", "es", "trace", "A1"]);
+        let wrong = read("satellite trace A*1").unwrap_err().text();
+        assert!(
+            wrong.contains("solo puede tener letras, números"),
+            "{wrong}"
+        );
+        let read = read("satellite --lang es trace A1");
         assert_eq!(read.unwrap().subcommand_name(), Some("trace"));
     }
 }

@@ -29,7 +29,8 @@ mod words;
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use console::Told;
 use daemon::config::ConfigError;
 use daemon::exit::Exit;
 use daemon::{actor, owner};
@@ -38,7 +39,7 @@ use satellite::Config;
 use satellite::lifecycle::exit_of;
 
 pub(crate) use out::complain;
-use words::{Lang, Word};
+use words::{Lang, Speaks as _, Word};
 
 const ABOUT: &str = "Attendance terminals into a database, exactly once";
 
@@ -230,17 +231,18 @@ fn option(mut words: impl Iterator<Item = String>, name: &str) -> Option<String>
 ///
 /// # Errors
 /// It is not understood, or asks for help or the version: [`help_or_usage`] prints that.
-pub(crate) fn read() -> Result<Cli, clap::Error> {
-    let asked = option(std::env::args(), "--lang");
-    let lang = asked.and_then(|word| Lang::from_str(&word, false).ok());
-    let lang = lang.unwrap_or_else(Lang::from_environment);
-    let matches = help::speak(Cli::command(), lang).try_get_matches()?;
-    Cli::from_arg_matches(&matches)
+pub(crate) fn read() -> Result<Cli, Told> {
+    let words: Vec<String> = std::env::args().collect();
+    let asked = Lang::asked(&words, &["--lang"]).or_else(Lang::from_environment);
+    let lang = asked.unwrap_or(Lang::En);
+    let matches = console::read(Cli::command(), words, lang, &help::BOOK)?;
+    Cli::from_arg_matches(&matches).map_err(Told::from)
 }
 
 /// Carries out what was asked for.
 pub(crate) async fn dispatch(cli: Cli) -> Exit {
-    let lang = cli.lang.unwrap_or_else(Lang::from_environment);
+    let lang = cli.lang.or_else(Lang::from_environment);
+    let lang = lang.unwrap_or(Lang::En);
     let done = match cli.command {
         Command::Run => run::run(cli.config).await,
         Command::Demo(args) => demo::run(args, lang).await,
@@ -270,11 +272,7 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
 /// Says what went wrong and with which status to leave. Whoever reads our output may stop
 /// reading; that is no failure.
 fn explain(error: &anyhow::Error, lang: Lang) -> Exit {
-    let closed = |cause: &(dyn std::error::Error + 'static)| {
-        let io = cause.downcast_ref::<std::io::Error>();
-        io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
-    };
-    if error.chain().any(closed) {
+    if console::reader_left(error.chain()) {
         return Exit::Fine;
     }
     match error.downcast_ref::<ConfigError>() {
@@ -288,10 +286,9 @@ fn explain(error: &anyhow::Error, lang: Lang) -> Exit {
 }
 
 /// Prints help or the version (fine), or what is wrong with the command line (failed).
-pub(crate) fn help_or_usage(message: &clap::Error) -> Exit {
-    // When this cannot be printed there is nobody to tell.
-    message.print().ok();
-    if message.use_stderr() {
+pub(crate) fn help_or_usage(told: &Told) -> Exit {
+    told.print();
+    if told.is_mistake() {
         Exit::Failed
     } else {
         Exit::Fine

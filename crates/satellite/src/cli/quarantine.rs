@@ -16,7 +16,7 @@ use store::quarantine::{self, QuarantineFilter, QuarantineRow};
 
 use super::databases::{self, Place};
 use super::events::hex;
-use super::words::Word;
+use super::words::{Speaks as _, Word};
 use super::{Context, out, table, time};
 
 pub(crate) const EXAMPLES: &str = "Examples:

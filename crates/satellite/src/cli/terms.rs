@@ -3,27 +3,10 @@
 //! JSON and CSV keep the words of the contract; tables and pages show these. A word that is not
 //! here stays as it is, and a test holds the table against every vocabulary that can be shown.
 
-use super::words::Lang;
-
-impl Lang {
-    /// A word of the databases or of `/status` as people say it; unknown ones stay as they are.
-    pub(crate) fn term(self, word: &str) -> String {
-        let known = TERMS.iter().find(|(term, _)| *term == word);
-        match (self, known) {
-            (Self::Es, Some((_, spanish))) => (*spanish).to_owned(),
-            _ => word.to_owned(),
-        }
-    }
-
-    /// What satellite, a protocol or the system says beside a fact: in English as it is carried
-    /// and stored, in Spanish where that is known.
-    pub(crate) fn detail(self, english: &str) -> String {
-        let spanish = match self {
-            Self::Es => satellite::detail::spanish(english),
-            Self::En => None,
-        };
-        spanish.unwrap_or_else(|| english.to_owned())
-    }
+/// The Spanish of a word, if it has one.
+pub(super) fn spanish(word: &str) -> Option<&'static str> {
+    let known = TERMS.iter().find(|(term, _)| *term == word);
+    known.map(|(_, spanish)| *spanish)
 }
 
 const TERMS: [(&str, &str); 63] = [
@@ -109,6 +92,7 @@ const TERMS: [(&str, &str); 63] = [
 
 #[cfg(test)]
 mod tests {
+    use super::super::words::{Lang, Speaks as _};
     use super::*;
     use event::{Completeness, Kind, Reason, Route};
     use store::command::CommandState;
@@ -149,7 +133,7 @@ mod tests {
         words.extend(JobState::ALL.iter().map(|it| it.as_str()));
         words.extend([EnrolmentState::Approved, EnrolmentState::Blocked].map(|it| it.as_str()));
         for word in words {
-            assert!(TERMS.iter().any(|(term, _)| *term == word), "{word}");
+            assert!(spanish(word).is_some(), "{word}");
             assert_eq!(Lang::En.term(word), word);
         }
         assert_eq!(Lang::Es.term("pending"), "pendiente");

@@ -18,7 +18,7 @@ use store::registry::{Enrolment, EnrolmentState};
 use super::databases::{self, Place};
 use super::devices::hikvision::{Condition, live, live_pull};
 use super::devices::{list, show};
-use super::words::Word;
+use super::words::{Speaks as _, Word};
 use super::{Context, http, out, time};
 
 pub(crate) const EXAMPLES: &str = "Example:

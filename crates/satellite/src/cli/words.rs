@@ -6,44 +6,31 @@
 
 use std::fmt::Display;
 
-use clap::ValueEnum;
+pub(crate) use console::Lang;
 
-/// A language of output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Lang {
-    /// Español.
-    Es,
-    /// English.
-    En,
+use super::terms;
+
+/// How a language says what stands here and in `terms.rs`.
+pub(crate) trait Speaks {
+    /// The text with its places filled in order.
+    fn say(self, word: Word, values: &[&dyn Display]) -> String;
+
+    /// Names of columns or facts.
+    fn headings<const N: usize>(self, words: &[Word; N]) -> [&'static str; N];
+
+    /// A word of the databases or of `/status` as people say it; unknown ones stay as they are.
+    fn term(self, word: &str) -> String;
+
+    /// What satellite, a protocol or the system says beside a fact: in English as it is carried
+    /// and stored, in Spanish where that is known.
+    fn detail(self, english: &str) -> String;
 }
 
-impl Lang {
-    /// Spanish when the environment asks for it, else English.
-    pub(crate) fn from_environment() -> Self {
-        Self::of(["LC_ALL", "LC_MESSAGES", "LANG"].map(|name| std::env::var(name).ok()))
-    }
-
-    /// The first of these that is set decides, as for every program.
-    fn of(locales: [Option<String>; 3]) -> Self {
-        let first = locales
-            .into_iter()
-            .flatten()
-            .find(|locale| !locale.is_empty());
-        let language = first
-            .as_deref()
-            .and_then(|locale| locale.split(['_', '.', '@', '-']).next());
-        if language == Some("es") {
-            Self::Es
-        } else {
-            Self::En
-        }
-    }
-
-    /// The text with its places filled in order.
-    pub(crate) fn say(self, word: Word, values: &[&dyn Display]) -> String {
+impl Speaks for Lang {
+    fn say(self, word: Word, values: &[&dyn Display]) -> String {
         let mut text = String::new();
         let mut values = values.iter();
-        let mut parts = self.text(word).split("{}");
+        let mut parts = word.text(self).split("{}");
         text.push_str(parts.next().unwrap_or_default());
         for part in parts {
             if let Some(value) = values.next() {
@@ -54,17 +41,18 @@ impl Lang {
         text
     }
 
-    /// Names of columns or facts.
-    pub(crate) fn headings<const N: usize>(self, words: &[Word; N]) -> [&'static str; N] {
-        words.map(|word| self.text(word))
+    fn headings<const N: usize>(self, words: &[Word; N]) -> [&'static str; N] {
+        words.map(|word| word.text(self))
     }
 
-    fn text(self, word: Word) -> &'static str {
-        let (es, en) = word.texts();
-        match self {
-            Self::Es => es,
-            Self::En => en,
-        }
+    fn term(self, word: &str) -> String {
+        let spanish = terms::spanish(word).filter(|_| self == Self::Es);
+        spanish.unwrap_or(word).to_owned()
+    }
+
+    fn detail(self, english: &str) -> String {
+        let spanish = self.pick(satellite::detail::spanish(english), None);
+        spanish.unwrap_or_else(|| english.to_owned())
     }
 }
 
@@ -79,6 +67,11 @@ macro_rules! texts {
         impl Word {
             #[cfg(test)]
             const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            fn text(self, lang: Lang) -> &'static str {
+                let (es, en) = self.texts();
+                lang.pick(es, en)
+            }
 
             /// Spanish and English.
             fn texts(self) -> (&'static str, &'static str) {
@@ -272,8 +265,6 @@ texts! {
     ConfigureNoHost: "escriba listen.public_url en la configuración: el dispositivo necesita saber a qué dirección enviar", "set listen.public_url in the configuration: the device has to know where to post";
     ConfigureUnreachable: "no se pudo hablar con el dispositivo en {}: {}; revise que esté encendido, dirección, puerto, VPN y cortafuegos", "the device at {} could not be talked to: {}; check power, address, port, VPN and firewall";
     ConfigureLogin: "el dispositivo rechazó el usuario o la contraseña; corrija el archivo y espere hasta {} antes de repetir, cada intento alarga el bloqueo", "the device refused user or password; correct the file and wait until {} before the next try, each one makes the lock longer";
-    ConfigureLocked: "no se intentó: el dispositivo rechazó hace poco el usuario o la contraseña, y cada intento alarga el bloqueo; repita después de {}, o en cuanto haya corregido {}", "not tried: the device refused user or password a short while ago, and each try makes the lock longer; give the command again after {}, or as soon as you have corrected {}";
-    ConfigureNobody: "el Programa Satélite que consulta a {} no contestó en dos minutos; vea si está en marcha y qué dice de él: {} devices show {}; luego repita", "the satellite that dials {} did not answer within two minutes; see whether it runs and what it says of it: {} devices show {}; then give the command again";
     ConfigureWrong: "en {} responde otro dispositivo ({}), no {}; no se le escribió nada: revise la dirección o la serie", "at {} another device ({}) answers, not {}; nothing was written: check address or serial";
     ConfigureBadHost: "listen.public_url no sirve para un dispositivo: {}", "listen.public_url cannot be set in a device: {}";
     ConfigureRefused: "el dispositivo no aceptó la configuración: {}; revise que la cuenta pueda configurar parámetros de red, o escriba los datos a mano: {} devices add --tenant {} --vendor hikvision --serial {} --listen", "the device refused the setting: {}; check that the account may configure the network, or type the settings by hand: {} devices add --tenant {} --vendor hikvision --serial {} --listen";
@@ -445,18 +436,5 @@ mod tests {
             text,
             "A{}1: moves from tenant acme to tenant beta; a new history begins"
         );
-    }
-
-    #[test]
-    fn the_language_comes_from_the_first_locale_that_is_set() {
-        let name = |text: &str| Some(text.to_owned());
-        assert_eq!(Lang::of([None, None, name("es_MX.UTF-8")]), Lang::Es);
-        assert_eq!(
-            Lang::of([name("C.UTF-8"), None, name("es_MX.UTF-8")]),
-            Lang::En
-        );
-        assert_eq!(Lang::of([name(""), name("es"), None]), Lang::Es);
-        assert_eq!(Lang::of([None, None, name("est_EE")]), Lang::En);
-        assert_eq!(Lang::of([None, None, None]), Lang::En);
     }
 }

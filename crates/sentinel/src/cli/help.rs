@@ -1,146 +1,16 @@
-//! `--help` in Spanish: the texts that clap shows, exchanged before it reads the command line.
+//! `--help` in Spanish: what commands and options of `sentinel` do, beside the English.
 //!
 //! The English texts stand where each option is declared and are the keys here. A text that is
-//! missing here stays English; a test says which. What clap says by itself (usage, possible
-//! values, a mistaken command line) is said in Spanish here too.
+//! missing here stays English; a test says which. clap's own words are in `console`.
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Command};
+use console::Book;
 
-use super::Lang;
-
-/// The command with its help in that language.
-pub(crate) fn speak(mut command: Command, lang: Lang) -> Command {
-    if lang == Lang::En {
-        return command;
-    }
-    // Only after this it has all its options, also the inherited ones.
-    command.build();
-    translate(command)
-}
-
-fn translate(command: Command) -> Command {
-    let about = command.get_about().map(|text| spanish(&text.to_string()));
-    let after = command
-        .get_after_help()
-        .map(|text| examples(&text.to_string()));
-    let usage = usage(&command);
-    let mut command = command
-        .override_usage(usage)
-        .help_template("{about-with-newline}\nUso: {usage}\n\n{all-args}{after-help}")
-        .subcommand_help_heading("Órdenes")
-        .mut_args(option)
-        .mut_subcommands(translate);
-    if let Some(about) = about {
-        command = command.about(about);
-    }
-    if let Some(after) = after {
-        command = command.after_help(after);
-    }
-    command
-}
-
-fn option(arg: Arg) -> Arg {
-    let heading = if arg.is_positional() {
-        "Argumentos"
-    } else {
-        "Opciones"
-    };
-    let text = arg.get_help().map(|text| spanish(&text.to_string()));
-    let arg = arg.help_heading(heading);
-    match (arg.get_id().as_str(), text) {
-        ("help", _) => arg.help("Muestra esta ayuda").long_help(None),
-        ("version", _) => arg.help("Muestra la versión"),
-        (_, Some(text)) => {
-            let text = format!("{text}{}", values(&arg));
-            arg.hide_possible_values(true)
-                .hide_default_value(true)
-                .help(text)
-        }
-        (_, None) => arg,
-    }
-}
-
-/// The usage line with clap's own words exchanged.
-fn usage(command: &Command) -> String {
-    let usage = command.clone().render_usage().to_string();
-    let usage = usage.trim_start_matches("Usage:").trim_start();
-    usage
-        .replace("[OPTIONS]", "[OPCIONES]")
-        .replace("<COMMAND>", "<ORDEN>")
-        .replace("[COMMAND]", "[ORDEN]")
-}
-
-/// What may be given, and what holds when nothing is.
-fn values(arg: &Arg) -> String {
-    let mut text = String::new();
-    if !arg.get_action().takes_values() {
-        return text;
-    }
-    let possible = arg.get_possible_values();
-    if !possible.is_empty() {
-        let names: Vec<&str> = possible.iter().map(|value| value.get_name()).collect();
-        text.push_str(&format!(" [valores: {}]", names.join(", ")));
-    }
-    let usual: Vec<_> = arg.get_default_values().iter().collect();
-    if let [usual] = usual.as_slice() {
-        text.push_str(&format!(" [si no se indica: {}]", usual.to_string_lossy()));
-    }
-    text
-}
-
-/// What is wrong with a command line, in Spanish, in two lines.
-pub(crate) fn mistake(error: &clap::Error) -> String {
-    let named = |kind: ContextKind| match error.get(kind) {
-        Some(ContextValue::String(text)) => text.clone(),
-        Some(ContextValue::Strings(texts)) => texts.join(", "),
-        Some(other) => other.to_string(),
-        None => String::new(),
-    };
-    let argument = named(ContextKind::InvalidArg);
-    let told = match error.kind() {
-        ErrorKind::UnknownArgument => format!("no se conoce «{argument}»"),
-        ErrorKind::InvalidSubcommand => {
-            let order = named(ContextKind::InvalidSubcommand);
-            format!("no se conoce la orden «{order}»")
-        }
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            let value = named(ContextKind::InvalidValue);
-            let valid = named(ContextKind::ValidValue);
-            match valid.is_empty() {
-                true => format!("«{value}» no sirve para {argument}"),
-                false => format!("«{value}» no sirve para {argument}; valores: {valid}"),
-            }
-        }
-        ErrorKind::MissingRequiredArgument => format!("falta {argument}"),
-        ErrorKind::MissingSubcommand => "falta la orden".to_owned(),
-        ErrorKind::ArgumentConflict => {
-            let other = named(ContextKind::PriorArg);
-            format!("{argument} no va junto con {other}")
-        }
-        _ => format!("no se entiende {argument}").trim_end().to_owned(),
-    };
-    let suggested = [
-        ContextKind::SuggestedSubcommand,
-        ContextKind::SuggestedArg,
-        ContextKind::SuggestedValue,
-    ]
-    .map(named);
-    let suggested = suggested.into_iter().find(|it| !it.is_empty());
-    let suggested = suggested.map_or_else(String::new, |it| format!("; ¿quiso decir «{it}»?"));
-    format!("{told}{suggested}\nLa ayuda: sentinel --help")
-}
-
-fn spanish(text: &str) -> String {
-    let known = TEXTS.iter().find(|(english, _)| *english == text);
-    known.map_or(text, |(_, spanish)| spanish).to_owned()
-}
-
-/// Examples with their remarks exchanged; the commands in them stay as they are.
-fn examples(text: &str) -> String {
-    let exchange = |text: String, (english, spanish): &(&str, &str)| text.replace(english, spanish);
-    REMARKS.iter().fold(text.to_owned(), exchange)
-}
+/// The Spanish of this program's command line.
+pub(crate) const BOOK: Book = Book {
+    texts: TEXTS,
+    remarks: REMARKS,
+    sentence: |_| None,
+};
 
 /// What commands and options do.
 const TEXTS: &[(&str, &str)] = &[
@@ -154,6 +24,17 @@ const TEXTS: &[(&str, &str)] = &[
         "El que se revisa después de restaurar",
     ),
     ("How it is written", "En qué formato"),
+    ("For a terminal", "Para la pantalla"),
+    (
+        "A page to print and sign",
+        "Una página para imprimir y firmar",
+    ),
+    ("For programs", "Para programas"),
+    ("A page with charts", "Una página con gráficas"),
+    (
+        "A table, one measure on each line",
+        "Una tabla, una medida por renglón",
+    ),
     ("Only this client", "Solo este cliente"),
     (
         "A month of each client: availability, incidents, punches",
@@ -310,50 +191,30 @@ mod tests {
     use super::super::Cli;
     use super::*;
     use clap::CommandFactory as _;
+    use console::{Lang, Told};
 
-    fn texts(command: &Command, found: &mut Vec<String>, examples: &mut String) {
-        found.extend(command.get_about().map(ToString::to_string));
-        examples.extend(command.get_after_help().map(ToString::to_string));
-        for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
-            let own = !matches!(arg.get_id().as_str(), "help" | "version");
-            found.extend(arg.get_help().filter(|_| own).map(ToString::to_string));
-        }
-        for sub in command
-            .get_subcommands()
-            .filter(|sub| sub.get_name() != "help")
-        {
-            texts(sub, found, examples);
-        }
+    fn read(line: &str) -> Result<clap::ArgMatches, Told> {
+        let words = line.split(' ').map(str::to_owned);
+        console::read(Cli::command(), words, Lang::Es, &BOOK)
     }
 
     #[test]
     fn every_text_of_help_has_its_spanish_and_no_spanish_is_left_over() {
-        let mut command = Cli::command();
-        let (mut found, mut examples) = (Vec::new(), String::new());
-        texts(&command, &mut found, &mut examples);
-        command.build();
-        for text in &found {
-            let known = TEXTS.iter().any(|(english, _)| english == text);
-            assert!(known, "no Spanish for {text:?}");
-        }
-        for (english, _) in TEXTS {
-            assert!(found.iter().any(|text| text == english), "{english:?}");
-        }
-        for (english, _) in REMARKS {
-            assert!(examples.contains(english), "{english:?}");
-        }
+        assert_eq!(
+            console::unspoken(Cli::command(), &BOOK),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
     fn help_is_spanish_where_that_is_asked_for_and_reads_the_same_command_line() {
-        let command = || speak(Cli::command(), Lang::Es);
-        let help = command().try_get_matches_from(["sentinel", "maintenance", "begin", "--help"]);
-        let help = help.unwrap_err().to_string();
+        let help = read("sentinel maintenance begin --help")
+            .unwrap_err()
+            .text();
         for text in [
             "Uso: sentinel maintenance begin [OPCIONES] --for",
             "Opciones:",
             "Solo de este cliente",
-            "[valores: es, en]",
         ] {
             assert!(help.contains(text), "{text:?} in\n{help}");
         }
@@ -366,31 +227,23 @@ mod tests {
         ] {
             assert!(!help.contains(english), "{english:?} in\n{help}");
         }
-        let read =
-            command().try_get_matches_from(["sentinel", "--lang", "es", "ack", "INC-2026-000001"]);
+        let read = read("sentinel --lang es ack INC-2026-000001");
         assert_eq!(read.unwrap().subcommand_name(), Some("ack"));
     }
 
     #[test]
     fn a_mistaken_command_line_is_told_in_spanish_with_what_was_mistaken() {
-        let command = || speak(Cli::command(), Lang::Es);
         for (line, told) in [
-            (&["incidents", "--jsn"][..], "no se conoce «--jsn»"),
+            ("sentinel incidents --jsn", "aquí no hay '--jsn'"),
+            ("sentinel incidentes", "¿quiso decir 'incidents'?"),
+            ("sentinel ack", "falta indicar: <INCIDENT>"),
             (
-                &["incidentes"],
-                "no se conoce la orden «incidentes»; ¿quiso decir",
-            ),
-            (&["ack"], "falta <INCIDENT>"),
-            (
-                &["--lang", "fr", "status"],
-                "«fr» no sirve para --lang <LANG>; valores: es, en",
+                "sentinel --lang fr status",
+                "'fr' no sirve para '--lang <IDIOMA>'; valores posibles: es, en",
             ),
         ] {
-            let line = std::iter::once("sentinel").chain(line.iter().copied());
-            let wrong = command().try_get_matches_from(line).unwrap_err();
-            let shown = mistake(&wrong);
+            let shown = read(line).unwrap_err().text();
             assert!(shown.contains(told), "{told:?} in {shown}");
-            assert!(shown.ends_with("La ayuda: sentinel --help"), "{shown}");
         }
     }
 }

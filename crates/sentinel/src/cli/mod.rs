@@ -19,7 +19,8 @@ mod status;
 
 use std::path::PathBuf;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use console::{Lang, Told};
 use daemon::config::ConfigError;
 use daemon::exit::Exit;
 use daemon::owner;
@@ -41,41 +42,9 @@ const EXAMPLES: &str = "Examples:
 
 Exit status: 0 fine, 1 failed, 78 the configuration is wrong.";
 
-/// A language of output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Lang {
-    /// Español.
-    Es,
-    /// English.
-    En,
-}
-
-impl From<Lang> for Language {
-    fn from(lang: Lang) -> Self {
-        match lang {
-            Lang::Es => Self::Spanish,
-            Lang::En => Self::English,
-        }
-    }
-}
-
-impl Lang {
-    /// What the environment asks for; `None` when it asks for neither.
-    fn from_environment() -> Option<Self> {
-        let named = |name| {
-            std::env::var(name)
-                .ok()
-                .filter(|it: &String| !it.is_empty())
-        };
-        let locale = ["LC_ALL", "LC_MESSAGES", "LANG"]
-            .into_iter()
-            .find_map(named)?;
-        match locale.split(['_', '.', '@', '-']).next() {
-            Some("es") => Some(Self::Es),
-            Some("en") => Some(Self::En),
-            _ => None,
-        }
-    }
+/// As mails have it.
+fn language(lang: Lang) -> Language {
+    lang.pick(Language::Spanish, Language::English)
 }
 
 /// The command line.
@@ -136,7 +105,7 @@ impl Context {
     fn load(file: Option<PathBuf>, lang: Option<Lang>) -> anyhow::Result<Self> {
         let config = Config::load(file.as_deref())?;
         owner::become_owner(&config.state_dir)?;
-        let language = lang.map_or(config.language, Into::into);
+        let language = lang.map_or(config.language, language);
         Ok(Self { config, language })
     }
 
@@ -171,21 +140,12 @@ impl Context {
 ///
 /// # Errors
 /// It is not understood, or asks for help or the version: [`help_or_usage`] prints that.
-pub(crate) fn read() -> Result<Cli, clap::Error> {
-    let matches = help::speak(Cli::command(), asked_for()).try_get_matches()?;
-    Cli::from_arg_matches(&matches)
-}
-
-/// The language of help: what the command line asks for, else the environment.
-fn asked_for() -> Lang {
+pub(crate) fn read() -> Result<Cli, Told> {
     let words: Vec<String> = std::env::args().collect();
-    let asked = words.windows(2).find_map(|pair| match pair {
-        [option, value] if option == "--lang" || option == "--language" => {
-            Lang::from_str(value, false).ok()
-        }
-        _ => None,
-    });
-    asked.or_else(Lang::from_environment).unwrap_or(Lang::En)
+    let asked = Lang::asked(&words, &["--lang", "--language"]);
+    let lang = asked.or_else(Lang::from_environment).unwrap_or(Lang::En);
+    let matches = console::read(Cli::command(), words, lang, &help::BOOK)?;
+    Cli::from_arg_matches(&matches).map_err(Told::from)
 }
 
 /// Carries out what was asked for.
@@ -227,11 +187,7 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
 /// Says what went wrong and with which status to leave. Whoever reads our output may stop
 /// reading; that is no failure.
 fn explain(error: &anyhow::Error, lang: Lang) -> Exit {
-    let closed = |cause: &(dyn std::error::Error + 'static)| {
-        let io = cause.downcast_ref::<std::io::Error>();
-        io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
-    };
-    if error.chain().any(closed) {
+    if console::reader_left(error.chain()) {
         return Exit::Fine;
     }
     match error.downcast_ref::<ConfigError>() {
@@ -242,14 +198,9 @@ fn explain(error: &anyhow::Error, lang: Lang) -> Exit {
 }
 
 /// Prints help or the version (fine), or what is wrong with the command line (failed).
-pub(crate) fn help_or_usage(message: &clap::Error) -> Exit {
-    if message.use_stderr() && asked_for() == Lang::Es {
-        complain(&help::mistake(message));
-        return Exit::Failed;
-    }
-    // When this cannot be printed there is nobody to tell.
-    message.print().ok();
-    if message.use_stderr() {
+pub(crate) fn help_or_usage(told: &Told) -> Exit {
+    told.print();
+    if told.is_mistake() {
         Exit::Failed
     } else {
         Exit::Fine

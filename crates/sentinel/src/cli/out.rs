@@ -2,37 +2,14 @@
 //! standard error. Every cell and every error is made safe here, because serials and words of
 //! servers come from the network.
 
-use std::io::{self, Write as _};
-
 use comfy_table::{Table, presets};
 use daemon::logging::Escaped;
 
-/// Writes to standard output, at once.
-pub(crate) fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
-}
-
-/// Writes a line to standard output.
-pub(crate) fn line(text: &str) -> io::Result<()> {
-    print(&format!("{text}\n"))
-}
-
-/// Writes a value as JSON that people can read too.
-pub(crate) fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    line(&serde_json::to_string_pretty(value)?)?;
-    Ok(())
-}
+pub(crate) use console::{json, line, print};
 
 /// What went wrong, or a remark beside the output.
 pub(crate) fn complain(text: &str) {
-    let shown: String = text
-        .chars()
-        .map(|c| if c.is_control() && c != '\n' { ' ' } else { c })
-        .collect();
-    // Without a standard error there is nobody to tell.
-    writeln!(io::stderr(), "sentinel: {shown}").ok();
+    console::remark(&format!("sentinel: {}", console::shown(text)));
 }
 
 /// Rows under their headings; an absent value is a dash.

@@ -11,7 +11,7 @@ use event::{Millis, Zone};
 use sha2::{Digest, Sha256};
 
 use super::super::events::{guarded, hex};
-use super::super::words::Word;
+use super::super::words::{Speaks as _, Word};
 use super::super::{Context, table, time};
 use super::verdict::{Cutoff, Terminal, Verdict, Why, Window};
 

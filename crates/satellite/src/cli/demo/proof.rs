@@ -13,7 +13,7 @@ use store::AnyEngine;
 use store::feed::{self, FeedFilter};
 use terminals::Ledger;
 
-use super::super::words::{Lang, Word};
+use super::super::words::{Lang, Speaks as _, Word};
 
 /// Rows read at once.
 const PAGE: u32 = 1_000;

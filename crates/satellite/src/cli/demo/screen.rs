@@ -15,7 +15,7 @@ use store::feed::{self, FeedFilter, FeedRow};
 use terminals::{Fleet, Observation, Summary, UploadResult};
 use tokio::sync::broadcast;
 
-use super::super::words::{Lang, Word};
+use super::super::words::{Lang, Speaks as _, Word};
 use super::super::{out, time};
 
 /// Rows on the screen.

@@ -16,7 +16,7 @@ use store::command::{self, Command, CommandState, NewCommand};
 use store::registry::{self, Enrolment, EnrolmentState};
 use zkteco_push::{Denied, Dialect, Order, Policy, Window, result_name};
 
-use super::super::words::Word;
+use super::super::words::{Speaks as _, Word};
 use super::super::{Context, databases, now, out, table, time};
 use super::Registry;
 

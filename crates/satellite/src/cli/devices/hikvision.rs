@@ -17,7 +17,7 @@ use store::registry::Enrolment;
 
 use super::super::conditions;
 use super::super::databases;
-use super::super::words::Word;
+use super::super::words::{Speaks as _, Word};
 use super::super::{Context, http, time};
 use super::pull;
 

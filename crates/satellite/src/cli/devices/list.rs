@@ -16,7 +16,7 @@ use store::registry::Enrolment;
 use store::status::{self, StatusRow};
 
 use super::super::databases;
-use super::super::words::Word;
+use super::super::words::{Speaks as _, Word};
 use super::super::{Context, out, table, time};
 use super::hikvision;
 

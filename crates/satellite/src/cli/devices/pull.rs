@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::registry::Enrolment;
 
-use super::super::words::Word;
+use super::super::words::{Speaks as _, Word};
 use super::super::{Context, time};
 use super::hikvision::{Condition, conditions_page, meaning};
 

@@ -14,7 +14,7 @@ use store::registry::{self, AuditRow, Enrolment};
 use store::status::StatusRow;
 
 use super::super::databases;
-use super::super::words::Word;
+use super::super::words::{Speaks as _, Word};
 use super::super::{Context, out, table, time};
 use super::hikvision::{self, Seen};
 use super::list;

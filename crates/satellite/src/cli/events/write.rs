@@ -12,7 +12,7 @@ use event::Zone;
 use serde_json::json;
 use store::feed::FeedRow;
 
-use super::super::words::{Lang, Word};
+use super::super::words::{Lang, Speaks as _, Word};
 use super::super::{Context, out, table, time};
 use super::Format;
 

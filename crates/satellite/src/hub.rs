@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use daemon::drain::Drain;
 use daemon::progress::{Progress, Stage};
 use event::{Millis, Serial, TenantId, Vendor};
-use store::Journal;
+use store::{Failure, Journal, Session, Want};
 use tokio::sync::mpsc;
 
 use crate::clock::HouseClock;
@@ -47,6 +47,9 @@ pub(crate) enum Wish {
         tenant: TenantId,
     },
 }
+
+/// Longest wait for a session of the registry.
+const SESSION_WITHIN: Duration = Duration::from_secs(5);
 
 /// Everything shared.
 pub(crate) struct Hub {
@@ -123,6 +126,13 @@ impl Hub {
                     .of(&known.enrolment.tenant)
                     .is_some_and(|store| store.label == label)
         })
+    }
+
+    /// A session of the registry's database, for a job or a change of enrolment.
+    pub(crate) async fn registry_session(&self) -> Result<Session, Failure> {
+        let config = self.config.load_full();
+        let sessions = self.means.gate.sessions(config.registry_target());
+        sessions.take(Want::Any, SESSION_WITHIN).await
     }
 
     /// The id of the next request or visit, for the log lines that belong to it. No other of

@@ -278,17 +278,95 @@ async fn a_device_is_configured_through_isapi_and_its_token_counts_only_after_re
         "each time a new token"
     );
 
-    let wrong = secret(&house, "not-the-password");
-    house.fine(&add(&[
-        "--address",
-        &address,
-        "--user",
-        user,
-        "--secret-file",
-        &wrong,
-    ]));
+    let as_user = |user| {
+        let account = [
+            "--address",
+            &address,
+            "--user",
+            user,
+            "--secret-file",
+            &file,
+        ];
+        house.fine(&add(&account));
+    };
+    as_user("nobody");
     let error = house.failed(&["devices", "configure", SERIAL]);
     assert!(error.contains("refused user or password"), "{error}");
+    let wrong = device.counters().logins_wrong;
+    let error = house.failed(&["devices", "configure", SERIAL]);
+    assert!(
+        error.contains("not tried") && error.contains(&file),
+        "{error}"
+    );
+    assert_eq!(
+        device.counters().logins_wrong,
+        wrong,
+        "one more wrong login"
+    );
+    as_user(user);
+    house.fine(&["devices", "configure", SERIAL]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_satellite_configures_over_its_own_login_and_never_while_that_is_refused() {
+    let house = House::new();
+    let device = Device::start(DeviceOptions::default(), None).unwrap();
+    let (user, password) = device.login();
+    let (address, file) = (device.address().to_string(), secret(&house, password));
+    let as_user = |user| {
+        let account = [
+            "--address",
+            &address,
+            "--user",
+            user,
+            "--secret-file",
+            &file,
+        ];
+        house.fine(&add(&account));
+    };
+    as_user(user);
+    let daemon = Daemon::start(&house);
+    let until = async |text: &str| {
+        let begin = Instant::now();
+        loop {
+            let shown = house.fine(&["devices", "show", SERIAL, "--json"]);
+            if shown.contains(text) {
+                return;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(30), "{text}: {shown}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    until("\"search\": \"up\"").await;
+    let open = device.counters().connections;
+    let said = house.fine(&["devices", "configure", SERIAL]);
+    assert!(said.contains("confirmed it when read back"), "{said}");
+    assert!(our_host(&device).is_some());
+    assert!(
+        device.counters().connections <= open + 1,
+        "the command dialled it beside satellite"
+    );
+    let shown = house.json(&["devices", "show", SERIAL, "--json"]);
+    assert_eq!(shown["hikvision"]["listens"], true);
+
+    as_user("nobody");
+    until("login_refused").await;
+    let wrong = device.counters().logins_wrong;
+    for _ in 0..3 {
+        let error = house.failed(&["devices", "configure", SERIAL]);
+        assert!(error.contains("refused user or password"), "{error}");
+    }
+    assert_eq!(daemon.stop(), 0);
+    let error = house.failed(&["devices", "configure", SERIAL]);
+    assert!(error.contains("not tried"), "{error}");
+    let daemon = Daemon::start(&house);
+    until("login_refused").await;
+    assert_eq!(
+        device.counters().logins_wrong,
+        wrong,
+        "a restart tried again"
+    );
+    assert_eq!(daemon.stop(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 pub use said::Said;
-pub use secret::{Secret, secret_file, secret_places};
+pub use secret::{Secret, secret_file, secret_places, secret_written_at};
 pub use store_url::{MysqlUrl, StoreUrl};
 pub use values::{ByteSize, Span, ValueError};
 

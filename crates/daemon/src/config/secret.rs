@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::{ConfigError, Said};
 
@@ -100,6 +101,14 @@ pub fn secret_file(name: &str, places: &[PathBuf]) -> Result<Secret, ConfigError
             format!("no hay ninguna contraseña con este nombre; se buscó en {looked}"),
         ),
     ))
+}
+
+/// When the file of a secret was last written, to notice that somebody mended it; `None` when
+/// there is none.
+pub fn secret_written_at(name: &str, places: &[PathBuf]) -> Option<SystemTime> {
+    // An absolute path stays what it is when it is joined.
+    let mut files = places.iter().map(|place| place.join(name));
+    files.find_map(|file| file.metadata().ok()?.modified().ok())
 }
 
 /// Reads one file; `None` when there is none.

@@ -1,4 +1,5 @@
-//! Jobs of the registry that ask a terminal for a window again, carried out here.
+//! Jobs of the registry about a terminal that is dialled here, carried out here: it is asked for a
+//! window again, or told where to post.
 //!
 //! A job is claimed only for a terminal that this process talks to now, so that of several
 //! satellites the one that holds the lease does it. What was claimed is told how far it is, and
@@ -13,25 +14,24 @@ use std::time::Duration;
 use event::{DeviceId, Millis};
 use serde::Deserialize;
 use store::jobs::{self, Job};
-use store::{Failure, Session, Want};
+use store::{Failure, Session};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::{Said, Window};
 use crate::clock;
 use crate::devices::Known;
+use crate::hikvision;
 use crate::hub::Hub;
 
-/// The kind of these jobs.
-pub(crate) const KIND: &str = "backfill";
+/// The kinds of these jobs: a window again, and where to post.
+const KINDS: [&str; 2] = ["backfill", hikvision::CONFIGURE];
 /// How often the registry is asked for jobs, and told of progress.
 const EVERY: Duration = Duration::from_secs(1);
 /// Jobs in work at once.
 const AT_ONCE: usize = 16;
 /// Jobs looked at in one turn.
 const LOOK: u32 = 200;
-/// Longest wait for a session of the registry.
-const SESSION_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a job asks for.
 #[derive(Deserialize)]
@@ -96,7 +96,7 @@ impl Runner {
             // Also after a panic in one of them.
             self.busy.clear();
         }
-        let mut session = session(&self.hub).await?;
+        let mut session = self.hub.registry_session().await?;
         let done = self.look(&mut session).await;
         finished(session, &done);
         done
@@ -105,11 +105,17 @@ impl Runner {
     async fn look(&mut self, session: &mut Session) -> Result<(), Failure> {
         let (engine, now) = (session.engine(), clock::now());
         if self.left_behind {
-            jobs::give_back_all(engine, KIND, &self.hub.instance).await?;
+            for kind in KINDS {
+                jobs::give_back_all(engine, kind, &self.hub.instance).await?;
+            }
             self.left_behind = false;
         }
         jobs::expire(engine, now).await?;
-        for job in jobs::waiting(engine, KIND, now, LOOK).await? {
+        let mut waiting = Vec::new();
+        for kind in KINDS {
+            waiting.extend(jobs::waiting(engine, kind, now, LOOK).await?);
+        }
+        for job in waiting {
             if self.working.len() >= AT_ONCE {
                 return Ok(());
             }
@@ -140,12 +146,6 @@ impl Runner {
     }
 }
 
-async fn session(hub: &Hub) -> Result<Session, Failure> {
-    let config = hub.config.load_full();
-    let sessions = hub.means.gate.sessions(config.registry_target());
-    sessions.take(Want::Any, SESSION_WITHIN).await
-}
-
 fn finished<T>(session: Session, done: &Result<T, Failure>) {
     match done {
         Ok(_) => session.give_back(),
@@ -160,10 +160,14 @@ enum Note {
     Back,
 }
 
-/// Has a window asked for, and tells the registry how far it is.
+/// Carries a job out, and tells the registry how far it is.
 async fn work(hub: &Hub, known: &Known, job: Job) {
+    if job.kind == hikvision::CONFIGURE {
+        let done = hikvision::configured(hub, known, &job).await;
+        return tell(hub, &job, done.map_or(Note::Back, Note::End)).await;
+    }
     let note = match Request::window(&job.request) {
-        None => Note::End(Err("the request cannot be read".to_owned())),
+        None => Note::End(Err(why("the request cannot be read"))),
         Some(window) => match known.again().put(window) {
             None => Note::Back,
             Some(heard) => match follow(hub, &job, heard).await {
@@ -172,8 +176,17 @@ async fn work(hub: &Hub, known: &Known, job: Job) {
             },
         },
     };
+    tell(hub, &job, note).await;
+}
+
+/// The reason of a failure, as the command reads it.
+fn why(words: &str) -> String {
+    serde_json::json!({ "error": words }).to_string()
+}
+
+async fn tell(hub: &Hub, job: &Job, note: Note) {
     // Said until it is heard: a job that stays running under a living holder is done by nobody.
-    while let Err(failure) = write(hub, &job, &note).await {
+    while let Err(failure) = write(hub, job, &note).await {
         tracing::debug!(job = job.id, %failure, "the registry does not hear of a job");
         if hub.drain.token().is_cancelled() {
             return;
@@ -194,7 +207,7 @@ async fn follow(hub: &Hub, job: &Job, mut heard: watch::Receiver<Said>) -> Optio
         let said = heard.borrow_and_update().clone();
         match &said.end {
             Some(Ok(())) => return Some(Note::End(Ok(told_text(&said)))),
-            Some(Err(why)) => return Some(Note::End(Err(why.clone()))),
+            Some(Err(words)) => return Some(Note::End(Err(why(words)))),
             None if is_gone => return Some(Note::Back),
             None => {}
         }
@@ -216,15 +229,13 @@ fn told_text(said: &Said) -> String {
 
 /// False when the job is not ours any more.
 async fn write(hub: &Hub, job: &Job, note: &Note) -> Result<bool, Failure> {
-    let mut session = session(hub).await?;
+    let mut session = hub.registry_session().await?;
     let (engine, holder) = (session.engine(), hub.instance.as_str());
     let done = match note {
         Note::Progress(text) => jobs::progress(engine, job.id, holder, text).await,
         Note::Back => jobs::give_back(engine, job.id, holder).await,
         Note::End(how) => {
-            let why = |why: &String| serde_json::json!({ "error": why }).to_string();
-            let why = how.as_ref().err().map(why).unwrap_or_default();
-            let outcome = how.as_ref().map(String::as_str).map_err(|_| why.as_str());
+            let outcome = how.as_ref().map(String::as_str).map_err(String::as_str);
             jobs::finish(engine, job.id, holder, outcome, clock::now()).await
         }
     };

@@ -10,7 +10,7 @@
 mod jobs;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -81,19 +81,20 @@ impl Asked {
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
     waiting: Mutex<VecDeque<Asked>>,
-    is_open: AtomicBool,
+    /// How many talk to it: a visit may begin before the one before it is quite gone.
+    open: AtomicUsize,
 }
 
 impl Mailbox {
     /// Somebody talks to the terminal, until the guard goes.
     pub(crate) fn open(&self) -> Open<'_> {
-        self.is_open.store(true, Ordering::Relaxed);
+        self.open.fetch_add(1, Ordering::Relaxed);
         Open(self)
     }
 
     /// True while somebody talks to the terminal.
     pub(crate) fn is_open(&self) -> bool {
-        self.is_open.load(Ordering::Relaxed)
+        self.open.load(Ordering::Relaxed) > 0
     }
 
     /// Puts a window in; `None` when nobody talks to the terminal or enough is waiting.
@@ -145,7 +146,7 @@ pub(crate) struct Open<'a>(&'a Mailbox);
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.0.is_open.store(false, Ordering::Relaxed);
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
         // Whoever put them in hears that nobody has them any more.
         self.0.lock().clear();
     }
@@ -202,6 +203,17 @@ mod tests {
             heard.has_changed().is_err(),
             "it still seems to be worked on"
         );
+        assert!(!mailbox.is_open());
+    }
+
+    #[test]
+    fn a_visit_that_ends_after_the_next_one_began_does_not_close_its_mailbox() {
+        let mailbox = Mailbox::default();
+        let old = mailbox.open();
+        let new = mailbox.open();
+        drop(old);
+        assert!(mailbox.put(WINDOW).is_some());
+        drop(new);
         assert!(!mailbox.is_open());
     }
 

@@ -12,7 +12,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use event::Millis;
 use hikvision_isapi::{
-    BadUser, Challenge, Credentials, LockInfo, Login, LoginStep, ResponseStatus, Ticket,
+    BadUser, Challenge, Credentials, LockInfo, Login, LoginStep, LoginTrouble, ResponseStatus,
+    Ticket,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -91,10 +92,19 @@ impl fmt::Debug for Client {
     }
 }
 
-/// A login that has not been tried yet.
-pub(crate) fn login(user: &str, secret: &Secret) -> Result<SharedLogin, BadUser> {
+/// A login that has not been tried yet, or that was refused by an earlier process and is not
+/// tried before that moment.
+pub(crate) fn login(
+    user: &str,
+    secret: &Secret,
+    refused_until: Option<Millis>,
+) -> Result<SharedLogin, BadUser> {
     let credentials = Credentials::new(user, secret.expose())?;
-    Ok(Arc::new(Mutex::new(Login::new(credentials))))
+    let login = match refused_until {
+        Some(until) => Login::waiting_until(credentials, until, LoginTrouble::WrongPassword),
+        None => Login::new(credentials),
+    };
+    Ok(Arc::new(Mutex::new(login)))
 }
 
 impl Client {

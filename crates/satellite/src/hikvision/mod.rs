@@ -14,18 +14,23 @@
 
 pub(crate) mod client;
 mod clock;
+mod errand;
 mod footprints;
 mod hosts;
 mod intake;
 mod isup;
+mod lockout;
 mod search;
 mod setup;
 mod state;
 mod stream;
 mod visit;
 
+pub(crate) use errand::configured;
+pub use errand::{CONFIGURE, Otherwise, Told, Wish};
 pub(crate) use intake::{Brought, Intake, Kept, NotKept};
 pub(crate) use isup::{REASONS as ISUP_REASONS, run as run_isup};
-pub use setup::{Account, CHAIN_CURSOR, NotSet, PostTo, configure};
+pub use lockout::{LOCKOUT, Lockout};
+pub use setup::{Account, CHAIN_CURSOR, NotSet, PostTo, configure, token};
 pub(crate) use state::{CHAIN, Device, MAC};
 pub(crate) use visit::run as visit;

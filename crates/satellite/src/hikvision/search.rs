@@ -16,18 +16,21 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use event::{Ident, Millis, Route, Text, WallTime};
 use hikvision_isapi::{
-    CAPABILITIES_PATH, Capabilities, Chain, DEVICE_INFO_PATH, DeviceInfo, Page, Question,
-    ResponseStatus, SearchError, SearchRange, TimeCursor, TimeWindow, Walk, WalkStep, codes,
-    read_capabilities, read_page,
+    CAPABILITIES_PATH, Capabilities, Chain, DEVICE_INFO_PATH, DeviceInfo, Difference, Page,
+    Question, ResponseStatus, SearchError, SearchRange, TimeCursor, TimeWindow, Walk, WalkStep,
+    codes, read_capabilities, read_page,
 };
 use hyper::{Method, StatusCode};
 use store::Refused;
 use store::registry::normal_mac;
 
 use super::client::{Client, Said, SharedLogin, Trouble};
+use super::errand::Errand;
 use super::footprints::Footprints;
 use super::hosts;
 use super::intake::{Brought, Intake};
+use super::lockout::{LOCKOUT, Lockout};
+use super::setup::NotSet;
 use super::state::{Asked, SEARCHED};
 use crate::clock;
 use crate::conditions::{self, Condition};
@@ -75,6 +78,17 @@ impl From<Trouble> for Halt {
 impl From<Refused> for Halt {
     fn from(refused: Refused) -> Self {
         Self::Store(refused)
+    }
+}
+
+impl From<Halt> for NotSet {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Device(trouble) => trouble.into(),
+            Halt::WrongDevice(named) => Self::WrongDevice(Text::new(named.as_str())),
+            Halt::Answer(detail) => Self::Refused(detail.to_string()),
+            Halt::Store(refused) => Self::Refused(refused.to_string()),
+        }
     }
 }
 
@@ -130,6 +144,12 @@ impl<'a> Search<'a> {
     pub(super) async fn run(mut self) {
         let mut pause = PAUSES.0;
         loop {
+            let device = self.intake.known.hikvision();
+            if let Some(errand) = device.errands.take() {
+                let done = self.carry_out(&errand).await;
+                // Whoever asked may have gone.
+                errand.answer.send(done).ok();
+            }
             let began = Instant::now();
             let wait = match self.round().await {
                 Ok(()) => {
@@ -143,15 +163,35 @@ impl<'a> Search<'a> {
                     wait
                 }
             };
-            let device = self.intake.known.hikvision();
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
+                () = device.errands.called() => {}
                 // A ring ends a pause between rounds, never one after a failure.
                 () = device.wake.notified(), if self.failures == 0 => {
                     // A stream that rings at every event must not make us hammer the device.
                     tokio::time::sleep(LEAST.saturating_sub(began.elapsed())).await;
                 }
             }
+        }
+    }
+
+    /// Tells the device where to post, if it is the right one.
+    async fn carry_out(&mut self, errand: &Errand) -> Result<Vec<Difference>, NotSet> {
+        self.meet().await?;
+        let to = errand.wish.post_to(&errand.path);
+        let client = &mut self.client;
+        Ok(hosts::configure(client, to.host, to.port, to.path, to.protocol).await?)
+    }
+
+    /// Keeps a refused login beyond this process, or the end of one.
+    fn keep_lockout(&self, until: Option<Millis>) {
+        let known = &self.intake.known;
+        let access = &known.enrolment.access;
+        let lockout = until.map(|until| Lockout::new(until, access).text());
+        let text = lockout.unwrap_or_default();
+        let mut facts = known.facts();
+        if facts.kept(LOCKOUT).map_or("", Text::as_str) != text {
+            facts.keep_cursor(LOCKOUT, &text);
         }
     }
 
@@ -163,6 +203,7 @@ impl<'a> Search<'a> {
 
     fn went_well(&mut self) {
         self.failures = 0;
+        self.keep_lockout(None);
         let known = &self.intake.known;
         known.facts().last_contact = Some(clock::now());
         let pause = self.interval().as_secs();
@@ -207,6 +248,7 @@ impl<'a> Search<'a> {
             }
             Halt::Device(Trouble::LoginRefused(until)) => {
                 let detail = Says::LoginRefused.with(&[&until.text()]);
+                self.keep_lockout(Some(until));
                 self.step(Step::Approved, false, detail.clone());
                 self.intake.raise(Condition::LoginRefused, detail);
                 let wait = until.0.saturating_sub(clock::now().0).max(1_000);

@@ -97,13 +97,23 @@ impl From<NotConfigured> for NotSet {
     }
 }
 
+/// A fresh token of 128 bits: 32 letters and digits that nobody confuses when typing.
+///
+/// # Errors
+/// The system gives no random numbers.
+pub fn token() -> Result<String, getrandom::Error> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(random)))
+}
+
 /// Writes where the device shall post, reads it back and answers what differs; empty when the
 /// device has exactly what was wanted.
 ///
 /// # Errors
 /// The device was not written to, or did not say afterwards what it has.
 pub async fn configure(account: &Account<'_>, to: &PostTo<'_>) -> Result<Vec<Difference>, NotSet> {
-    let login = client::login(account.user, account.secret)?;
+    let login = client::login(account.user, account.secret, None)?;
     let mut client = Client::new(account.address, login);
     identify(&mut client, account).await?;
     Ok(hosts::configure(&mut client, to.host, to.port, to.path, to.protocol).await?)

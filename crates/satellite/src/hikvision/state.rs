@@ -15,6 +15,7 @@ use event::Text;
 use hikvision_isapi::{Chain, Completeness};
 use tokio::sync::Notify;
 
+use super::errand::Errands;
 use crate::dial::Link;
 
 /// The cursor that holds a device's serial chain.
@@ -83,6 +84,8 @@ pub(crate) struct Device {
     view: Mutex<View>,
     /// Rung when there is a reason to search at once.
     pub(super) wake: Notify,
+    /// What commands want of it.
+    pub(super) errands: Errands,
 }
 
 impl Device {
@@ -97,6 +100,7 @@ impl Device {
             gave_up: Mutex::new(None),
             view: Mutex::new(view),
             wake: Notify::new(),
+            errands: Errands::default(),
         }
     }
 

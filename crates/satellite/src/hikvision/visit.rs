@@ -1,8 +1,8 @@
 //! Everything that is done with one dialled device while its lease holds: its password is
 //! read, then it is searched and its stream is read, side by side.
 //!
-//! A password that was refused is not tried again until the device's lock time is over, unless
-//! its file changed: that is an operator who mends it. Dropping this future closes both
+//! A password that was refused, by whatever process of this machine, is not tried again until the
+//! device's lock time is over, unless its file changed: that is an operator who mends it. Dropping this future closes both
 //! connections.
 
 use std::path::Path;
@@ -14,8 +14,10 @@ use store::Fence;
 
 use super::client::{self, Secret};
 use super::intake::Intake;
+use super::lockout::{LOCKOUT, Lockout, written};
 use super::search::Search;
 use super::stream;
+use crate::clock;
 use crate::conditions::{self, Condition};
 use crate::config::SECRETS_FOLDER;
 use crate::detail::Detail;
@@ -41,11 +43,16 @@ pub(crate) async fn run(hub: Arc<Hub>, known: Arc<Known>, store: Store, fence: F
     let user = access.user.unwrap_or_default();
     let file = access.secret_file.unwrap_or_default();
     loop {
+        let since = written(&file);
         let Some(secret) = password(&intake, &file) else {
             tokio::time::sleep(LOOK).await;
             continue;
         };
-        let login = match client::login(&user, &secret) {
+        let kept = intake.known.facts().kept(LOCKOUT).cloned();
+        let kept = kept.and_then(|text| Lockout::parse(&text));
+        let refused_until =
+            kept.and_then(|kept| kept.stands(&intake.known.enrolment.access, clock::now()));
+        let login = match client::login(&user, &secret, refused_until) {
             Ok(login) => login,
             Err(error) => {
                 intake.raise(Condition::LoginRefused, &error);
@@ -58,7 +65,7 @@ pub(crate) async fn run(hub: Arc<Hub>, known: Arc<Known>, store: Store, fence: F
         tokio::select! {
             () = search.run() => {}
             () = stream::run(&intake, &address, &login) => {}
-            () = changed(&file, &secret) => {
+            () = changed(&file, &secret, since) => {
                 tracing::info!(serial = %intake.known.enrolment.serial, "the password of a device was changed");
             }
         }
@@ -83,11 +90,13 @@ fn password(intake: &Intake, file: &str) -> Option<Secret> {
     }
 }
 
-/// Returns when the file holds another password than this one.
-async fn changed(file: &str, secret: &Secret) {
+/// Returns when the file holds another password than this one, or was written again: somebody
+/// who mended the account in the device says so by that.
+async fn changed(file: &str, secret: &Secret, since: i64) {
     loop {
         tokio::time::sleep(LOOK).await;
-        if read(file).is_ok_and(|now| now != *secret) {
+        let is_new = |now: Secret| now != *secret || written(file) != since;
+        if read(file).is_ok_and(is_new) {
             return;
         }
     }

@@ -1,29 +1,39 @@
 //! `satellite devices configure`: writes into a dialled Hikvision device where it shall post.
 //!
-//! The device gets a new token, tells what it has kept, and only then is the token's hash
-//! stored: devices say OK and keep less than they were given. A device that is not the enrolled
-//! one is never written to. Every refusal names the next step.
+//! Nobody dials a device beside the one that holds its lease: while a satellite does, it carries
+//! this out as a job; otherwise the command takes the lease for as long as it needs. A login that
+//! was refused is not tried again before its time. The device gets a new token, tells what it has
+//! kept, and only then is the token's hash stored: devices say OK and keep less than they were
+//! given. A device that is not the enrolled one is never written to. Every refusal names the next
+//! step.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use daemon::config::{Secret, secret_file, secret_places};
 use daemon::exit::Exit;
 use daemon::logging::Escaped;
-use event::{Serial, Text, Vendor};
-use hikvision_isapi::{Difference, HostProtocol};
+use event::{Millis, Serial, Text, Vendor};
 use satellite::config::SECRETS_FOLDER;
-use satellite::hikvision::{self, Account, NotSet, PostTo};
+use satellite::hikvision::{self, Account, CONFIGURE, LOCKOUT, Lockout, NotSet, Told, Wish};
 use serde_json::json;
-use store::registry::{Access, Enrolment, EnrolmentState, NewEnrolment};
+use store::AnyEngine;
+use store::jobs::{self, JobState, NewJob};
+use store::lease;
+use store::registry::{self, Access, Enrolment, EnrolmentState, NewEnrolment};
 
+use super::super::databases::{self, Place};
 use super::super::words::{Speaks as _, Word};
-use super::super::{Context, out, time};
+use super::super::{Context, now, out, time};
 use super::Registry;
 use super::listening::Listening;
 
-/// What a device may have otherwise without that its posts go astray by it alone: the path,
-/// which some models do not keep, and the wish to send again after a break.
-const TOLERATED: [&str; 2] = ["url", "httpBroken"];
+/// How long the command may hold the lease: longer than it can take, should it be cut short.
+const LEASE: Duration = Duration::from_secs(150);
+/// How long a satellite that holds the lease may take.
+const JOB: Duration = Duration::from_secs(120);
+/// How often the job is looked at.
+const LOOK: Duration = Duration::from_millis(300);
 
 /// What `devices configure` is told.
 #[derive(clap::Args)]
@@ -39,43 +49,179 @@ pub(crate) struct Args {
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
     let mut registry = Registry::open(context).await?;
     let enrolment = target(&mut registry, &args.serial, context).await?;
-    let (address, user, secret) = account(&enrolment, context)?;
+    let account = account(&enrolment, context)?;
     let listening = Listening::fresh(context)?;
-    let Some(host) = listening.host.as_deref() else {
+    let Some(wish) = listening.wish() else {
         anyhow::bail!(context.say(Word::ConfigureNoHost, &[]));
     };
+    let mut dial = Dial::open(&enrolment, context).await?;
+    let told = match dial.lease().await? {
+        Some(lease) => {
+            let told = by_hand(&mut registry, &enrolment, &account, (&listening, &wish)).await;
+            dial.release(lease).await;
+            told?
+        }
+        None => by_job(&mut registry, &enrolment, &wish).await?,
+    };
+    let stored = told.is_kept();
+    if args.json {
+        out::json(&found_json(&enrolment, &told, stored))?;
+    } else {
+        out::print(&page(&told, stored, &enrolment, context))?;
+    }
+    Ok(if stored { Exit::Fine } else { Exit::Failed })
+}
+
+/// The right to dial one device.
+struct Dial<'a> {
+    context: &'a Context,
+    place: Place,
+    engine: AnyEngine,
+    enrolment: &'a Enrolment,
+    holder: String,
+}
+
+impl<'a> Dial<'a> {
+    async fn open(enrolment: &'a Enrolment, context: &'a Context) -> anyhow::Result<Self> {
+        let mut places = databases::places(context, Some(&enrolment.tenant));
+        let place = places
+            .pop()
+            .unwrap_or_else(|| databases::registry_place(context));
+        let (engine, _) = databases::open_ready(context, &place).await?;
+        Ok(Self {
+            context,
+            place,
+            engine,
+            enrolment,
+            holder: format!("configure {}", std::process::id()),
+        })
+    }
+
+    /// Takes the lease; `None` while somebody dials the device.
+    async fn lease(&mut self) -> anyhow::Result<Option<lease::Lease>> {
+        let (id, holder) = (self.enrolment.id, &self.holder);
+        let taken = lease::acquire(&mut self.engine, id, holder, now(), LEASE).await;
+        taken.map_err(|failure| databases::told(self.context, &self.place, &failure))
+    }
+
+    async fn release(&mut self, lease: lease::Lease) {
+        let (id, holder) = (self.enrolment.id, &self.holder);
+        if let Err(failure) = lease::release(&mut self.engine, id, holder, lease).await {
+            tracing::debug!(%failure, "the lease ends by itself");
+        }
+    }
+}
+
+/// Dials the device under the command's own lease.
+async fn by_hand(
+    registry: &mut Registry<'_>,
+    enrolment: &Enrolment,
+    (address, user, secret): &(Text, Text, Secret),
+    (listening, wish): (&Listening, &Wish),
+) -> anyhow::Result<Told> {
+    let context = registry.context;
+    let zone = context.zone(enrolment.time_zone.as_deref(), Some(&enrolment.tenant));
+    if let Some(until) = locked_out(registry, enrolment).await {
+        let file = enrolment.access.secret_file.as_deref().unwrap_or_default();
+        let until = time::show(until, &zone);
+        anyhow::bail!(context.say(Word::ConfigureLocked, &[&until, &Escaped(file)]));
+    }
     let account = Account {
-        address: &address,
-        user: &user,
-        secret: &secret,
+        address,
+        user,
+        secret,
         serial: &enrolment.serial,
         mac: enrolment.access.mac.as_deref(),
     };
-    let to = PostTo {
-        host,
-        port: listening.port,
-        path: &listening.path,
-        protocol: if listening.is_https {
-            HostProtocol::Https
-        } else {
-            HostProtocol::Http
-        },
+    let to = wish.post_to(&listening.path);
+    let told = match hikvision::configure(&account, &to).await {
+        Ok(differences) => Told::of(differences),
+        Err(error) => {
+            if let NotSet::LoginRefused { until } = &error {
+                keep_lockout(registry, enrolment, *until).await;
+            }
+            anyhow::bail!(told_why(&error, enrolment, context));
+        }
     };
-    let differences = hikvision::configure(&account, &to)
-        .await
-        .map_err(|error| anyhow::anyhow!(told(&error, &enrolment, context)))?;
-    let stored = differences
+    if told.is_kept() {
+        store(registry, enrolment, listening).await?;
+    }
+    Ok(told)
+}
+
+/// Until when the last refusal of this account stands, whoever of this machine heard it.
+async fn locked_out(registry: &Registry<'_>, enrolment: &Enrolment) -> Option<Millis> {
+    let stamps = registry.mirror.as_ref()?.stamps().await.ok()?;
+    let mut own = stamps
         .iter()
-        .all(|difference| TOLERATED.contains(&difference.key));
-    if stored {
-        store(&mut registry, &enrolment, &listening).await?;
+        .filter(|(id, name, _)| *id == enrolment.id && name == LOCKOUT);
+    let lockout = Lockout::parse(&own.next()?.2)?;
+    lockout.stands(&enrolment.access, now())
+}
+
+async fn keep_lockout(registry: &Registry<'_>, enrolment: &Enrolment, until: Millis) {
+    let text = Lockout::new(until, &enrolment.access).text();
+    let stamp = (enrolment.id, Text::const_new(LOCKOUT), text);
+    if let Some(mirror) = &registry.mirror
+        && let Err(failure) = mirror.save_stamps(&[stamp]).await
+    {
+        tracing::debug!(%failure, "the next command does not know of this refusal");
     }
-    if args.json {
-        out::json(&found_json(&enrolment, &differences, stored))?;
-    } else {
-        out::print(&page(&differences, stored, &enrolment, context))?;
+}
+
+/// Has the satellite that dials the device do it.
+async fn by_job(
+    registry: &mut Registry<'_>,
+    enrolment: &Enrolment,
+    wish: &Wish,
+) -> anyhow::Result<Told> {
+    let context = registry.context;
+    let id = registry.enqueue_configure(enrolment, wish).await?;
+    let began = Instant::now();
+    while began.elapsed() < JOB + LOOK * 4 {
+        tokio::time::sleep(LOOK).await;
+        let Some(job) = registry.job(id).await? else {
+            break;
+        };
+        let result = job.result.as_deref().unwrap_or_default();
+        match job.state {
+            JobState::Waiting | JobState::Running => {}
+            JobState::Done => return Ok(serde_json::from_str(result)?),
+            JobState::Failed => {
+                anyhow::bail!(told_why(&NotSet::from_words(result), enrolment, context))
+            }
+            JobState::Expired => break,
+        }
     }
-    Ok(if stored { Exit::Fine } else { Exit::Failed })
+    let (program, serial) = (super::super::program(), &enrolment.serial);
+    anyhow::bail!(context.say(Word::ConfigureNobody, &[serial, &program, serial]))
+}
+
+impl Registry<'_> {
+    async fn enqueue_configure(&mut self, one: &Enrolment, wish: &Wish) -> anyhow::Result<i64> {
+        let request = json!(wish).to_string();
+        let wait = i64::try_from(JOB.as_millis()).unwrap_or(i64::MAX);
+        let job = NewJob {
+            device: one.id,
+            kind: CONFIGURE,
+            request: &request,
+            expires_at: Millis(now().0.saturating_add(wait)),
+        };
+        let queued = async {
+            let id = jobs::enqueue(&mut self.engine, &job, now()).await?;
+            let (serial, detail) = (one.serial.as_str(), json!({ "job": id }).to_string());
+            let (engine, actor) = (&mut self.engine, &self.actor);
+            registry::audit(engine, now(), actor, CONFIGURE, serial, &detail).await?;
+            Ok(id)
+        };
+        let queued = queued.await;
+        queued.map_err(|failure| databases::told(self.context, &self.place, &failure))
+    }
+
+    async fn job(&mut self, id: i64) -> anyhow::Result<Option<jobs::Job>> {
+        let found = jobs::get(&mut self.engine, id).await;
+        found.map_err(|failure| databases::told(self.context, &self.place, &failure))
+    }
 }
 
 /// The device, if it is one that can be configured.
@@ -137,7 +283,7 @@ async fn store(
 }
 
 /// Why it was not written to, with the next step.
-fn told(error: &NotSet, enrolment: &Enrolment, context: &Context) -> String {
+fn told_why(error: &NotSet, enrolment: &Enrolment, context: &Context) -> String {
     let serial = &enrolment.serial;
     let program = super::super::program();
     let zone = context.zone(enrolment.time_zone.as_deref(), Some(&enrolment.tenant));
@@ -163,15 +309,10 @@ fn told(error: &NotSet, enrolment: &Enrolment, context: &Context) -> String {
     }
 }
 
-fn page(
-    differences: &[Difference],
-    stored: bool,
-    enrolment: &Enrolment,
-    context: &Context,
-) -> String {
+fn page(told: &Told, stored: bool, enrolment: &Enrolment, context: &Context) -> String {
     let serial = &enrolment.serial;
     let mut lines = Vec::new();
-    for difference in differences {
+    for difference in &told.differences {
         let wanted = context.lang.term(&difference.wanted);
         let found = context.lang.term(&difference.found);
         lines.push(context.say(
@@ -185,7 +326,12 @@ fn page(
         let program = super::super::program();
         lines.push(context.say(Word::ConfigureNot, &[&program, &enrolment.tenant, serial]));
     }
-    if stored && differences.iter().any(|difference| difference.key == "url") {
+    if stored
+        && told
+            .differences
+            .iter()
+            .any(|difference| difference.key == "url")
+    {
         lines.push(context.say(Word::ConfigureNoPath, &[]));
     }
     if stored {
@@ -195,15 +341,14 @@ fn page(
     lines.join("\n")
 }
 
-fn found_json(
-    enrolment: &Enrolment,
-    differences: &[Difference],
-    stored: bool,
-) -> serde_json::Value {
-    let listed = differences.iter().map(|difference| {
+fn found_json(enrolment: &Enrolment, told: &Told, stored: bool) -> serde_json::Value {
+    let listed = told.differences.iter().map(|difference| {
         json!({ "key": difference.key, "wanted": difference.wanted, "found": difference.found })
     });
-    let keeps_path = differences.iter().all(|difference| difference.key != "url");
+    let keeps_path = told
+        .differences
+        .iter()
+        .all(|difference| difference.key != "url");
     json!({
         "serial": enrolment.serial.as_str(),
         "stored": stored,
@@ -215,7 +360,8 @@ fn found_json(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use event::{DeviceId, Millis, TenantId};
+    use event::{DeviceId, TenantId};
+    use satellite::hikvision::Otherwise;
 
     #[test]
     fn every_refusal_names_the_next_step_and_a_lost_path_is_said_loudly() {
@@ -235,17 +381,20 @@ mod tests {
             access: Access::default(),
         };
         let refused = NotSet::Refused("403 Forbidden".to_owned());
-        assert!(told(&refused, &enrolment, &context).contains("--listen"));
+        assert!(told_why(&refused, &enrolment, &context).contains("--listen"));
         let locked = NotSet::LoginRefused { until: Millis(0) };
-        assert!(told(&locked, &enrolment, &context).contains("until"));
-        let url = Difference {
-            key: "url",
+        assert!(told_why(&locked, &enrolment, &context).contains("until"));
+        let url = Otherwise {
+            key: "url".to_owned(),
             wanted: "the path with the token".to_owned(),
             found: "nothing: the device does not keep it".to_owned(),
         };
-        let text = page(std::slice::from_ref(&url), true, &enrolment, &context);
+        let told = Told {
+            differences: vec![url],
+        };
+        let text = page(&told, true, &enrolment, &context);
         assert!(text.contains("does not keep the path"), "{text}");
-        let text = page(&[url], false, &enrolment, &context);
+        let text = page(&told, false, &enrolment, &context);
         assert!(text.contains("Nothing was changed here"), "{text}");
         assert!(
             account(&enrolment, &context)

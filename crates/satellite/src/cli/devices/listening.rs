@@ -4,6 +4,7 @@
 //! random numbers, shown once, and kept nowhere but as a hash. Nothing here prints: what is
 //! made here goes to the caller, who says it once.
 
+use satellite::hikvision::Wish;
 use serde_json::{Value, json};
 use store::registry::TokenHash;
 
@@ -29,10 +30,8 @@ impl Listening {
     /// # Errors
     /// The system gives no random numbers.
     pub(super) fn fresh(context: &Context) -> anyhow::Result<Self> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random)
+        let token = satellite::hikvision::token()
             .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
-        let token = format!("{:032x}", u128::from_be_bytes(random));
         let listen = &context.config.listen;
         let (host, port, from_public_url) = show::address(listen);
         let url = listen.public_url.as_deref().unwrap_or_default();
@@ -43,6 +42,17 @@ impl Listening {
             is_https: url.starts_with("https://"),
             from_public_url,
             token,
+        })
+    }
+
+    /// The same without its token, for whoever draws one by himself.
+    pub(super) fn wish(&self) -> Option<Wish> {
+        let folder = self.path.rsplit_once("/hikvision/");
+        Some(Wish {
+            host: self.host.clone()?,
+            port: self.port,
+            folder: folder.map_or("", |(folder, _)| folder).to_owned(),
+            https: self.is_https,
         })
     }
 

@@ -208,6 +208,23 @@ impl Checker {
         })
     }
 
+    /// Damages the database: a statement that changes rows; how many.
+    ///
+    /// # Errors
+    /// The statement fails.
+    pub async fn damage(&mut self, statement: &'static str) -> Result<u64> {
+        Ok(match &mut self.connection {
+            Connection::Mysql(connection) => {
+                let done = sqlx::query(statement).execute(connection).await?;
+                done.rows_affected()
+            }
+            Connection::Sqlite(connection) => {
+                let done = sqlx::query(statement).execute(connection).await?;
+                done.rows_affected()
+            }
+        })
+    }
+
     /// The texts of the first column of a statement, each engine in its own words.
     ///
     /// # Errors
@@ -340,6 +357,18 @@ impl Checker {
     /// # Errors
     /// The feed or a ledger cannot be read, or either holds no punch at all.
     pub async fn compare(&mut self, ledgers: &[&Path]) -> Result<Comparison> {
+        self.compare_of(ledgers, |_| true).await
+    }
+
+    /// The same for those terminals of the feed alone whose serial is `ours`.
+    ///
+    /// # Errors
+    /// As [`compare`](Self::compare).
+    pub async fn compare_of(
+        &mut self,
+        ledgers: &[&Path],
+        ours: impl Fn(&str) -> bool,
+    ) -> Result<Comparison> {
         let mut acked = BTreeSet::new();
         for ledger in ledgers {
             let records = Ledger::read(ledger).context("the ledger cannot be read")?;
@@ -354,7 +383,9 @@ impl Checker {
             );
         }
         let feed = self.feed().await?;
-        let own = feed.iter().filter(|row| row.vendor != "hikvision");
+        let own = feed
+            .iter()
+            .filter(|row| row.vendor != "hikvision" && ours(&row.serial));
         let comparison = Comparison::new(&acked, own.filter_map(FeedRow::punch));
         ensure!(
             comparison.acked > 0,

@@ -351,6 +351,15 @@ impl SatelliteProcess {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Runs a command and returns what it printed, whatever its exit status.
+    ///
+    /// # Errors
+    /// It cannot be started, or does not end.
+    pub async fn said<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<String> {
+        let output = self.output(arguments).await?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     async fn output<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Output> {
         let running = Command::new(&self.program)
             .args(arguments)

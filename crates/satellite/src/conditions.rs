@@ -78,11 +78,13 @@ pub(crate) enum Condition {
     EncryptionWanted,
     /// Its serial speaks from two places at once.
     DuplicateSerial,
+    /// A window of its record is not stored, and is asked for until it comes.
+    RecordsMissing,
 }
 
 impl Condition {
     /// Every condition.
-    pub(crate) const ALL: [Self; 27] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::Unreachable,
         Self::LoginRefused,
         Self::SecretMissing,
@@ -110,6 +112,7 @@ impl Condition {
         Self::RemoteVerification,
         Self::EncryptionWanted,
         Self::DuplicateSerial,
+        Self::RecordsMissing,
     ];
 
     /// The name in metrics, in `/status` and in manuals.
@@ -142,6 +145,7 @@ impl Condition {
             Self::LogNearlyFull => "log_nearly_full",
             Self::ClockSkew => "clock_skew",
             Self::DuplicateSerial => "duplicate_serial",
+            Self::RecordsMissing => "records_missing",
         }
     }
 }

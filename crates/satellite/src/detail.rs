@@ -225,6 +225,10 @@ sentences! {
     IndexFell: "su índice comenzó de nuevo: se borraron sus registros, o se restableció", "its index began again: its log was cleared, or it was reset";
     LogCleared: "se conocían {} de sus registros; ahora tiene {}, y los últimos conocidos no están entre ellos", "{} records of its log were known; it holds {} now, and the last known ones are not among them";
     CountsDiffer: "dice tener {} registros y entrega {}", "it counts {} records and hands out {}";
+    WindowCounted: "del {} al {} UTC: dice tener {} registros y hay {} guardados; otros tramos que faltan: {}", "{} to {} UTC: it counts {} records, {} are stored; other windows missing: {}";
+    WindowAsked: "del {} al {} UTC: se le vuelve a pedir; otros tramos que faltan: {}", "{} to {} UTC: it is asked for again; other windows missing: {}";
+    CopyRestored: "se restauró un respaldo anterior de la base de datos", "an older copy of the database was restored";
+    CameNotWhole: "se volvió a pedir y no llegó completo", "asked for again, and did not come whole";
     WaitForPerson: "{} registros esperan a una persona de su lista de usuarios", "{} records wait for a person of its user list";
     Footprints: "{} % de sus números nuevos son entradas nuestras; se busca cada {} s", "{} % of its new serials are our own logins; searched every {} s";
     Fill: "{} de {} registros", "{} of {} records";

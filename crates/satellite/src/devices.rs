@@ -24,7 +24,7 @@ use zkteco_push::{Dialect, Info, Stamp, Table};
 
 pub(crate) use due::inventory;
 
-use crate::again::Mailbox;
+use crate::again::{Audit, Mailbox};
 use crate::conditions::Conditions;
 use crate::config::Config;
 use crate::door::Twins;
@@ -65,6 +65,7 @@ struct Seen {
     facts: Mutex<Facts>,
     conditions: Conditions,
     again: Mailbox,
+    audit: Audit,
     hikvision: hikvision::Device,
     pull: pull::Device,
     index: Index,
@@ -79,6 +80,7 @@ impl Seen {
             conditions: Conditions::default(),
             pull: pull::Device::default(),
             again: Mailbox::default(),
+            audit: Audit::default(),
         }
     }
 }
@@ -113,6 +115,8 @@ pub(crate) struct Facts {
     pub(crate) assured: Option<Assured>,
     /// When a change of its firmware was last tried to be noted.
     pub(crate) firmware_tried: Option<Millis>,
+    /// Records stored because they were asked for again, since the start.
+    pub(crate) backfilled: u64,
     first_contact: Option<Millis>,
     /// Its inventory and its assurance as they were last written.
     written: (Option<Inventory>, Option<Assured>),
@@ -147,6 +151,11 @@ impl Known {
         &self.seen.again
     }
 
+    /// What is known of the completeness of its record.
+    pub(crate) fn audit(&self) -> &Audit {
+        &self.seen.audit
+    }
+
     /// What is known of it as a Hikvision device.
     pub(crate) fn hikvision(&self) -> &hikvision::Device {
         &self.seen.hikvision
@@ -163,7 +172,7 @@ impl Known {
     }
 
     /// What may be claimed of its record, and how many events are known to be missing where
-    /// that can be known. Push attendance alone gives no numbers to prove anything with.
+    /// that can be known.
     pub(crate) fn claim(&self) -> (Completeness, Option<u64>) {
         let claim = match self.enrolment.vendor {
             Vendor::Hikvision => {
@@ -173,7 +182,8 @@ impl Known {
             Vendor::Zkteco | Vendor::Satellite => {
                 let view = self.pull().view();
                 let pulled = view.completeness.map(|word| (word, view.missing));
-                pulled.or_else(|| self.index().claim())
+                let numbered = || self.index().claim();
+                pulled.or_else(numbered).or_else(|| self.audit().claim())
             }
         };
         let (word, missing) = claim.unzip();

@@ -118,13 +118,17 @@ impl Hub {
 
     /// The approved devices that are dialled and whose events go into the store of that label.
     pub(crate) fn dialled(&self, label: &str) -> Vec<Arc<Known>> {
+        let mut known = self.in_store(label);
+        known.retain(|known| known.is_dialled());
+        known
+    }
+
+    /// The approved terminals whose events go into the store of that label.
+    pub(crate) fn in_store(&self, label: &str) -> Vec<Arc<Known>> {
         let stores = self.stores.load();
         self.devices.all(|known| {
-            known.is_dialled()
-                && known.may_post()
-                && stores
-                    .of(&known.enrolment.tenant)
-                    .is_some_and(|store| store.label == label)
+            let store = stores.of(&known.enrolment.tenant);
+            known.may_post() && store.is_some_and(|store| store.label == label)
         })
     }
 

@@ -223,6 +223,7 @@ fn in_the_background(hub: &Arc<Hub>) {
     hub.drain.spawn(upkeep::run(Arc::clone(hub)));
     hub.drain.spawn(drainer::run(Arc::clone(hub)));
     hub.drain.spawn(again::run(Arc::clone(hub)));
+    hub.drain.spawn(again::run_comparisons(Arc::clone(hub)));
     hub.drain.spawn(dial::run(Arc::clone(hub)));
     hub.drain.spawn(guard::run(Arc::clone(hub)));
 }

@@ -15,6 +15,7 @@ use prometheus::{
 use store::command::CommandState;
 use zkteco_push::Refusal;
 
+use crate::again::Outcome;
 use crate::conditions::Condition;
 use crate::config::Config;
 use crate::door::HIKVISION_REASONS;
@@ -70,7 +71,7 @@ pub struct Metrics {
     pub(crate) oldest_waiting: GaugeVec,
     /// Terminals by tenant and state.
     pub(crate) devices: IntGaugeVec,
-    /// Events known to be missing; push attendance never knows of any.
+    /// Events known to be missing.
     pub(crate) gaps: IntGaugeVec,
     /// Terminals that wait for approval.
     pub(crate) pending: IntGauge,
@@ -96,6 +97,8 @@ pub struct Metrics {
     commands_open: IntGauge,
     /// Commands to terminals by how they ended.
     commands: IntCounterVec,
+    /// Comparisons of terminals with what is stored, by what came of them.
+    reconciliations: IntCounterVec,
     /// Tasks that ended in a panic.
     pub(crate) panics: IntCounter,
 }
@@ -115,7 +118,7 @@ fn put<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Re
 }
 
 /// Every metric with its help text.
-const HELP: [(&str, &str); 28] = [
+const HELP: [(&str, &str); 29] = [
     ("build_info", "Version of the running program."),
     (
         "events_received_total",
@@ -193,6 +196,10 @@ const HELP: [(&str, &str); 28] = [
     (
         "commands_open",
         "Commands to terminals that have not ended.",
+    ),
+    (
+        "reconciliations_total",
+        "Comparisons of terminals with what is stored, by what came of them.",
     ),
     (
         "commands_total",
@@ -278,6 +285,7 @@ impl Metrics {
             conditions_now: make.gauges("device_conditions", &["condition"]),
             commands_open: make.gauge("commands_open"),
             commands: make.counters("commands_total", &["state"]),
+            reconciliations: make.counters("reconciliations_total", &["result"]),
             panics: make.counter("panics_total"),
             registry: registry.clone(),
         };
@@ -320,6 +328,9 @@ impl Metrics {
         {
             self.commands.with_label_values(&[state.as_str()]);
         }
+        for outcome in Outcome::ALL {
+            self.reconciliations.with_label_values(&[outcome.as_str()]);
+        }
         for condition in Condition::ALL {
             self.conditions.with_label_values(&[condition.as_str()]);
             self.conditions_now.with_label_values(&[condition.as_str()]);
@@ -345,6 +356,13 @@ impl Metrics {
     /// A command ended in that state.
     pub(crate) fn command_ended(&self, state: CommandState) {
         self.commands.with_label_values(&[state.as_str()]).inc();
+    }
+
+    /// A terminal was compared with what is stored.
+    pub(crate) fn reconciled(&self, outcome: Outcome) {
+        self.reconciliations
+            .with_label_values(&[outcome.as_str()])
+            .inc();
     }
 
     /// A condition of a device began.

@@ -4,21 +4,24 @@
 //! itself: one that is down delays nobody else, and is prepared whenever it comes back. A
 //! schema that this user may not bring up to date is the one thing that ends a start.
 
+mod record;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::logging::Escaped;
 use event::{DeviceId, Millis, TenantId, Text};
-use store::assurance::{self, Missing, WindowState};
 use store::quarantine::{self, QuarantineFilter, QuarantineRow};
 use store::schema::{self, SchemaState};
 use store::{
-    AnyEngine, Failure, Gate, Mirror, Observer, Refused, Session, Sessions, Target, Trouble, Want,
-    Writer, lease,
+    Failure, Gate, Mirror, Observer, Refused, Session, Sessions, Target, Trouble, Want, Writer,
+    lease,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+
+pub(crate) use record::Lost;
 
 use crate::clock;
 use crate::config::Config;
@@ -146,53 +149,6 @@ impl Store {
 
 fn unavailable(failure: Failure) -> Refused {
     Refused::Unavailable(failure.trouble())
-}
-
-/// Records that a terminal no longer holds and that were never stored.
-pub(crate) struct Lost<'a> {
-    pub(crate) device: DeviceId,
-    /// The loss lies after this, if nothing better is known.
-    pub(crate) not_before: Millis,
-    /// How many; `None` when nobody can say.
-    pub(crate) count: Option<u64>,
-    pub(crate) detail: &'a str,
-}
-
-impl Store {
-    /// Writes down a loss: it lies between the moment to which the terminal's record was known
-    /// to be whole, and now.
-    pub(crate) async fn note_lost(&self, lost: &Lost<'_>) -> Result<(), Failure> {
-        let mut session = self.sessions.take(Want::Any, ASK_WITHIN).await?;
-        let done = note_lost(session.engine(), lost, clock::now()).await;
-        finished(session, done)
-    }
-}
-
-async fn note_lost(engine: &mut AnyEngine, lost: &Lost<'_>, now: Millis) -> Result<(), Failure> {
-    let whole_to = assurance::complete_to(engine, lost.device).await?;
-    let begins_at = whole_to.unwrap_or(lost.not_before);
-    let known = assurance::missing(engine, Some(lost.device)).await?;
-    let same = known
-        .iter()
-        .find(|window| window.begins_at == begins_at && window.state == WindowState::Lost);
-    let more = lost.count.and_then(|count| i64::try_from(count).ok());
-    let before = same.map(|window| window.device_count);
-    let window = Missing {
-        device: lost.device,
-        begins_at,
-        ends_at: now,
-        state: WindowState::Lost,
-        device_count: match (before, more) {
-            (Some(None), _) | (_, None) => None,
-            (Some(Some(before)), Some(more)) => Some(before.saturating_add(more)),
-            (None, more) => more,
-        },
-        stored_count: None,
-        detail: Text::new(lost.detail),
-        found_at: now,
-        changed_at: now,
-    };
-    assurance::note(engine, &[window]).await
 }
 
 /// Gives a session back, or up, by what came of its work.

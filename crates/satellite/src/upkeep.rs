@@ -115,7 +115,13 @@ fn look(hub: &Hub, known: &Known) {
         Some((ahead, means)) if ahead.abs() > TOO_MUCH => {
             conditions::raise(hub, known, Condition::ClockSkew, clock_words(ahead, means));
         }
-        Some(_) => conditions::clear(known, Condition::ClockSkew),
+        Some(_) => {
+            if known.conditions().since(Condition::ClockSkew).is_some() {
+                // What it wrote by a wrong clock may stand where nobody looked.
+                known.audit().whole_soon(now());
+            }
+            conditions::clear(known, Condition::ClockSkew);
+        }
         // A clock of which nothing is known any more is not known to be right.
         None => {}
     }

@@ -172,6 +172,17 @@ pub async fn complete_to(
     rows.first().map_or(Ok(None), |row| row.opt_time(0))
 }
 
+/// The same of every terminal that has a statement.
+pub async fn all_complete_to(
+    engine: &mut AnyEngine,
+) -> Result<Vec<(DeviceId, Option<Millis>)>, Failure> {
+    let sql = "SELECT device_id, CAST(complete_to AS CHAR) FROM assurance";
+    let rows = engine.fetch(crate::fixed(sql), &[]).await?;
+    rows.iter()
+        .map(|row| Ok((row.device_id(0)?, row.opt_time(1)?)))
+        .collect()
+}
+
 /// Every terminal of that tenant that has a row here, canaries left out, by serial.
 pub async fn read(engine: &mut AnyEngine, tenant: &str) -> Result<Vec<AssuredDevice>, Failure> {
     let sql = "SELECT d.device_id, d.serial, d.name, d.site, CAST(s.last_contact_at AS CHAR), \
@@ -244,6 +255,27 @@ async fn note_inside(engine: &mut AnyEngine, windows: &[Missing]) -> Result<(), 
         ];
         engine.execute(crate::built(sql.as_str()), &values).await?;
     }
+    Ok(())
+}
+
+/// Closes the windows of a terminal that lie in that span and may still have come. What is lost
+/// stays so.
+pub async fn close(
+    engine: &mut AnyEngine,
+    device: DeviceId,
+    (from, to): (Millis, Millis),
+    now: Millis,
+) -> Result<(), Failure> {
+    let sql = "UPDATE missing_window SET state = 'closed', changed_at = ? WHERE device_id = ? \
+               AND state IN ('open', 'stuck') AND begins_at >= ? AND ends_at <= ?";
+    let (from, to, now) = (from.text(), to.text(), now.text());
+    let values = [
+        Value::Text(&now),
+        Value::Bytes(&device.0),
+        Value::Text(&from),
+        Value::Text(&to),
+    ];
+    engine.execute(crate::fixed(sql), &values).await?;
     Ok(())
 }
 

@@ -127,6 +127,30 @@ async fn before(engine: &mut AnyEngine, at: Millis) -> Result<i64, Failure> {
     Ok(low.saturating_sub(1))
 }
 
+/// When the last row below that number was received.
+pub async fn last_received(engine: &mut AnyEngine, below: i64) -> Result<Option<Millis>, Failure> {
+    let sql = "SELECT CAST(received_at AS CHAR) FROM event WHERE seq < ? ORDER BY seq DESC LIMIT 1";
+    let rows = engine
+        .fetch(crate::fixed(sql), &[Value::Int(below)])
+        .await?;
+    rows.first().map(|row| row.time(0)).transpose()
+}
+
+/// Stored punches of one terminal by its own wall clock (`YYYY-MM-DD HH:MM:SS`, both ends
+/// included), whatever is thought of that clock.
+pub async fn of_terminal(
+    engine: &mut AnyEngine,
+    device: DeviceId,
+    (from, to): (&str, &str),
+) -> Result<u64, Failure> {
+    let sql = "SELECT COUNT(*) FROM event WHERE device_id = ? AND kind = 'punch' \
+               AND local_time >= ? AND local_time <= ?";
+    let values = [Value::Bytes(&device.0), Value::Text(from), Value::Text(to)];
+    let rows = engine.fetch(crate::fixed(sql), &values).await?;
+    let count = rows.first().map_or(Ok(0), |row| row.int(0))?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}
+
 /// Records of every terminal that came since `from` and wait in quarantine.
 pub async fn in_review(
     engine: &mut AnyEngine,

@@ -135,6 +135,18 @@ pub async fn enqueue(
     new: &NewCommand<'_>,
     now: Millis,
 ) -> Result<Command, Failure> {
+    let command = unwritten(new, now)?;
+    engine.begin().await?;
+    let done = insert(engine, &command, now).await;
+    ended(engine, done).await?;
+    Ok(command)
+}
+
+/// A command that stands in no table.
+///
+/// # Errors
+/// Its text is longer than any terminal takes, or the system gives no random numbers.
+pub fn unwritten(new: &NewCommand<'_>, now: Millis) -> Result<Command, Failure> {
     let command = Command {
         id: random_id()?,
         device: new.device,
@@ -155,9 +167,6 @@ pub async fn enqueue(
     if command.text.len() > TEXT_LIMIT {
         return Err(Failure::schema("a command longer than any terminal takes"));
     }
-    engine.begin().await?;
-    let done = insert(engine, &command, now).await;
-    ended(engine, done).await?;
     Ok(command)
 }
 

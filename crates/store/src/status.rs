@@ -3,7 +3,7 @@
 //! Written at most once a minute a terminal by whoever keeps those facts; never part of a
 //! transaction that stores events, and never needed to store one.
 
-use event::{Device, Millis, SharedDevice, Text};
+use event::{Device, DeviceId, Millis, SharedDevice, Text};
 
 use crate::assurance::{self, Assured};
 use crate::device_row::upsert_devices;
@@ -136,6 +136,16 @@ async fn write_rows(engine: &mut AnyEngine, states: &[DeviceState]) -> Result<()
         .iter()
         .filter_map(|s| Some((s.device.id, s.assured.as_ref()?)));
     assurance::write_rows(engine, &assured.collect::<Vec<_>>()).await
+}
+
+/// When the newest event of each terminal happened, as it was last noted.
+pub async fn last_events(engine: &mut AnyEngine) -> Result<Vec<(DeviceId, Millis)>, Failure> {
+    let sql = "SELECT device_id, CAST(last_event_at AS CHAR) FROM device_state \
+               WHERE last_event_at IS NOT NULL";
+    let rows = engine.fetch(crate::fixed(sql), &[]).await?;
+    rows.iter()
+        .map(|row| Ok((row.device_id(0)?, row.time(1)?)))
+        .collect()
 }
 
 /// Reads the view `device_status`, ordered by tenant and serial.

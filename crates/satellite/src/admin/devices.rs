@@ -154,6 +154,7 @@ fn status(known: &Known, store: Option<String>, now: Millis) -> DeviceStatus {
             .assured
             .as_ref()
             .and_then(|assured| assured.complete_to)
+            .or_else(|| known.audit().complete_to())
             .map(Millis::text),
         conditions: held(known),
     }

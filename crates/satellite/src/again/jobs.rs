@@ -18,7 +18,7 @@ use store::{Failure, Session};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Said, Window};
+use super::{Said, Window, push, pushes};
 use crate::clock;
 use crate::devices::Known;
 use crate::hikvision;
@@ -141,7 +141,11 @@ impl Runner {
 
     /// The terminal, when this process talks to it.
     fn reachable(&self, device: DeviceId) -> Option<Arc<Known>> {
-        let here = |known: &Known| known.enrolment.id == device && known.again().is_open();
+        let now = clock::now();
+        let here = |known: &Known| {
+            known.enrolment.id == device
+                && (known.again().is_open() || (pushes(known) && known.facts().is_online(now)))
+        };
         self.hub.devices.all(here).pop()
     }
 }
@@ -168,14 +172,13 @@ async fn work(hub: &Hub, known: &Known, job: Job) {
     }
     let note = match Request::window(&job.request) {
         None => Note::End(Err(why("the request cannot be read"))),
-        Some(window) => match known.again().put(window) {
-            None => Note::Back,
-            Some(heard) => match follow(hub, &job, heard).await {
-                Some(note) => note,
-                None => return,
-            },
+        Some(window) => match asked(hub, known, &job, window).await {
+            Some(note) => note,
+            None => return,
         },
     };
+    // What came may close what was missing, which only the numbers can say.
+    known.audit().soon(clock::now());
     tell(hub, &job, note).await;
 }
 
@@ -192,6 +195,24 @@ async fn tell(hub: &Hub, job: &Job, note: Note) {
             return;
         }
         tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Has the window asked for by whoever talks to the terminal; `None` when nobody wants it any
+/// more.
+async fn asked(hub: &Hub, known: &Known, job: &Job, window: Window) -> Option<Note> {
+    if !pushes(known) {
+        return match known.again().put(window) {
+            Some(heard) => follow(hub, job, heard).await,
+            None => Some(Note::Back),
+        };
+    }
+    // Nobody talks to such a terminal all the time: its mailbox is open for this window only.
+    let _open = known.again().open();
+    let heard = known.again().put(window)?;
+    tokio::select! {
+        note = follow(hub, job, heard) => note,
+        () = push::run(hub, known) => None,
     }
 }
 

@@ -5,19 +5,31 @@
 //! takes it out and works it off in chunks, so that live events never wait behind more than one
 //! of them. What has come so far is told along the way. A window whose worker goes away (the
 //! lease was lost, the process ends) is not lost: whoever put it in hears nothing any more and
-//! puts it in again, there or elsewhere. Nothing here stores or fetches anything.
+//! puts it in again, there or elsewhere. What is found missing without a command is in
+//! `reconcile`. Nothing here stores anything.
 
+mod audit;
+mod compare;
+mod epochs;
 mod jobs;
+pub(crate) mod push;
+mod reconcile;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use event::Millis;
+use event::{Millis, Vendor};
 use tokio::sync::watch;
 
+pub(crate) use audit::Audit;
+pub(crate) use compare::{Outcome, close, note};
 pub(crate) use jobs::run;
+pub(crate) use reconcile::run as run_comparisons;
+
+use crate::devices::Known;
+use push::walls;
 
 /// Windows that may wait for one terminal.
 const WAITING: usize = 4;
@@ -29,6 +41,31 @@ const FAILURES: u32 = 3;
 pub(crate) struct Window {
     pub(crate) from: Millis,
     pub(crate) to: Millis,
+}
+
+impl Window {
+    /// Its beginning, at most that long; `None` when nothing is left.
+    fn first(&self, longest: Duration) -> Option<Self> {
+        let longest = i64::try_from(longest.as_millis()).unwrap_or(i64::MAX);
+        let to = Millis(self.from.0.saturating_add(longest).min(self.to.0));
+        (self.from < to).then_some(Self {
+            from: self.from,
+            to,
+        })
+    }
+
+    /// Cut in two at a whole second.
+    fn halves(&self) -> (Self, Self) {
+        let half = (self.to.0 - self.from.0) / 2;
+        let middle = Millis(self.from.0 + half - half % 1_000);
+        let (from, to) = (self.from, self.to);
+        (Self { from, to: middle }, Self { from: middle, to })
+    }
+}
+
+/// True for a terminal that sends by itself and takes commands.
+fn pushes(known: &Known) -> bool {
+    known.enrolment.vendor == Vendor::Zkteco && !known.is_dialled() && known.may_post()
 }
 
 /// How far a window has come.
@@ -56,9 +93,8 @@ impl Asked {
     /// The next piece of the window, at most that long; `None` when nothing is left.
     pub(crate) fn next_chunk(&self, longest: Duration) -> Option<Window> {
         let from = self.said.borrow().done_to.unwrap_or(self.window.from);
-        let longest = i64::try_from(longest.as_millis()).unwrap_or(i64::MAX);
-        let to = Millis(from.0.saturating_add(longest).min(self.window.to.0));
-        (from < to).then_some(Window { from, to })
+        let to = self.window.to;
+        Window { from, to }.first(longest)
     }
 
     /// Everything up to `to` was asked for and is stored; so many records came, so many of them new.

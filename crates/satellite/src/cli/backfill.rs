@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use daemon::exit::Exit;
-use event::{Millis, Serial};
+use event::{Millis, Serial, Vendor};
 use serde::Deserialize;
 use serde_json::json;
 use store::jobs::{self, Job, JobState, NewJob};
@@ -82,7 +82,8 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     let Some(one) = found.map_err(told)? else {
         anyhow::bail!(context.say(Word::UnknownSerial, &[&args.serial]));
     };
-    if one.access.address.is_none() {
+    // Whoever only posts cannot be asked; a ZKTeco terminal that pushes takes commands.
+    if one.access.address.is_none() && one.vendor != Vendor::Zkteco {
         anyhow::bail!(context.say(Word::CannotAskAgain, &[&args.serial]));
     }
     let (from, to) = window(args, &one, context)?;

@@ -258,6 +258,17 @@ const TABLE: &[Told] = &[
         ),
     },
     Told {
+        name: "records_missing",
+        es: (
+            "Falta por guardar un tramo de lo que el dispositivo registró. Se le pide de nuevo cada hora, y en cuanto se comunica.",
+            "Si no está en línea, que vuelva a estarlo: lo demás es automático. Si dice tener más de lo que entrega, saque sus registros por USB antes de borrarle nada. Pedirlo ya: PROGRAM backfill SERIAL --from DESDE --to HASTA",
+        ),
+        en: (
+            "A window of what the terminal recorded is not stored. It is asked for again every hour, and as soon as it speaks.",
+            "If it is not online, bring it back: the rest happens by itself. If it counts more than it hands out, take its records by USB before anything in it is cleared. To ask now: PROGRAM backfill SERIAL --from FROM --to TO",
+        ),
+    },
+    Told {
         name: "no_session",
         es: (
             "Acepta la conexión y no contesta: casi siempre otro programa ocupa su única conexión.",

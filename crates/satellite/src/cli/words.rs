@@ -318,7 +318,7 @@ texts! {
     ReplayDone: "resueltos: {}; siguen en revisión: {}", "settled: {}; still in quarantine: {}";
 
     // Backfill.
-    CannotAskAgain: "a {} no se le consulta: solo envía. Dele también su dirección (--address) y se le puede volver a pedir, o pídale que envíe de nuevo con devices command", "{} is not dialled: it only sends. Give its address too (--address) and it can be asked again, or tell it to send again with devices command";
+    CannotAskAgain: "a {} no se le consulta: solo envía. Dele también su dirección (--address) y se le puede volver a pedir", "{} is not dialled: it only sends. Give its address too (--address) and it can be asked again";
     WindowIsNone: "el horario no sirve: de {} a {}", "that is no window: {} to {}";
     BackfillQueued: "trabajo {} anotado; lo hace un Programa Satélite en marcha que hable con el dispositivo. Lo guardado se ve con {} events", "job {} was noted; a running satellite that talks to the terminal does it. What was stored shows in {} events";
     BackfillProgress: "guardado hasta {} UTC: {} registros, {} nuevos", "stored up to {} UTC: {} records, {} new";

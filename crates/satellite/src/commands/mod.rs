@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! satellite devices command ─▶ table `command` ─▶ keeper ─▶ Queue ─▶ a poll ─▶ terminal
-//! ask (reconciliation)      ─▶ table and Queue                                   │
+//! ask (records again)       ─▶ table and Queue                                   │
+//! count (reconciliation)    ─▶ Queue alone                                       │
 //!                table `command` ◀─ keeper ◀─ Queue ◀─ results, records ◀────────┘
 //! ```
 //!
@@ -32,6 +33,8 @@ pub(crate) use queue::{Answer, Queue, Whole};
 const EVERY: Duration = Duration::from_secs(3);
 /// Longest wait for a session while stores of the same server use them all.
 const SESSION_WITHIN: Duration = Duration::from_secs(8);
+/// Who asks when no person does.
+pub(crate) const ACTOR: &str = "satellite";
 /// Longest that the end waits for what is not written yet.
 const LAST_WITHIN: Duration = Duration::from_millis(1_000);
 
@@ -91,24 +94,60 @@ pub(crate) async fn ask(
     lifetime: Duration,
     actor: &str,
 ) -> Result<Ticket, AskError> {
-    let dialect = dialect(known);
-    let text = order.text(dialect).ok_or(Denied::NotMeasured(dialect))?;
-    let now = clock::now();
-    let lifetime = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
-    let new = NewCommand {
-        device: known.enrolment.id,
-        serial: &known.enrolment.serial,
-        form: order.word(),
-        text: &text,
-        actor,
-        expires_at: Millis(now.0.saturating_add(lifetime)),
-    };
+    let (text, now) = (text_for(known, order)?, clock::now());
+    let new = new_command(known, order, &text, (lifetime, actor), now);
     let mut session = session(hub).await?;
     let done = command::enqueue(session.engine(), &new, now).await;
     let command = finished(session, done)?;
     let id = command.id.clone();
     let told = hub.commands.lock().add(command);
     Ok(Ticket { id, told })
+}
+
+/// Asks a terminal for a number, every hour and of every terminal: not written down, because it
+/// changes nothing anywhere, and is asked anew after a restart. A word to the log, none to the
+/// audit.
+///
+/// # Errors
+/// The order was not measured in the terminal's dialect, or brings records.
+pub(crate) fn count(
+    hub: &Hub,
+    known: &Known,
+    order: &Order,
+    lifetime: Duration,
+) -> Result<Ticket, AskError> {
+    if !matches!(order, Order::Count(_)) {
+        return Err(Denied::Unknown.into());
+    }
+    let (text, now) = (text_for(known, order)?, clock::now());
+    let new = new_command(known, order, &text, (lifetime, ACTOR), now);
+    let command = command::unwritten(&new, now)?;
+    let id = command.id.clone();
+    let told = hub.commands.lock().add_passing(command);
+    Ok(Ticket { id, told })
+}
+
+fn text_for(known: &Known, order: &Order) -> Result<String, Denied> {
+    let dialect = dialect(known);
+    order.text(dialect).ok_or(Denied::NotMeasured(dialect))
+}
+
+fn new_command<'a>(
+    known: &'a Known,
+    order: &Order,
+    text: &'a str,
+    (lifetime, actor): (Duration, &'a str),
+    now: Millis,
+) -> NewCommand<'a> {
+    let lifetime = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
+    NewCommand {
+        device: known.enrolment.id,
+        serial: &known.enrolment.serial,
+        form: order.word(),
+        text,
+        actor,
+        expires_at: Millis(now.0.saturating_add(lifetime)),
+    }
 }
 
 /// The dialect that a terminal last showed; attendance until it showed one.

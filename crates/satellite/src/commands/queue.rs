@@ -60,6 +60,8 @@ struct Slot {
     question: Option<Question>,
     extra: Vec<(Text, Text)>,
     unsaved: bool,
+    /// It stands in no table: a question that is asked anew rather than remembered.
+    passing: bool,
     told: watch::Sender<Answer>,
 }
 
@@ -88,6 +90,7 @@ impl Slot {
             question: None,
             extra: Vec::new(),
             unsaved: false,
+            passing: false,
             told: watch::Sender::new(answer),
             command,
         }
@@ -119,7 +122,7 @@ impl Slot {
     fn turn(&mut self, state: CommandState, now: Millis) {
         self.command.state = state;
         self.command.records = i64::try_from(self.records()).unwrap_or(i64::MAX);
-        self.unsaved = true;
+        self.unsaved = !self.passing;
         if matches!(state, CommandState::Done | CommandState::Failed) {
             self.command.answered_at = self.command.answered_at.or(Some(now));
         }
@@ -246,7 +249,7 @@ impl Queue {
             // One that was asked for a moment ago may not have been there when that was read.
             slots.retain(|slot| {
                 let settled = now.0 - slot.command.created_at.0 > SETTLED;
-                slot.unsaved || !slot.is_open() || !settled || is_there(slot)
+                slot.unsaved || slot.passing || !slot.is_open() || !settled || is_there(slot)
             });
         }
         for command in open {
@@ -268,6 +271,18 @@ impl Queue {
         let slot = Slot::new(command);
         let told = slot.told.subscribe();
         slots.push(slot);
+        told
+    }
+
+    /// Adds a command that stands in no table; a restart forgets it.
+    pub(crate) fn add_passing(&mut self, command: Command) -> watch::Receiver<Answer> {
+        let mut slot = Slot::new(command);
+        slot.passing = true;
+        let told = slot.told.subscribe();
+        self.slots
+            .entry(slot.command.device)
+            .or_default()
+            .push(slot);
         told
     }
 

@@ -293,6 +293,26 @@ pub(super) const OTHERS: &[(&str, &str)] = &[
     ),
     // A window that was asked for again.
     (
+        "el reloj no conoce esta pregunta",
+        "the terminal does not know this question",
+    ),
+    (
+        "el reloj no tiene esas horas",
+        "a terminal has no such times",
+    ),
+    (
+        "el reloj no contestó a tiempo",
+        "the terminal did not answer in time",
+    ),
+    (
+        "a este reloj no se le envía ese comando",
+        "the terminal is not sent this command",
+    ),
+    (
+        "el reloj no pudo enviarlos{}",
+        "the terminal could not send it{}",
+    ),
+    (
         "no tiene búsqueda de eventos",
         "the device has no event search",
     ),

@@ -349,4 +349,7 @@ fn why_a_window_was_not_asked_for_again_is_spanish() {
         }
         assert_spanish(&why.to_string());
     }
+    for why in crate::again::push::reasons() {
+        assert_spanish(&why);
+    }
 }

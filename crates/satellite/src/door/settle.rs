@@ -92,6 +92,8 @@ impl Settle {
         tally.too_old(too_old);
         self.hub.metrics.dropped.inc_by(reading.dropped);
         if let Some(answer) = answer {
+            // Before the queue hears that this was all.
+            self.known.facts().backfilled += receipt.new;
             self.tell_queue(&answer, &reading.options);
         }
         let mut facts = self.known.facts();

@@ -98,7 +98,13 @@ async fn inquire(hub: Arc<Hub>, known: Arc<Known>) {
     let serial = &known.enrolment.serial;
     let order = Order::Records(None);
     let end = hub.drain.token();
-    let asked = commands::ask(&hub, &known, &order, LIFETIME, "satellite").await;
+    // A terminal is asked for records by one party at a time.
+    let _turn = tokio::select! {
+        () = end.cancelled() => return,
+        turn = known.audit().turn() => turn,
+    };
+    let (asked_at, newest) = (clock::now(), known.index().newest());
+    let asked = commands::ask(&hub, &known, &order, LIFETIME, commands::ACTOR).await;
     let ticket = match asked {
         Ok(ticket) => ticket,
         Err(error) => {
@@ -117,6 +123,12 @@ async fn inquire(hub: Arc<Hub>, known: Arc<Known>) {
         _ => LONG_REST,
     };
     known.index().inquiry().rest(clock::now(), rest);
+    if answer.state == CommandState::Done && answer.agreed {
+        known.index().settled();
+        let newest = newest.unwrap_or(0);
+        known.audit().gave_all(asked_at, answer.records, newest);
+        known.audit().soon(clock::now());
+    }
     let (state, records, agreed) = (answer.state.as_str(), answer.records, answer.agreed);
     tracing::info!(%serial, state, records, agreed, "a terminal was asked for all that it holds");
 }

@@ -8,6 +8,7 @@
 
 mod inquiry;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event::{Completeness, Text};
@@ -42,6 +43,7 @@ pub(crate) struct Index {
     chain: tokio::sync::Mutex<Option<Kept>>,
     seen: Mutex<Option<IndexChain>>,
     inquiry: Mutex<Inquiry>,
+    doubted: AtomicBool,
 }
 
 impl Index {
@@ -52,6 +54,7 @@ impl Index {
             chain: tokio::sync::Mutex::new(None),
             seen: Mutex::new(chain),
             inquiry: Mutex::default(),
+            doubted: AtomicBool::new(false),
         }
     }
 
@@ -59,10 +62,26 @@ impl Index {
         self.inquiry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True while records are missing, or the terminal has never given all that it holds.
+    /// True while records are missing, the terminal has never given all that it holds, or its
+    /// count gave reason to ask again.
     fn is_in_doubt(&self) -> bool {
         let claim = self.claim();
-        claim.is_some_and(|(claim, _)| claim != Completeness::Proven)
+        let doubted = self.doubted.load(Ordering::Relaxed);
+        claim.is_some_and(|(claim, _)| doubted || claim != Completeness::Proven)
+    }
+
+    /// Its count gives reason to ask it for everything, whatever the chain says.
+    pub(crate) fn doubt(&self) {
+        self.doubted.store(true, Ordering::Relaxed);
+    }
+
+    fn settled(&self) {
+        self.doubted.store(false, Ordering::Relaxed);
+    }
+
+    /// The highest number among its stored records.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.seen().as_ref().and_then(IndexChain::newest)
     }
 
     fn seen(&self) -> MutexGuard<'_, Option<IndexChain>> {

@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
-use event::{Millis, WallTime, Zone};
+use event::{Millis, Zone};
 
 use super::state::Wanted;
 use crate::again::Window;
+use crate::again::push::wall;
 use crate::devices::Known;
 
 /// How often the mailbox is looked into.
@@ -54,13 +55,6 @@ fn wanted(window: &Window, zone: &Zone) -> Wanted {
         from: wall(window.from, zone),
         to: wall(Millis(window.to.0 - 1), zone),
     }
-}
-
-/// The wall time of a moment; `None` outside the years that terminals know.
-fn wall(at: Millis, zone: &Zone) -> Option<WallTime> {
-    let offset = i64::from(zone.offset_seconds_at(at)) * 1_000;
-    let text = Millis(at.0.checked_add(offset)?).text();
-    WallTime::parse(text.get(..19)?.as_bytes())
 }
 
 #[cfg(test)]

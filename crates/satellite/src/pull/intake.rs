@@ -7,12 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use event::{Event, Quarantined, Reason, Route, Text};
+use event::{Event, Millis, Quarantined, Reason, Route, Text};
 use store::quarantine::{QuarantineFilter, QuarantineRow};
-use store::{Fence, Receipt, Refused, Submission};
+use store::{Failure, Fence, Receipt, Refused, Submission};
 use zkteco_pull::{Context, Normalizer, Punch, Realtime, UserList};
 
 use super::state::LOG;
+use crate::again::{self, Window};
 use crate::clock;
 use crate::conditions::{self, Condition};
 use crate::detail::Detail;
@@ -200,6 +201,45 @@ impl Intake {
         Ok(left)
     }
 
+    /// It counts more than it hands out: somewhere since its record was last whole.
+    pub(super) fn note_missing(&self, (counted, given): (u32, u32)) {
+        let whole_to = {
+            let facts = self.known.facts();
+            facts
+                .assured
+                .as_ref()
+                .and_then(|assured| assured.complete_to)
+        };
+        let known_before = || self.known.audit().complete_to();
+        let from = whole_to.or_else(known_before);
+        let window = Window {
+            from: from.unwrap_or(self.known.enrolment.created_at),
+            to: clock::now(),
+        };
+        let (hub, known, store) = (self.hub.clone(), self.known.clone(), self.store.clone());
+        self.hub.drain.spawn(async move {
+            let counts = Some((u64::from(counted), u64::from(given)));
+            let noted = again::note(&hub, &known, &store, &window, counts).await;
+            told(&known, noted);
+        });
+    }
+
+    /// Everything that it counts is stored: what was missing has come.
+    pub(super) fn nothing_missing(&self) {
+        if self.known.audit().windows().is_empty() {
+            return;
+        }
+        let window = Window {
+            from: Millis(0),
+            to: clock::now(),
+        };
+        let (hub, known, store) = (self.hub.clone(), self.known.clone(), self.store.clone());
+        self.hub.drain.spawn(async move {
+            let closed = again::close(&hub, &known, &store, &window).await;
+            told(&known, closed);
+        });
+    }
+
     /// Says how far its records came.
     pub(super) fn step(&self, step: Step, ok: bool, detail: impl Into<Detail>) {
         let serial = &self.known.enrolment.serial;
@@ -214,5 +254,12 @@ impl Intake {
     /// A condition of this terminal holds no more.
     pub(super) fn clear(&self, condition: Condition) {
         conditions::clear(&self.known, condition);
+    }
+}
+/// The next reading of its log says it again.
+fn told(known: &Known, noted: Result<(), Failure>) {
+    if let Err(failure) = noted {
+        let serial = &known.enrolment.serial;
+        tracing::warn!(%serial, %failure, "what is missing of a terminal was not written down");
     }
 }

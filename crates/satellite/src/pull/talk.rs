@@ -560,9 +560,11 @@ impl<'a> Talk<'a> {
             let counted = counted.unwrap_or(0);
             let detail = Says::CountsDiffer.with(&[&counted, &total]);
             self.intake.raise(Condition::CountsDisagree, detail);
+            self.intake.note_missing((counted, total));
         } else {
             self.recounted = false;
             self.intake.clear(Condition::CountsDisagree);
+            self.intake.nothing_missing();
         }
         if completeness == Completeness::Proven {
             self.assure(total);

@@ -87,6 +87,7 @@ phrases! {
     SerialsRestarted: "su numeración empezó de nuevo (serials_restarted)", "its numbering began anew (serials_restarted)";
     GapInPosts: "faltan números entre lo que envió (gap_in_posts)", "numbers are missing in what it posted (gap_in_posts)";
     LogCleared: "se vació su memoria (log_cleared)", "its log was cleared (log_cleared)";
+    RecordsMissing: "falta guardar un tramo de lo que registró (records_missing)", "a window of what it recorded is not stored (records_missing)";
     CountsDisagree: "su cuenta y la nuestra no coinciden (counts_disagree)", "its count and ours disagree (counts_disagree)";
     LogNearlyFull: "su memoria está casi llena (log_nearly_full)", "its log is nearly full (log_nearly_full)";
     ClockIsWrong: "su reloj está mal (clock_skew)", "its clock is wrong (clock_skew)";

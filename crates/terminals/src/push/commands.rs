@@ -2,7 +2,8 @@
 //!
 //! A command is a line `C:<id>:<words>`; a line without that head is dropped without a word, as
 //! firmware does. Of the commands only what a reader of events would send is carried out: INFO,
-//! CHECK, LOG and the query of attendance rows; everything else is answered "not supported".
+//! CHECK, LOG, the query of attendance rows and their count; everything else is answered "not
+//! supported".
 
 use event::WallTime;
 
@@ -34,6 +35,8 @@ pub(super) enum Order {
     Log,
     /// Send the attendance rows of this time, both ends included.
     Query { from: WallTime, to: WallTime },
+    /// Count the attendance rows of this time, both ends included.
+    Sum { from: WallTime, to: WallTime },
     /// A query whose times cannot be read.
     BadQuery,
     /// Anything else.
@@ -59,9 +62,7 @@ fn command(line: &str) -> Option<Command> {
         "INFO" => Order::Info,
         "CHECK" => Order::Check,
         "LOG" => Order::Log,
-        _ => words
-            .strip_prefix("DATA QUERY ATTLOG")
-            .map_or(Order::Other, query),
+        _ => read_query(words),
     };
     let first = words.split_whitespace().next().unwrap_or_default();
     Some(Command {
@@ -71,16 +72,35 @@ fn command(line: &str) -> Option<Command> {
     })
 }
 
+fn read_query(words: &str) -> Order {
+    if let Some(times) = words.strip_prefix("DATA QUERY ATTLOG") {
+        return span(times).map_or(Order::BadQuery, |(from, to)| Order::Query { from, to });
+    }
+    match words.strip_prefix("VERIFY SUM ATTLOG") {
+        Some(times) => span(times).map_or(Order::BadQuery, |(from, to)| Order::Sum { from, to }),
+        None => Order::Other,
+    }
+}
+
 /// `StartTime=…<TAB>EndTime=…`; parted by blanks instead, firmware answers an error.
-fn query(parameters: &str) -> Order {
+fn span(parameters: &str) -> Option<(WallTime, WallTime)> {
     let value = |key: &str| {
         let mut fields = parameters.trim_start().split('\t');
         fields.find_map(|f| WallTime::parse(f.trim().strip_prefix(key)?.as_bytes()))
     };
-    match (value("StartTime="), value("EndTime=")) {
-        (Some(from), Some(to)) => Order::Query { from, to },
-        _ => Order::BadQuery,
-    }
+    value("StartTime=").zip(value("EndTime="))
+}
+
+/// The result of a count as it is posted: its times come back, and older firmware names the
+/// number otherwise.
+pub(super) fn sum(
+    command: &Command,
+    (from, to): (WallTime, WallTime),
+    sum: usize,
+    old: bool,
+) -> String {
+    let (id, name) = (&command.id, if old { "AttlogCount" } else { "AttlogSum" });
+    format!("ID={id}&Return=0&CMD=VERIFY SUM&StartTime={from}&EndTime={to}&{name}={sum}\n")
 }
 
 /// One result as it is posted.
@@ -118,6 +138,9 @@ mod tests {
         assert_eq!(from.to_string(), "2026-11-01 00:00:00");
         assert_eq!(to.to_string(), "2026-11-02 00:00:00");
         assert_eq!(result(&command, 2), "ID=5&Return=2&CMD=DATA\n");
+        let sum = good.replace("DATA QUERY", "VERIFY SUM");
+        let sum = read(sum.as_bytes()).remove(0);
+        assert!(matches!(sum.order, Order::Sum { .. }), "{sum:?}");
         let blanks = good.replace('\t', " ");
         assert_eq!(read(blanks.as_bytes()).remove(0).order, Order::BadQuery);
     }

@@ -469,6 +469,13 @@ impl Terminal {
                     // It has told its result already.
                     None => continue,
                 },
+                Order::Sum { from, to } => {
+                    let held = self.count(from, to);
+                    let old = self.seed.is_multiple_of(3);
+                    let result = commands::sum(&command, (from, to), held, old);
+                    self.results.extend_from_slice(result.as_bytes());
+                    continue;
+                }
                 Order::BadQuery => commands::WRONG_PARAMETER,
                 Order::Other => commands::NOT_SUPPORTED,
             };

@@ -90,6 +90,12 @@ impl Terminal {
         Some(self.answer_plainly(from, to).await)
     }
 
+    /// Acknowledged rows of that time: those that were sent already.
+    pub(super) fn count(&self, from: WallTime, to: WallTime) -> usize {
+        let inside = |index: &u64| (from..=to).contains(&self.logbook.wall(*index));
+        (0..self.acked).filter(inside).count()
+    }
+
     async fn answer_in_parts(&mut self, id: &str, from: WallTime, to: WallTime) -> Option<i64> {
         let inside = |index: &u64| (from..=to).contains(&self.logbook.wall(*index));
         let rows: Vec<u64> = (0..self.acked).filter(inside).collect();

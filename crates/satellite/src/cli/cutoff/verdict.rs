@@ -4,7 +4,7 @@
 //! something proves it; a terminal that gives no means of proof is called that, and whatever is
 //! missing, in review, undated or lost makes the whole partial. Nothing here is a guess.
 
-use event::Millis;
+use event::{Millis, Vendor};
 use serde::Serialize;
 use store::assurance::{AssuredDevice, Missing, WindowState};
 use store::census::Count;
@@ -230,11 +230,13 @@ impl Facts<'_> {
             return Some(window(span, Why::NeverHeard, (None, None)));
         };
         let is_dialled = enrolment.access.address.is_some();
+        // A ZKTeco terminal that pushes takes commands.
+        let can_ask = is_dialled || enrolment.vendor == Vendor::Zkteco;
         let proves = seen.complete_to.is_some() || seen.completeness.as_deref() == Some("proven");
         let gap = seen.gap_events.filter(|gap| *gap > 0);
         let heard = seen.last_contact_at.is_some_and(|heard| heard >= span.to);
         let why = match (heard, gap) {
-            (true, Some(_)) if is_dialled => Why::Fetching,
+            (true, Some(_)) if can_ask => Why::Fetching,
             (true, Some(_)) => Why::CannotAsk,
             (true, None) if proves => Why::NotAsked,
             // Nobody can say more than that it was heard.

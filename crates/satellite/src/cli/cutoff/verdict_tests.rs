@@ -122,8 +122,14 @@ fn a_terminal_without_means_of_proof_is_never_called_complete() {
         gap_events: Some(3),
         ..seen(115 * DAY, None, "seen")
     };
+    let asked = Some((Verdict::Missing, vec![(Why::Fetching, 100, 115)]));
+    assert_eq!(judge(Some(&push), Some(&gap), &[]), asked);
+
+    // One that only posts takes no commands.
+    let mut posts = enrolment(false);
+    posts.vendor = Vendor::Hikvision;
     let lost = Some((Verdict::Lost, vec![(Why::CannotAsk, 100, 115)]));
-    assert_eq!(judge(Some(&push), Some(&gap), &[]), lost);
+    assert_eq!(judge(Some(&posts), Some(&gap), &[]), lost);
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn gap(device: &Device, past: &Past) -> Option<Trouble> {
 
 /// satellite's names for what holds of a terminal, with what each means here; what needs nobody
 /// is not among them. A manual tells more under the same name.
-const CONDITIONS: [(&str, Kind, Severity, Phrase); 14] = {
+const CONDITIONS: [(&str, Kind, Severity, Phrase); 15] = {
     use Kind::{
         ClockSkew, DuplicateSerial, GapOpen, LogFilling, RefusedTerminals, TerminalOffline,
     };
@@ -143,6 +143,7 @@ const CONDITIONS: [(&str, Kind, Severity, Phrase); 14] = {
         ("gap_in_posts", GapOpen, Warning, Phrase::GapInPosts),
         ("log_cleared", GapOpen, Warning, Phrase::LogCleared),
         ("counts_disagree", GapOpen, Warning, Phrase::CountsDisagree),
+        ("records_missing", GapOpen, Warning, Phrase::RecordsMissing),
         (
             "serials_restarted",
             GapOpen,

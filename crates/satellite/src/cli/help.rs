@@ -21,6 +21,10 @@ macro_rules! pairs {
 const TEXTS: &[(&str, &str)] = pairs! {
     super::ABOUT => "Asistencia de los dispositivos a una base de datos, exactamente una vez";
     super::LONG => "Recibe todos los registros de los dispositivos de asistencia y guarda cada uno exactamente una vez en MySQL, MariaDB o SQLite. El dispositivo recibe OK solamente después de guardar.\n\nLas órdenes sirven con y sin el Programa Satélite en marcha. Como root, primero toman la identidad del dueño de la carpeta de estado.";
+    "Print the completion script of a shell" => "Escribe el guion para completar órdenes en la terminal";
+    "Which shell" => "De qué intérprete de órdenes";
+    "Write the manual pages into a folder, for packages" => "Escribe las páginas del manual en una carpeta, para los paquetes";
+    "The folder" => "La carpeta";
     "Configuration [default: /etc/satellite/satellite.toml; without it: SQLite under ./satellite-data]" => "Configuración [si no se indica: /etc/satellite/satellite.toml; sin ese archivo: SQLite en ./satellite-data]";
     "Language of what people read [default: from LC_ALL, LC_MESSAGES, LANG]" => "Idioma de los textos [si no se indica: LC_ALL, LC_MESSAGES, LANG]";
     "As JSON" => "En JSON";

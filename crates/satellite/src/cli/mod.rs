@@ -33,6 +33,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use console::Told;
 use daemon::config::ConfigError;
 use daemon::exit::Exit;
+use daemon::manual::{self, Shell};
 use daemon::{actor, owner};
 use event::{Millis, TenantId, Zone};
 use satellite::Config;
@@ -106,6 +107,18 @@ enum Command {
     /// How far a terminal gets, and what to do about it
     #[command(after_help = trace::EXAMPLES)]
     Trace(trace::Args),
+    /// Print the completion script of a shell
+    #[command(after_help = "Example:\n  satellite completion bash > /etc/bash_completion.d/satellite")]
+    Completion {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Write the manual pages into a folder, for packages
+    #[command(hide = true, after_help = "Example:\n  satellite manual --lang es man/es/man1")]
+    Manual {
+        /// The folder
+        folder: PathBuf,
+    },
 }
 
 /// What every command is given.
@@ -246,6 +259,15 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
     let done = match cli.command {
         Command::Run => run::run(cli.config).await,
         Command::Demo(args) => demo::run(args, lang).await,
+        Command::Completion { shell } => {
+            let program = help::speak(Cli::command(), lang);
+            let printed = out::print(&manual::completion(program, shell));
+            printed.map(|()| Exit::Fine).map_err(Into::into)
+        }
+        Command::Manual { folder } => {
+            let written = manual::write_pages(help::speak(Cli::command(), lang), &folder);
+            written.map(|()| Exit::Fine).map_err(Into::into)
+        }
         command => match Context::load(cli.config, lang) {
             Ok(context) => with_config(command, context).await,
             Err(error) => Err(error),
@@ -264,8 +286,11 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
         Command::Events(args) => events::run(&args, &context).await,
         Command::Quarantine(command) => quarantine::run(command, &context).await,
         Command::Trace(args) => trace::run(&args, &context).await,
-        // These two need no configuration of ours and were dealt with before.
-        Command::Run | Command::Demo(_) => Ok(Exit::Fine),
+        // These need no configuration of ours and were dealt with before.
+        Command::Run
+        | Command::Demo(_)
+        | Command::Completion { .. }
+        | Command::Manual { .. } => Ok(Exit::Fine),
     }
 }
 

@@ -18,6 +18,16 @@ const TEXTS: &[(&str, &str)] = &[
         "A client's check lists, with evidence and a place to sign",
         "Check list de un cliente, con evidencia y lugar para firmar",
     ),
+    (
+        "Print the completion script of a shell",
+        "Escribe el guion para completar órdenes en la terminal",
+    ),
+    ("Which shell", "De qué intérprete de órdenes"),
+    (
+        "Write the manual pages into a folder, for packages",
+        "Escribe las páginas del manual en una carpeta, para los paquetes",
+    ),
+    ("The folder", "La carpeta"),
     ("Of which client", "De qué cliente"),
     (
         "The list to go through after a restore",

@@ -23,6 +23,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use console::{Lang, Told};
 use daemon::config::ConfigError;
 use daemon::exit::Exit;
+use daemon::manual::{self, Shell};
 use daemon::owner;
 use notify::Language;
 use sentinel::Config;
@@ -93,6 +94,18 @@ enum Command {
     /// A month of each client: availability, incidents, punches
     #[command(after_help = report::EXAMPLES)]
     Report(report::Args),
+    /// Print the completion script of a shell
+    #[command(after_help = "Example:\n  sentinel completion bash > /etc/bash_completion.d/sentinel")]
+    Completion {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Write the manual pages into a folder, for packages
+    #[command(hide = true, after_help = "Example:\n  sentinel manual --lang es man/es/man1")]
+    Manual {
+        /// The folder
+        folder: PathBuf,
+    },
 }
 
 /// What every command is given.
@@ -154,6 +167,16 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
     let done = match cli.command {
         Command::Run => run(cli.config).await,
         Command::Host(args) => host::run(args).await,
+        Command::Completion { shell } => {
+            let program = help::speak(Cli::command(), lang.unwrap_or(Lang::En));
+            let printed = out::print(&manual::completion(program, shell));
+            printed.map(|()| Exit::Fine).map_err(Into::into)
+        }
+        Command::Manual { folder } => {
+            let program = help::speak(Cli::command(), lang.unwrap_or(Lang::En));
+            let written = manual::write_pages(program, &folder);
+            written.map(|()| Exit::Fine).map_err(Into::into)
+        }
         command => match Context::load(cli.config, lang) {
             Ok(context) => with_config(command, context).await,
             Err(error) => Err(error),
@@ -180,7 +203,10 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
         Command::Checklist(args) => checklist::run(&args, &context).await,
         Command::Report(args) => report::run(&args, &context).await,
         // They need another configuration or none, and were dealt with before.
-        Command::Run | Command::Host(_) => Ok(Exit::Fine),
+        Command::Run
+        | Command::Host(_)
+        | Command::Completion { .. }
+        | Command::Manual { .. } => Ok(Exit::Fine),
     }
 }
 

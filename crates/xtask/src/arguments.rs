@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 /// What the program says when asked for help, or when it was not understood.
 pub(crate) const USAGE: &str = "\
-Shows and tests satellite. Both commands install what they miss.
+Shows, tests and packs satellite and sentinel. The commands install what they miss.
 
 cargo xtask demo [ARGUMENTS]
     Builds satellite and shows it taking in events of simulated terminals, on embedded
@@ -20,6 +20,10 @@ cargo xtask test [--full] [-- FILTER...]
     against SQLite and private MariaDB servers.
     --full      also the long proofs, with more faults and more records
     FILTER...   only the tests whose name contains one of these
+
+cargo xtask package
+    Builds the release and packs it: satellite_*.deb and sentinel_*.deb with the list of
+    their components (CycloneDX), in target/package.
 ";
 
 /// What was asked for.
@@ -28,6 +32,7 @@ pub(crate) enum Request {
     Help,
     Demo { arguments: Vec<String> },
     Test { full: bool, filters: Vec<String> },
+    Package,
 }
 
 /// Reads the arguments, without the program's own name.
@@ -40,6 +45,9 @@ pub(crate) fn read(words: impl IntoIterator<Item = String>) -> Result<Request> {
         Some("demo") if asks_for_help(&rest) => Ok(Request::Help),
         Some("demo") => Ok(Request::Demo { arguments: rest }),
         Some("test") => read_test(rest),
+        Some("package") if asks_for_help(&rest) => Ok(Request::Help),
+        Some("package") if rest.is_empty() => Ok(Request::Package),
+        Some("package") => bail!("`package` takes no arguments\n\n{USAGE}"),
         Some(other) => bail!("`{other}` is not a command\n\n{USAGE}"),
         None => bail!("which command?\n\n{USAGE}"),
     }
@@ -114,6 +122,7 @@ mod tests {
         for (line, word) in [
             ("tset", "`tset`"),
             ("test feed", "`feed`"),
+            ("package satellite", "no arguments"),
             ("", "which command"),
         ] {
             let error = of(line).unwrap_err().to_string();
@@ -128,6 +137,7 @@ mod tests {
             "--help",
             "test -h",
             "demo --help",
+            "package --help",
             "test --full --help",
         ] {
             assert_eq!(of(line).unwrap(), Request::Help, "{line}");

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo` and `cargo xtask test`.
+//! The project's own commands: `cargo xtask demo`, `cargo xtask test` and `cargo xtask package`.
 //!
 //! This is the first thing that a newcomer compiles and waits for, so it stays on the standard
 //! library and anyhow. It installs what is missing, builds, and runs; what is tested and shown
@@ -6,8 +6,10 @@
 
 mod arguments;
 mod cargo;
+mod container;
 mod demo;
 mod judges;
+mod package;
 mod packages;
 mod report;
 mod stream;
@@ -34,6 +36,7 @@ fn run() -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Request::Demo { arguments } => demo::run(&arguments),
+        Request::Package => package::run().map(|()| ExitCode::SUCCESS),
         Request::Test { full, filters } => test::run(full, filters),
     }
 }

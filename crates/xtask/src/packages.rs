@@ -43,10 +43,22 @@ const MARIADB: Package = Package {
     present: mariadb::installed,
 };
 
+const DEBOOTSTRAP: Package = Package {
+    name: "debootstrap",
+    present: || answers("debootstrap", "--version"),
+};
+const NSPAWN: Package = Package {
+    name: "systemd-container",
+    present: || answers("systemd-nspawn", "--version"),
+};
+
 /// What building satellite needs.
 const BUILD: &[Package] = &[C_COMPILER, C_HEADERS, PKG_CONFIG, SYSTEMD];
 /// What its tests need.
 const TEST: &[Package] = &[C_COMPILER, C_HEADERS, PKG_CONFIG, SYSTEMD, MARIADB];
+
+/// What a system to install packages in needs.
+const CONTAINER: &[Package] = &[DEBOOTSTRAP, NSPAWN];
 
 /// Makes sure that satellite can be built here.
 pub(crate) fn for_build() -> Result<()> {
@@ -56,6 +68,11 @@ pub(crate) fn for_build() -> Result<()> {
 /// Makes sure that satellite can be built and tested here.
 pub(crate) fn for_test() -> Result<()> {
     ensure(TEST)
+}
+
+/// Makes sure that a minimal system can be made and booted here.
+pub(crate) fn for_container() -> Result<()> {
+    ensure(CONTAINER)
 }
 
 fn missing(packages: &[Package]) -> Vec<&'static str> {

@@ -4,6 +4,7 @@
 //! case, and the last line counts the tests that really ran. The MariaDB servers are private
 //! ones that end with this process, however it ends.
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,7 +13,7 @@ use mariadb::{Flavor, Server};
 use crate::cargo::{self, cargo, has_subcommand};
 use crate::report::{Outcome, Report};
 use crate::tally::{Runner, Tally};
-use crate::{judges, packages, stream};
+use crate::{container, judges, packages, stream};
 
 /// The version of cargo-deny that `deny.toml` is written for.
 const CARGO_DENY: &str = "0.20.2";
@@ -30,6 +31,7 @@ struct Run {
     filters: Vec<String>,
     environment: Vec<(&'static str, String)>,
     servers: Vec<Server>,
+    programs: Vec<PathBuf>,
     tally: Tally,
 }
 
@@ -55,6 +57,7 @@ const STEPS: &[Step] = &[
     ("servers", Run::start_servers),
     ("judges", Run::install_judges),
     ("build", Run::build),
+    ("container", Run::prepare_container),
     ("tests", Run::test),
     ("doc tests", Run::doc_test),
 ];
@@ -72,6 +75,7 @@ pub(crate) fn run(full: bool, filters: Vec<String>) -> Result<ExitCode> {
         filters,
         environment: Vec::new(),
         servers: Vec::new(),
+        programs: Vec::new(),
         tally: Tally::default(),
     };
     let mut report = Report::default();
@@ -183,10 +187,18 @@ impl Run {
         Ok(outcome)
     }
 
+    /// Packs what was built and makes the system in which the packages are tested.
+    fn prepare_container(&mut self) -> Result<Outcome> {
+        let (variables, outcome) = container::prepare(&self.programs)?;
+        self.environment.extend(variables);
+        Ok(outcome)
+    }
+
     /// Builds the programs that end-to-end tests start, and every test.
     fn build(&mut self) -> Result<Outcome> {
         let variables = ["SATELLITE_BIN", "TERMINALS_BIN", "SENTINEL_BIN"];
         let built = cargo::build(&[], &["satellite", "terminals", "sentinel"])?;
+        self.programs.clone_from(&built);
         for (variable, path) in variables.into_iter().zip(built) {
             let path = path.into_os_string().into_string();
             let path = path.map_err(|path| anyhow::anyhow!("{} is no text", path.display()))?;

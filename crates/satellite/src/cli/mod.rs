@@ -108,13 +108,18 @@ enum Command {
     #[command(after_help = trace::EXAMPLES)]
     Trace(trace::Args),
     /// Print the completion script of a shell
-    #[command(after_help = "Example:\n  satellite completion bash > /etc/bash_completion.d/satellite")]
+    #[command(
+        after_help = "Example:\n  satellite completion bash > /etc/bash_completion.d/satellite"
+    )]
     Completion {
         /// Which shell
         shell: Shell,
     },
     /// Write the manual pages into a folder, for packages
-    #[command(hide = true, after_help = "Example:\n  satellite manual --lang es man/es/man1")]
+    #[command(
+        hide = true,
+        after_help = "Example:\n  satellite manual --lang es man/es/man1"
+    )]
     Manual {
         /// The folder
         folder: PathBuf,
@@ -287,10 +292,9 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
         Command::Quarantine(command) => quarantine::run(command, &context).await,
         Command::Trace(args) => trace::run(&args, &context).await,
         // These need no configuration of ours and were dealt with before.
-        Command::Run
-        | Command::Demo(_)
-        | Command::Completion { .. }
-        | Command::Manual { .. } => Ok(Exit::Fine),
+        Command::Run | Command::Demo(_) | Command::Completion { .. } | Command::Manual { .. } => {
+            Ok(Exit::Fine)
+        }
     }
 }
 

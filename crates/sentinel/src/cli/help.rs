@@ -22,6 +22,10 @@ const TEXTS: &[(&str, &str)] = &[
         "Print the completion script of a shell",
         "Escribe el guion para completar órdenes en la terminal",
     ),
+    (
+        "Tell the first level that sentinel itself has failed; its unit calls this",
+        "Avisa al primer nivel que la propia Sentinela falló; la llama su unidad de systemd",
+    ),
     ("Which shell", "De qué intérprete de órdenes"),
     (
         "Write the manual pages into a folder, for packages",

@@ -95,13 +95,18 @@ enum Command {
     #[command(after_help = report::EXAMPLES)]
     Report(report::Args),
     /// Print the completion script of a shell
-    #[command(after_help = "Example:\n  sentinel completion bash > /etc/bash_completion.d/sentinel")]
+    #[command(
+        after_help = "Example:\n  sentinel completion bash > /etc/bash_completion.d/sentinel"
+    )]
     Completion {
         /// Which shell
         shell: Shell,
     },
     /// Write the manual pages into a folder, for packages
-    #[command(hide = true, after_help = "Example:\n  sentinel manual --lang es man/es/man1")]
+    #[command(
+        hide = true,
+        after_help = "Example:\n  sentinel manual --lang es man/es/man1"
+    )]
     Manual {
         /// The folder
         folder: PathBuf,
@@ -203,10 +208,9 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
         Command::Checklist(args) => checklist::run(&args, &context).await,
         Command::Report(args) => report::run(&args, &context).await,
         // They need another configuration or none, and were dealt with before.
-        Command::Run
-        | Command::Host(_)
-        | Command::Completion { .. }
-        | Command::Manual { .. } => Ok(Exit::Fine),
+        Command::Run | Command::Host(_) | Command::Completion { .. } | Command::Manual { .. } => {
+            Ok(Exit::Fine)
+        }
     }
 }
 

@@ -12,11 +12,8 @@
 //! cannot hide itself. Satellite's own counters are judged here and never trusted.
 
 mod checker;
-<<<<<<< HEAD
-mod crew;
-=======
 mod container;
->>>>>>> c4ea3b9 (wip: packages under systemd)
+mod crew;
 mod fleet;
 pub mod hikvision;
 mod http;
@@ -31,11 +28,8 @@ mod satellite;
 mod sentinel;
 
 pub use checker::{Checker, Comparison, FeedRow, Follower, Punch};
-<<<<<<< HEAD
-pub use crew::Crew;
-=======
 pub use container::Container;
->>>>>>> c4ea3b9 (wip: packages under systemd)
+pub use crew::Crew;
 pub use fleet::{Running, all_faults_happened, unkind};
 pub use http::{Reply, attlog, exchange, get, handshake, knock, read_reply};
 pub use mailbox::Mailbox;

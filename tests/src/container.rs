@@ -7,17 +7,15 @@
 //! not: limits of memory and filters of addresses, so nothing is claimed of those.
 
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 /// How long the system may take to boot.
 const BOOT_LIMIT: Duration = Duration::from_secs(60);
-/// How long its end may take before its folder goes.
-const END_LIMIT: Duration = Duration::from_secs(10);
 /// How long one command in it may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(180);
 
@@ -51,7 +49,7 @@ impl Container {
         .await?;
         let copy = format!("cp {packages}/*.deb root/");
         run(Command::new("sh").args(["-c", &copy]), place).await?;
-        let mut nspawn = Command::new("systemd-nspawn");
+        let mut nspawn = std::process::Command::new("systemd-nspawn");
         nspawn
             .args(["--quiet", "--register=no", "--keep-unit", "--boot"])
             .args(["--private-network", "--console=pipe", "--directory"])
@@ -71,7 +69,7 @@ impl Container {
 
     async fn wait_until_up(&mut self) -> Result<()> {
         let began = Instant::now();
-        let parent = self.nspawn.id().context("systemd-nspawn has ended")?;
+        let parent = self.nspawn.id();
         while began.elapsed() < BOOT_LIMIT {
             tokio::time::sleep(Duration::from_millis(200)).await;
             let children = format!("/proc/{parent}/task/{parent}/children");
@@ -182,20 +180,15 @@ impl Drop for Container {
     fn drop(&mut self) {
         // With its first process everything in it ends, and systemd-nspawn by itself; killing
         // that one first would leave the system running.
-        let leader = self.leader.to_string();
         if self.leader == 0 {
-            self.nspawn.start_kill().ok();
-            return;
+            self.nspawn.kill().ok();
+        } else {
+            let leader = self.leader.to_string();
+            let mut kill = std::process::Command::new("kill");
+            kill.args(["-KILL", &leader]).status().ok();
         }
-        std::process::Command::new("kill")
-            .args(["-KILL", &leader])
-            .status()
-            .ok();
-        let process = format!("/proc/{leader}");
-        let began = Instant::now();
-        while Path::new(&process).exists() && began.elapsed() < END_LIMIT {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        // Its folder goes only after that.
+        self.nspawn.wait().ok();
     }
 }
 

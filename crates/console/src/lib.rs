@@ -7,11 +7,13 @@
 
 mod help;
 mod lang;
+mod manual;
 mod mistake;
 mod out;
 
 pub use help::{Book, unspoken};
 pub use lang::Lang;
+pub use manual::{Shell, completion, write_pages};
 pub use mistake::Told;
 pub use out::{json, line, print, reader_left, remark, shown};
 

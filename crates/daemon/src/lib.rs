@@ -10,7 +10,6 @@ pub mod config;
 pub mod drain;
 pub mod exit;
 pub mod logging;
-pub mod manual;
 pub mod owner;
 pub mod progress;
 pub mod signals;

@@ -30,10 +30,9 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use console::Told;
+use console::{Shell, Told};
 use daemon::config::ConfigError;
 use daemon::exit::Exit;
-use daemon::manual::{self, Shell};
 use daemon::{actor, owner};
 use event::{Millis, TenantId, Zone};
 use satellite::Config;
@@ -265,12 +264,13 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
         Command::Run => run::run(cli.config).await,
         Command::Demo(args) => demo::run(args, lang).await,
         Command::Completion { shell } => {
-            let program = help::speak(Cli::command(), lang);
-            let printed = out::print(&manual::completion(program, shell));
-            printed.map(|()| Exit::Fine).map_err(Into::into)
+            let script = console::completion(Cli::command(), shell, lang, &help::BOOK);
+            console::print(&script)
+                .map(|()| Exit::Fine)
+                .map_err(Into::into)
         }
         Command::Manual { folder } => {
-            let written = manual::write_pages(help::speak(Cli::command(), lang), &folder);
+            let written = console::write_pages(Cli::command(), &folder, lang, &help::BOOK);
             written.map(|()| Exit::Fine).map_err(Into::into)
         }
         command => match Context::load(cli.config, lang) {

@@ -20,10 +20,9 @@ mod status;
 use std::path::PathBuf;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use console::{Lang, Told};
+use console::{Lang, Shell, Told};
 use daemon::config::ConfigError;
 use daemon::exit::Exit;
-use daemon::manual::{self, Shell};
 use daemon::owner;
 use notify::Language;
 use sentinel::Config;
@@ -173,13 +172,19 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
         Command::Run => run(cli.config).await,
         Command::Host(args) => host::run(args).await,
         Command::Completion { shell } => {
-            let program = help::speak(Cli::command(), lang.unwrap_or(Lang::En));
-            let printed = out::print(&manual::completion(program, shell));
-            printed.map(|()| Exit::Fine).map_err(Into::into)
+            let script =
+                console::completion(Cli::command(), shell, lang.unwrap_or(Lang::En), &help::BOOK);
+            console::print(&script)
+                .map(|()| Exit::Fine)
+                .map_err(Into::into)
         }
         Command::Manual { folder } => {
-            let program = help::speak(Cli::command(), lang.unwrap_or(Lang::En));
-            let written = manual::write_pages(program, &folder);
+            let written = console::write_pages(
+                Cli::command(),
+                &folder,
+                lang.unwrap_or(Lang::En),
+                &help::BOOK,
+            );
             written.map(|()| Exit::Fine).map_err(Into::into)
         }
         command => match Context::load(cli.config, lang) {

@@ -6,19 +6,28 @@ use std::path::Path;
 
 pub use clap_complete::Shell;
 
+use crate::help::{self, Book};
+use crate::lang::Lang;
+
 /// Writes a manual page for the program and for each of its commands, `program-command.1`,
-/// into a folder that is made when it is missing.
+/// in the language into a folder that is made when it is missing.
 ///
 /// # Errors
 /// The folder cannot be written.
-pub fn write_pages(program: clap::Command, folder: &Path) -> io::Result<()> {
+pub fn write_pages(
+    program: clap::Command,
+    folder: &Path,
+    lang: Lang,
+    book: &Book,
+) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
-    clap_mangen::generate_to(program, folder)
+    clap_mangen::generate_to(help::speak(program, lang, book), folder)
 }
 
-/// The completion script of a shell for this program.
+/// The completion script of a shell for this program, with what its options do in the language.
 #[must_use]
-pub fn completion(mut program: clap::Command, shell: Shell) -> String {
+pub fn completion(program: clap::Command, shell: Shell, lang: Lang, book: &Book) -> String {
+    let mut program = help::speak(program, lang, book);
     let name = program.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut program, name, &mut script);
@@ -28,6 +37,12 @@ pub fn completion(mut program: clap::Command, shell: Shell) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const BOOK: Book = Book {
+        texts: &[("The terminals", "Los dispositivos")],
+        remarks: &[],
+        sentence: |_| None,
+    };
 
     fn program() -> clap::Command {
         let hidden = clap::Command::new("inner").hide(true);
@@ -39,16 +54,17 @@ mod tests {
     fn each_command_that_is_shown_has_its_page() {
         let folder = tempfile::tempdir().unwrap();
         let inside = folder.path().join("man1");
-        write_pages(program(), &inside).unwrap();
+        write_pages(program(), &inside, Lang::Es, &BOOK).unwrap();
         let page = std::fs::read_to_string(inside.join("satellite-devices.1")).unwrap();
-        assert!(page.contains("The terminals"), "{page}");
+        assert!(page.contains("Los dispositivos"), "{page}");
         assert!(!inside.join("satellite-inner.1").exists());
     }
 
     #[test]
     fn the_completion_of_a_shell_knows_the_commands() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            assert!(completion(program(), shell).contains("devices"), "{shell}");
+            let script = completion(program(), shell, Lang::En, &BOOK);
+            assert!(script.contains("devices"), "{shell}");
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// Boots a copy with the packages in its `/root`; `None`, with a loud line, where
+    /// Boots a copy with the packages in its `/srv`; `None`, with a loud line, where
     /// `cargo xtask test` could make no system.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Container {
             place,
         )
         .await?;
-        let copy = format!("cp {packages}/*.deb root/");
+        let copy = format!("cp {packages}/*.deb srv/");
         run(Command::new("sh").args(["-c", &copy]), place).await?;
         let mut nspawn = std::process::Command::new("systemd-nspawn");
         nspawn
@@ -105,7 +105,7 @@ impl Container {
                 "env",
                 "-i",
                 "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-                "HOME=/root",
+                "HOME=/srv",
             ])
             .args(["LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"])
             .args(["sh", "-c", script])
@@ -165,7 +165,7 @@ impl Container {
     /// It cannot be installed.
     pub async fn install(&self, program: &str, revision: u8) -> Result<()> {
         let install =
-            format!("apt-get install -y --allow-downgrades /root/{program}_*-{revision}_*.deb");
+            format!("apt-get install -y --allow-downgrades /srv/{program}_*-{revision}_*.deb");
         self.sh(&install).await.map(drop)
     }
 

@@ -52,7 +52,7 @@ async fn the_spanish_page_takes_a_newcomer_to_the_first_event() -> Result<()> {
     let Some(container) = Container::boot().await? else {
         return Ok(());
     };
-    container.sh("rm /root/*-2_*.deb").await?;
+    container.sh("rm /srv/*-2_*.deb").await?;
     let commands = commands("## De cero al primer registro");
     ensure!((2..=6).contains(&commands.len()), "{commands:?}");
     let began = Instant::now();
@@ -60,7 +60,7 @@ async fn the_spanish_page_takes_a_newcomer_to_the_first_event() -> Result<()> {
     for command in &commands {
         // A person is asked and says yes.
         let command = command.replace("apt install", "apt-get install -y");
-        printed = container.sh(&format!("cd /root && {command}")).await?;
+        printed = container.sh(&format!("cd /srv && {command}")).await?;
     }
     println!("{} commands, {:?}", commands.len(), began.elapsed());
     let rows = printed.lines().filter(|line| line.contains("SIM0000001"));
@@ -95,12 +95,12 @@ async fn restarts_and_upgrades_under_load_refuse_no_terminal_and_lose_nothing() 
     };
     accept_everybody(&container).await?;
     let (restarts, upgrades) = if full() { (50, 10) } else { (6, 2) };
-    let load = "systemd-run --unit load --property StandardOutput=file:/root/summary.json \
+    let load = "systemd-run --unit load --property StandardOutput=file:/srv/summary.json \
                 --property StandardError=null \
                 terminals run --count 200 --rate 60 --duration 600s --poll 2s --error-delay 1s \
-                --ledger /root/ledger.jsonl --json";
+                --ledger /srv/ledger.jsonl --json";
     container.sh(load).await?;
-    let acked = "test -s /root/ledger.jsonl && echo yes";
+    let acked = "test -s /srv/ledger.jsonl && echo yes";
     container.until(acked, SOON, |said| said == "yes").await?;
     for _ in 0..restarts {
         container
@@ -121,7 +121,7 @@ async fn restarts_and_upgrades_under_load_refuse_no_terminal_and_lose_nothing() 
     container
         .sh("systemctl stop satellite-devices.socket satellite-admin.socket satellite")
         .await?;
-    let summary = std::fs::read(container.file("/root/summary.json"))?;
+    let summary = std::fs::read(container.file("/srv/summary.json"))?;
     let summary: serde_json::Value = serde_json::from_slice(&summary)?;
     println!("{restarts} restarts, {upgrades} upgrades: {summary}");
     ensure!(
@@ -130,7 +130,7 @@ async fn restarts_and_upgrades_under_load_refuse_no_terminal_and_lose_nothing() 
     );
     ensure!(summary["pending"] == 0, "not delivered: {summary}");
     let place = Place::sqlite(&container.file("/var/lib/satellite"));
-    compare(&place, &container.file("/root/ledger.jsonl")).await
+    compare(&place, &container.file("/srv/ledger.jsonl")).await
 }
 
 async fn compare(place: &Place, ledger: &Path) -> Result<()> {
@@ -193,8 +193,8 @@ async fn a_password_comes_as_a_credential_and_its_absence_ends_with_78() -> Resu
     container.until(status, SOON, |code| code == "78").await?;
 
     let credential = "mkdir -p /etc/systemd/system/satellite.service.d && umask 077 && \
-                      printf secreto > /root/password && \
-                      printf '[Service]\\nLoadCredential=mysql:/root/password\\n' \
+                      printf secreto > /srv/password && \
+                      printf '[Service]\\nLoadCredential=mysql:/srv/password\\n' \
                       > /etc/systemd/system/satellite.service.d/credential.conf && \
                       chmod 644 /etc/systemd/system/satellite.service.d/credential.conf && \
                       systemctl daemon-reload && systemctl restart satellite";

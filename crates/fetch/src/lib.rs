@@ -58,7 +58,10 @@ pub enum Failed {
     /// The name has no address.
     #[error("the name was not found: {0}")]
     Name(String),
-    /// Nobody takes connections there.
+    /// The machine answers that nobody takes connections there.
+    #[error("no connection: {0}")]
+    Refused(String),
+    /// There is no way there, or nothing came back.
     #[error("no connection: {0}")]
     Connect(String),
     /// The connection stands, and encryption failed. With the certificate (DER), if one was
@@ -84,7 +87,7 @@ impl Failed {
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         match self {
-            Self::Name(_) | Self::Connect(_) => true,
+            Self::Name(_) | Self::Refused(_) | Self::Connect(_) => true,
             Self::Late { stage, .. } => matches!(*stage, "name" | "connect"),
             Self::Tls(..) | Self::Http(_) => false,
         }
@@ -234,14 +237,20 @@ async fn connect(url: &Url, stage: &Stage) -> Result<TcpStream, Failed> {
     let found = tokio::net::lookup_host((url.host(), url.port())).await;
     let addresses = found.map_err(|error| Failed::Name(error.to_string()))?;
     stage.enter("connect");
-    let mut last = "the name has no address".to_owned();
+    let mut last = Failed::Connect("the name has no address".to_owned());
     for address in addresses {
         match TcpStream::connect(address).await {
             Ok(stream) => return Ok(stream),
-            Err(error) => last = format!("{address}: {error}"),
+            Err(error) => {
+                let words = format!("{address}: {error}");
+                last = match error.kind() {
+                    std::io::ErrorKind::ConnectionRefused => Failed::Refused(words),
+                    _ => Failed::Connect(words),
+                };
+            }
         }
     }
-    Err(Failed::Connect(last))
+    Err(last)
 }
 
 /// Reads up to `limit` bytes of a body.

@@ -71,7 +71,7 @@ async fn each_failure_names_its_stage() {
         .await
         .unwrap_err();
     assert!(
-        matches!(refused, Failed::Connect(_)) && refused.is_unreachable(),
+        matches!(refused, Failed::Refused(_)) && refused.is_unreachable(),
         "{refused}"
     );
 

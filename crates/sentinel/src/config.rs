@@ -21,6 +21,7 @@ use notify::Language;
 
 use crate::calendar::{Calendar, Holidays};
 use crate::kind::Severity;
+use crate::observation::Subject;
 
 pub use promises::{Promise, Promises};
 
@@ -174,6 +175,16 @@ pub struct Contact {
     pub phone: Option<String>,
 }
 
+/// The host in `http://host:port`.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let place = rest.split('/').next().unwrap_or_default();
+    match place.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => place,
+    }
+}
+
 impl Config {
     /// Reads and checks a configuration: the file that is named, else [`DEFAULT_FILE`] when it
     /// exists, else the built-in defaults (state under [`LOCAL_STATE`], nobody to tell).
@@ -242,6 +253,25 @@ impl Config {
             StoreUrl::Mysql(url) => Some(format!("{}:{}", url.host, url.port)),
             StoreUrl::Sqlite(_) => None,
         }
+    }
+
+    /// The machine on which that stands, of those that send their facts: satellite for
+    /// [`Subject::Satellite`], the server of a store. `None` where none is known.
+    pub fn machine_of(&self, subject: &Subject) -> Option<&str> {
+        let host = match subject {
+            Subject::Satellite => self.watch.satellite_admin.as_deref().map(host_of)?,
+            Subject::Store { tenant } => {
+                let store = self.watch.stores.iter().find(|it| it.tenant == *tenant)?;
+                match &store.url {
+                    StoreUrl::Mysql(url) => url.host.as_str(),
+                    StoreUrl::Sqlite(_) => return None,
+                }
+            }
+            _ => return None,
+        };
+        let known = |(_, hosts): &&(String, Vec<String>)| hosts.iter().any(|it| it == host);
+        let machine = self.looks.machines.iter().find(known);
+        machine.map(|(name, _)| name.as_str())
     }
 
     /// The tenants that are watched, in the order of the file.

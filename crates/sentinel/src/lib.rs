@@ -43,6 +43,8 @@ pub mod database;
 pub mod decide;
 pub mod gather;
 pub mod history;
+#[cfg(test)]
+mod hostile;
 pub mod kind;
 pub mod look;
 pub mod looks;

@@ -221,6 +221,10 @@ impl Observation {
 /// The measurement beside [`Rows`]: how old the newest row was when it was read.
 pub const NEWEST_ROW_AGE: &str = "newest_row_age_seconds";
 
+/// The measurement of a machine that sends its facts: when it was last heard, in seconds since
+/// 1970.
+pub const HEARD_AT: &str = "heard_unix_seconds";
+
 /// Measurements by name; the name ends in the unit.
 pub type Numbers = BTreeMap<String, f64>;
 

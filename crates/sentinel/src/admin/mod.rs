@@ -6,7 +6,7 @@
 //! listens on the loopback address; a proxy with TLS stands before it where links lead to it.
 
 mod metrics;
-mod page;
+pub(crate) mod page;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderValue, StatusCode, header};

@@ -10,7 +10,7 @@ use crate::message;
 use crate::words::{self, pick, seconds_text};
 
 /// The incident, with the button.
-pub(super) fn ask(
+pub(crate) fn ask(
     config: &Config,
     incident: &Incident,
     language: Language,
@@ -44,7 +44,7 @@ pub(super) fn ask(
 }
 
 /// After the button.
-pub(super) fn done(config: &Config, incident: &Incident, language: Language) -> String {
+pub(crate) fn done(config: &Config, incident: &Incident, language: Language) -> String {
     let thanks = pick(
         language,
         "Anotado: usted lo atiende. No se llamará a los demás niveles.",
@@ -61,7 +61,7 @@ pub(super) fn done(config: &Config, incident: &Incident, language: Language) -> 
 }
 
 /// A link that is not good.
-pub(super) fn refused(language: Language, bad: BadLink) -> String {
+pub(crate) fn refused(language: Language, bad: BadLink) -> String {
     let words = match bad {
         BadLink::Forged => pick(
             language,

@@ -39,6 +39,8 @@ pub struct Looks {
     pub watch_host: bool,
     /// Machines that send their facts, each with its token.
     pub agents: Vec<(String, Secret)>,
+    /// Under which hosts the rest of the file knows each of those machines.
+    pub machines: Vec<(String, Vec<String>)>,
     /// Other sentinels by name, with their health pages.
     pub peers: Vec<(String, Url)>,
     /// Certificates.
@@ -232,6 +234,8 @@ pub(super) struct RawHost {
 pub(super) struct RawAgent {
     name: String,
     token_file: String,
+    #[serde(default)]
+    addresses: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -357,6 +361,14 @@ pub(super) fn checked(source: &Source, raw: Raw) -> Result<Looks, ConfigError> {
             .transpose()?,
         disks: raw.host.disks,
         watch_host: raw.host.watch.unwrap_or(true),
+        machines: raw
+            .agent
+            .iter()
+            .map(|raw| {
+                let known = std::iter::once(&raw.name).chain(&raw.addresses);
+                (raw.name.clone(), known.cloned().collect())
+            })
+            .collect(),
         agents: agents(source, raw.agent)?,
         peers: raw
             .peer

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::timing;
 use super::{Core, Entry, Happened, Incident, IncidentId, LevelState, Member, Scope, State};
+use super::{machine, timing};
 use crate::config::Config;
 use crate::kind::{Class, Kind, Severity};
 use crate::observation::Subject;
@@ -58,6 +58,8 @@ impl Core {
                         self.join(incident, vec![(subject, kind)], true, now)
                     }
                     Explained::Wait => {}
+                    // Until it is known whether the whole machine is gone.
+                    Explained::No if self.may_be_the_machine(config, &subject, kind, now) => {}
                     Explained::No => roots.push(subject),
                 }
             }
@@ -469,7 +471,10 @@ fn explains(
         }
         MailDown => matches!(kind, RelayFailing | MailQueue | MailRoundTrip),
         ApplicationDown => kind == ApplicationPartial && same_tenant,
-        HostSilent => parent == child && kind.class() == Class::Host,
+        HostSilent => {
+            (parent == child && kind.class() == Class::Host)
+                || machine::explains(config, parent, child, kind)
+        }
         _ => false,
     }
 }

@@ -100,6 +100,19 @@ impl Condition {
         false
     }
 
+    /// Does that to every moment in it.
+    pub(super) fn step(&mut self, moved: impl Fn(&mut Timestamp)) {
+        moved(&mut self.wrong_since);
+        moved(&mut self.last_wrong);
+        let others = [
+            &mut self.fine_since,
+            &mut self.last_fine,
+            &mut self.confirmed_at,
+        ];
+        others.into_iter().flatten().for_each(&moved);
+        self.relapses.iter_mut().for_each(&moved);
+    }
+
     fn is_over(&self, kind: Kind, usual: SignedDuration) -> bool {
         let (Some(since), Some(last)) = (self.fine_since, self.last_fine) else {
             return self.gone;

@@ -280,6 +280,8 @@ pub enum Happened {
     Mitigated,
     /// It is over.
     Closed,
+    /// The wall clock of sentinel's machine was set.
+    ClockSet,
     /// satellite was restarted.
     Restarted,
     /// A person's remark.
@@ -302,6 +304,7 @@ impl Happened {
             Self::Acknowledged => "acknowledged",
             Self::Mitigated => "mitigated",
             Self::Closed => "closed",
+            Self::ClockSet => "clock_set",
             Self::Restarted => "restarted",
             Self::Note => "note",
         }

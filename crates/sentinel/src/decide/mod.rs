@@ -16,9 +16,11 @@ mod assign;
 mod conditions;
 mod escalate;
 mod incident;
+mod machine;
 mod maintenance;
 pub mod rules;
 mod signals;
+mod step;
 mod tenants;
 mod timing;
 

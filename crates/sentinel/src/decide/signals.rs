@@ -91,6 +91,14 @@ impl Signals {
         }
     }
 
+    /// Does that to every moment in them.
+    pub(super) fn step(&mut self, moved: impl Fn(&mut Timestamp)) {
+        for sign in self.signs.values_mut() {
+            moved(&mut sign.since);
+            moved(&mut sign.at);
+        }
+    }
+
     pub(super) fn forget(&mut self) {
         self.signs.clear();
     }

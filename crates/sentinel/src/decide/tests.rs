@@ -562,3 +562,132 @@ fn a_terminal_that_is_no_more_takes_its_incident_with_it() {
     world.pass(5, |core, now| terminals(&[], &[], core, now));
     assert_eq!(world.only().state, State::Closed);
 }
+
+/// satellite and both databases on one machine that sends its facts every 30 seconds, the last
+/// time at `heard`; from `gone` on nothing of it answers.
+fn machine(
+    heard: Timestamp,
+    gone: bool,
+    satellite_hangs: bool,
+) -> impl FnMut(&mut Core, Timestamp) {
+    move |core, now| {
+        let satellite = Observation::fine(Subject::Satellite, now);
+        let admin = if gone || satellite_hangs {
+            Admin::Silent
+        } else {
+            Admin::Moving
+        };
+        let satellite = satellite.signal(Signal::Admin(admin));
+        core.observe("satellite", &Round::one(satellite), now);
+        for tenant in ["acme", "beta"] {
+            let trouble = gone.then(|| Trouble::new(Kind::DatabaseDown));
+            let seen =
+                Observation::wrong(Subject::store(tenant), now, trouble.into_iter().collect());
+            core.observe(&format!("database:{tenant}"), &Round::one(seen), now);
+        }
+        // Heard again each half minute, as long as it is there.
+        let passed = now.duration_since(heard).as_secs();
+        let last = if gone { 0 } else { passed - passed % 30 };
+        let silent = passed - last >= 90;
+        let trouble = silent.then(|| Trouble::new(Kind::HostSilent));
+        let host = Subject::host("vm1");
+        let mut seen = Observation::wrong(host, now, trouble.into_iter().collect());
+        if !silent {
+            let at = heard + SignedDuration::from_secs(last);
+            let seconds = i32::try_from(at.as_second()).unwrap();
+            seen = seen.number(crate::observation::HEARD_AT, seconds.into());
+        }
+        core.observe("host:vm1", &Round::one(seen), now);
+    }
+}
+
+fn on_one_machine() -> World {
+    let mut world = World::at("03:00");
+    world.config.watch.satellite_admin = Some("http://10.0.0.5:9810".to_owned());
+    let hosts = ["vm1", "10.0.0.5", "db1", "db2"].map(str::to_owned);
+    world.config.looks.machines = vec![("vm1".to_owned(), hosts.into())];
+    world
+}
+
+#[test]
+fn a_machine_that_vanishes_with_satellite_and_databases_is_one_incident_and_one_mail() {
+    let mut world = on_one_machine();
+    let heard = world.now;
+    world.pass(60, machine(heard, false, false));
+    assert!(world.letters.is_empty(), "{:?}", world.kinds());
+    let heard = world.now;
+    world.pass(10, machine(heard, false, false));
+    let begin = world.now;
+    world.pass(120, machine(heard, true, false));
+    let told = world.told();
+    assert_eq!(told.len(), 1, "{told:?} {:?}", world.kinds());
+    let only = world.only().clone();
+    assert_eq!(only.kind, Kind::HostSilent);
+    assert!(only.opened_at.duration_since(begin) < SignedDuration::from_secs(105));
+    let kinds: BTreeSet<Kind> = only.members.values().map(|it| it.kind).collect();
+    for kind in [Kind::HostSilent, Kind::SatelliteHang, Kind::DatabaseDown] {
+        assert!(kinds.contains(&kind), "{kind} in {kinds:?}");
+    }
+    // Back: one recovery.
+    let heard = world.now;
+    world.pass(400, machine(heard, false, false));
+    assert_eq!(world.only().state, State::Closed);
+    assert_eq!(world.told().len(), 2, "{:?}", world.told());
+}
+
+#[test]
+fn a_hang_on_a_machine_that_still_speaks_is_told_within_its_45_seconds() {
+    for ahead in 1..30 {
+        let mut world = on_one_machine();
+        let heard = world.now;
+        world.pass(60 + ahead, machine(heard, false, false));
+        let begin = world.now;
+        world.pass(45, machine(heard, false, true));
+        assert_eq!(world.only().kind, Kind::SatelliteHang, "{ahead}");
+        assert!(world.only().opened_at.duration_since(begin) < SignedDuration::from_secs(45));
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_neither_uses_up_recovery_time_nor_calls_a_level_early_or_late() {
+    for hours in [3, -3, 24 * 400] {
+        let mut world = World::at("10:00");
+        let wrong = || store("acme", Some(Kind::DatabaseDown));
+        world.pass(300, wrong());
+        assert_eq!(
+            world.told(),
+            [("uno@x.mx".to_owned(), "level-1".to_owned())]
+        );
+        let by = SignedDuration::from_hours(hours);
+        world.now += by;
+        world.core.clock_was_set(by, world.now);
+        // The second level is due a quarter of an hour after the first, five minutes of which
+        // had passed; its hours are open around noon, and at seven in the morning they are not.
+        world.pass(540, wrong());
+        assert_eq!(world.letters.len(), 1, "{hours} h: {:?}", world.told());
+        world.pass(120, wrong());
+        let second = world
+            .told()
+            .contains(&("dos@x.mx".to_owned(), "level-2".to_owned()));
+        assert_eq!(second, hours != -3, "{hours} h: {:?}", world.told());
+        assert!(
+            world
+                .told()
+                .iter()
+                .all(|(_, step)| !step.starts_with("clock"))
+        );
+        let noted = world
+            .timeline
+            .iter()
+            .filter(|it| it.what == Happened::ClockSet);
+        assert_eq!(noted.count(), 1);
+        world.pass(300, store("acme", None));
+        assert_eq!(world.only().state, State::Closed, "{hours} h");
+        let used = world
+            .only()
+            .closed_at
+            .unwrap()
+            .duration_since(world.only().since);
+        assert!(used < SignedDuration::from_mins(25), "{hours} h: {used:?}");
+    }
+}

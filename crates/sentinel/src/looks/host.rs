@@ -18,7 +18,8 @@ use fetch::{Fetch, Url};
 use jiff::Timestamp;
 
 use crate::config::looks::Looks;
-use crate::looks::said;
+use crate::looks::{said, wide};
+use crate::observation::HEARD_AT;
 use crate::{Fact, Kind, Look, Observation, Phrase, Round, Subject, Trouble, Value};
 use board::Board;
 use gather::{Facts, Gatherer};
@@ -133,7 +134,13 @@ impl Look for OtherHost {
             }
             board::Heard::Nothing { .. } => silent(None),
             board::Heard::Facts { ago, at, .. } if ago >= SILENT_AFTER => silent(Some(at)),
-            board::Heard::Facts { facts, .. } => judged(&self.machine, &facts, &self.past, now),
+            board::Heard::Facts { facts, at, .. } => {
+                let seen = judged(&self.machine, &facts, &self.past, now);
+                seen.number(
+                    HEARD_AT,
+                    wide(u64::try_from(at.as_second()).unwrap_or_default()),
+                )
+            }
         })
     }
 }

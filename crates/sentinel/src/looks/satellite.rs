@@ -125,7 +125,7 @@ impl Work {
     /// so often.
     async fn unseen(&self, failed: &Failed, now: Timestamp) -> Vec<Observation> {
         let admin = match failed {
-            Failed::Connect(_) => Admin::Refused,
+            Failed::Refused(_) => Admin::Refused,
             _ => Admin::Silent,
         };
         let observation = Observation::unknown(Subject::Satellite, now, said(failed));
@@ -273,7 +273,7 @@ impl Look for DoorLook {
                 .number("door_seconds", answer.took.as_secs_f64()),
             Err(failed) => {
                 let door = match failed {
-                    Failed::Connect(_) => Door::Refused,
+                    Failed::Refused(_) => Door::Refused,
                     _ => Door::Silent,
                 };
                 Observation::unknown(Subject::Satellite, now, said(&failed))

@@ -40,6 +40,9 @@ const WAITING: Duration = Duration::from_secs(300);
 /// The number that outlives a full disk: rewritten in place, so that it needs no room.
 const NUMBER_FILE: &str = "incident.number";
 
+/// The wall clock was set when it runs away from the time since start by so much in one round.
+const CLOCK_SET: SignedDuration = SignedDuration::from_secs(5);
+
 /// See the head of this module.
 pub(super) struct Keeper {
     hub: Hub,
@@ -62,7 +65,7 @@ pub(super) struct Keeper {
     lost_at: Option<Timestamp>,
     kept_at: Instant,
     pruned_at: Instant,
-    last_tick: Option<Timestamp>,
+    last_tick: Option<(Timestamp, Duration)>,
 }
 
 impl Keeper {
@@ -232,14 +235,22 @@ impl Keeper {
             self.keep(now).await;
             self.look_at_itself(now).await;
         }
-        let leapt = self.last_tick.is_some_and(|last| {
-            let passed = now.duration_since(last);
-            passed < SignedDuration::ZERO || passed > SignedDuration::from_secs(60)
-        });
-        if leapt {
-            self.snapshot.leapt_at = Some(now);
+        let since_start = since_start();
+        if let Some((last, then)) = self.last_tick {
+            let shown = now.duration_since(last);
+            if shown < SignedDuration::ZERO || shown > SignedDuration::from_secs(60) {
+                self.snapshot.leapt_at = Some(now);
+            }
+            let passed = since_start.saturating_sub(then);
+            let passed = SignedDuration::try_from(passed).unwrap_or_default();
+            let set = shown.saturating_sub(passed);
+            if set.abs() >= CLOCK_SET {
+                let seconds = set.as_secs();
+                tracing::warn!(seconds, "the wall clock was set");
+                self.core.clock_was_set(set, now);
+            }
         }
-        self.last_tick = Some(now);
+        self.last_tick = Some((now, since_start));
         self.core.tick(setting(&self.config, &self.hub), now);
         let changed = self.save(now).await;
         self.show(now, changed).await;
@@ -442,6 +453,12 @@ impl Keeper {
         self.snapshot.checks = Arc::new(self.checks.clone());
         self.hub.snapshot.store(Arc::new(self.snapshot.clone()));
     }
+}
+
+/// Time since the machine started, also that in which it slept.
+fn since_start() -> Duration {
+    let since = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(since).unwrap_or_default()
 }
 
 fn setting<'a>(config: &'a Config, hub: &'a Hub) -> Setting<'a> {

@@ -297,6 +297,7 @@ pub fn of_happened(language: Language, what: Happened) -> &'static str {
         Happened::Acknowledged => ("Enterado, lo atiende", "acknowledged by"),
         Happened::Mitigated => ("solución alternativa", "workaround"),
         Happened::Closed => ("se cerró", "closed"),
+        Happened::ClockSet => ("se ajustó el reloj del servidor", "the clock was set"),
         Happened::Restarted => ("se reinició el Programa Satélite", "satellite restarted"),
         Happened::Note => ("nota", "note"),
     };

@@ -427,6 +427,10 @@ fn real_silences_are_found_in_time_false_alarms_are_rare_and_holidays_are_silent
         full_found >= 0.99,
         "{full_found} of {full} were found in time"
     );
+    assert!(
+        within_found >= 0.99 * within,
+        "{within_found} of the {within} that the rule allows were found in time"
+    );
     assert!(found >= 0.97, "{found} of {silences} were found in time");
     assert!(false_a_year <= 1.0, "{false_a_year} per terminal and year");
     assert_eq!(

@@ -5,6 +5,7 @@
 //! which never show themselves. Nothing here connects to anything. Sections of their own live
 //! in files of their own beside `raw`.
 
+mod agents;
 pub mod looks;
 mod promises;
 mod raw;

@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::agents;
 use daemon::config::{
     ConfigError, Said, Secret, Source, Span, StoreUrl, secret_file, secret_places,
 };
@@ -212,7 +213,7 @@ pub struct CommandProbe {
 #[derive(Default)]
 pub(super) struct Raw {
     pub(super) host: RawHost,
-    pub(super) agent: Vec<RawAgent>,
+    pub(super) agent: Vec<agents::RawAgent>,
     pub(super) peer: Vec<RawPeer>,
     pub(super) certificate: Vec<RawCertificate>,
     pub(super) backup: Option<RawBackup>,
@@ -227,15 +228,6 @@ pub(super) struct RawHost {
     #[serde(default)]
     disks: Vec<String>,
     watch: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawAgent {
-    name: String,
-    token_file: String,
-    #[serde(default)]
-    addresses: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -361,15 +353,8 @@ pub(super) fn checked(source: &Source, raw: Raw) -> Result<Looks, ConfigError> {
             .transpose()?,
         disks: raw.host.disks,
         watch_host: raw.host.watch.unwrap_or(true),
-        machines: raw
-            .agent
-            .iter()
-            .map(|raw| {
-                let known = std::iter::once(&raw.name).chain(&raw.addresses);
-                (raw.name.clone(), known.cloned().collect())
-            })
-            .collect(),
-        agents: agents(source, raw.agent)?,
+        machines: agents::machines(&raw.agent),
+        agents: agents::checked(source, raw.agent)?,
         peers: raw
             .peer
             .into_iter()
@@ -382,7 +367,7 @@ pub(super) fn checked(source: &Source, raw: Raw) -> Result<Looks, ConfigError> {
 }
 
 /// A name that goes into names of looks and metrics.
-fn plain(source: &Source, key: &str, name: &str) -> Result<String, ConfigError> {
+pub(super) fn plain(source: &Source, key: &str, name: &str) -> Result<String, ConfigError> {
     let fine = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
     if !name.is_empty() && name.len() <= 64 && name.bytes().all(fine) {
         return Ok(name.to_owned());
@@ -396,37 +381,9 @@ fn plain(source: &Source, key: &str, name: &str) -> Result<String, ConfigError> 
     ))
 }
 
-fn secret(source: &Source, key: &str, name: &str) -> Result<Secret, ConfigError> {
+pub(super) fn secret(source: &Source, key: &str, name: &str) -> Result<Secret, ConfigError> {
     let places = secret_places(Path::new(SECRETS_FOLDER));
     secret_file(name, &places).map_err(|wrong| source.error(key, wrong))
-}
-
-fn agents(source: &Source, raws: Vec<RawAgent>) -> Result<Vec<(String, Secret)>, ConfigError> {
-    let mut agents: Vec<(String, Secret)> = Vec::with_capacity(raws.len());
-    for (index, raw) in raws.into_iter().enumerate() {
-        let key = |key: &str| format!("agent[{index}].{key}");
-        let name = plain(source, &key("name"), &raw.name)?;
-        let token = secret(source, &key("token_file"), &raw.token_file)?;
-        if token.expose().trim().len() < 16 {
-            let message = (
-                "the token must have at least 16 characters",
-                "la clave debe tener al menos 16 caracteres",
-            );
-            return Err(source.error(&key("token_file"), message));
-        }
-        if agents
-            .iter()
-            .any(|(known, same)| *known == name || *same == token)
-        {
-            let message = (
-                "another [[agent]] has this name or this token",
-                "otro [[agent]] tiene este nombre o esta clave",
-            );
-            return Err(source.error(&key("name"), message));
-        }
-        agents.push((name, token));
-    }
-    Ok(agents)
 }
 
 fn certificates(

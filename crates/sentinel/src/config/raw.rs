@@ -16,9 +16,9 @@ use jiff::{SignedDuration, civil};
 use notify::{Language, Recipient};
 use serde::Deserialize;
 
-use super::looks;
 use super::promises::{self, RawPromises};
 use super::{Config, Contact, Level, Mail, Relay, SECRETS_FOLDER, Watch, WatchedStore, Webhook};
+use super::{agents, looks};
 use crate::calendar::{BadHoliday, Calendar, Holidays, Hours};
 
 /// State folder of an installed package.
@@ -59,7 +59,7 @@ struct File {
     #[serde(default)]
     host: looks::RawHost,
     #[serde(default)]
-    agent: Vec<looks::RawAgent>,
+    agent: Vec<agents::RawAgent>,
     #[serde(default)]
     peer: Vec<looks::RawPeer>,
     #[serde(default)]

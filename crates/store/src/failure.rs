@@ -32,6 +32,20 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// Every trouble.
+    pub const ALL: [Self; 10] = [
+        Self::Unreachable,
+        Self::NoAnswer,
+        Self::Denied,
+        Self::ReadOnly,
+        Self::Full,
+        Self::Schema,
+        Self::Locked,
+        Self::TooManyConnections,
+        Self::Settings,
+        Self::Other,
+    ];
+
     /// The name, as in logs, `/status` and conditions.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -80,7 +80,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     let told = |failure: Failure| databases::told(context, &place, &failure);
     let found = registry::find(&mut engine, None, &args.serial).await;
     let Some(one) = found.map_err(told)? else {
-        anyhow::bail!(context.say(Word::UnknownSerial, &[&args.serial]));
+        anyhow::bail!(context.say(Word::UnknownSerial, &[&args.serial, &super::program()]));
     };
     // Whoever only posts cannot be asked; a ZKTeco terminal that pushes takes commands.
     if one.access.address.is_none() && one.vendor != Vendor::Zkteco {

@@ -10,7 +10,7 @@ use satellite::config::Unknown;
 use store::schema::{self, SchemaState};
 
 use super::databases::{self, Place};
-use super::words::Word;
+use super::words::{Speaks as _, Word};
 use super::{Context, out, table, time};
 
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     }
     let mut exit = Exit::Fine;
     for place in databases::places(context, None) {
-        let (word, text) = look(&place).await;
+        let (word, text) = look(&place, context).await;
         if word != Word::StoreReady {
             exit = Exit::Failed;
         }
@@ -44,7 +44,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
 }
 
 /// How a database answers: ready, behind, or in trouble; and the words for it.
-async fn look(place: &Place) -> (Word, String) {
+async fn look(place: &Place, context: &Context) -> (Word, String) {
     if databases::is_missing(&place.target) {
         return (Word::StoreEmpty, String::new());
     }
@@ -57,7 +57,11 @@ async fn look(place: &Place) -> (Word, String) {
         Ok(SchemaState::Behind(_)) => (Word::StoreEmpty, String::new()),
         Err(failure) => (
             Word::StoreFails,
-            format!("{}: {}", failure.trouble().as_str(), failure.text),
+            format!(
+                "{}: {}",
+                context.lang.term(failure.trouble().as_str()),
+                context.lang.detail(&failure.text)
+            ),
         ),
     }
 }

@@ -9,7 +9,7 @@ use store::registry::{self, Enrolment};
 use store::schema::{self, SchemaState};
 use store::{AnyEngine, Failure, Mirror, Target, Trouble};
 
-use super::words::Word;
+use super::words::{Speaks as _, Word};
 use super::{Context, out, wrong_setup};
 
 /// One database with the label it has in metrics and in the mirror.
@@ -39,10 +39,11 @@ pub(crate) fn places(context: &Context, tenant: Option<&TenantId>) -> Vec<Place>
 
 /// Says which database failed and how.
 pub(crate) fn told(context: &Context, place: &Place, failure: &Failure) -> anyhow::Error {
-    let trouble = failure.trouble().as_str();
+    let trouble = context.lang.term(failure.trouble().as_str());
+    let text = context.lang.detail(&failure.text);
     anyhow::anyhow!(context.say(
         Word::StoreTrouble,
-        &[&place.target, &place.label, &trouble, &failure.text]
+        &[&place.target, &place.label, &trouble, &text]
     ))
 }
 
@@ -120,7 +121,10 @@ pub(crate) async fn mirror(context: &Context) -> Option<Mirror> {
     match Mirror::open(folder).await {
         Ok(mirror) => Some(mirror),
         Err(failure) => {
-            out::complain(&context.say(Word::MirrorTrouble, &[&folder.display(), &failure.text]));
+            out::complain(&context.say(
+                Word::MirrorTrouble,
+                &[&folder.display(), &context.lang.detail(&failure.text)],
+            ));
             None
         }
     }

@@ -260,7 +260,7 @@ async fn block(serial: &Serial, context: &Context) -> anyhow::Result<Exit> {
         } else {
             Word::UnknownSerial
         };
-        anyhow::bail!(context.say(word, &[serial]));
+        anyhow::bail!(context.say(word, &[serial, &super::program()]));
     }
     registry.set_state(serial, EnrolmentState::Blocked).await?;
     out::line(&context.say(Word::BlockedNow, &[serial]))?;

@@ -9,7 +9,7 @@ pub(super) fn spanish(word: &str) -> Option<&'static str> {
     known.map(|(_, spanish)| *spanish)
 }
 
-const TERMS: [(&str, &str); 63] = [
+const TERMS: [(&str, &str); 72] = [
     // States of enrolments and terminals.
     ("approved", "aprobado"),
     ("blocked", "bloqueado"),
@@ -66,6 +66,16 @@ const TERMS: [(&str, &str); 63] = [
     ("failed", "falló"),
     ("expired", "vencida"),
     ("refused", "rechazada"),
+    // What is wrong with a database.
+    ("unreachable", "no se alcanza"),
+    ("no_answer", "no contesta"),
+    ("denied", "acceso negado"),
+    ("read_only", "solo lectura"),
+    ("full", "sin espacio"),
+    ("schema", "tablas distintas"),
+    ("locked", "ocupada por otro"),
+    ("too_many_connections", "demasiadas conexiones"),
+    ("settings", "ajustes del servidor"),
     // The audit.
     ("add", "alta"),
     ("move", "cambio de cliente"),
@@ -95,6 +105,7 @@ mod tests {
     use super::super::words::{Lang, Speaks as _};
     use super::*;
     use event::{Completeness, Kind, Reason, Route};
+    use store::Trouble;
     use store::command::CommandState;
     use store::jobs::JobState;
     use store::registry::EnrolmentState;
@@ -124,6 +135,7 @@ mod tests {
     #[test]
     fn every_word_that_a_table_shows_is_spanish_and_english_stays_as_it_is() {
         let mut words: Vec<&str> = [&AUDIT[..], &PROTOCOLS].concat();
+        words.extend(Trouble::ALL.iter().map(|it| it.as_str()));
         words.extend(Kind::ALL.iter().map(|it| it.as_str()));
         words.extend(Route::ALL.iter().map(|it| it.as_str()));
         words.extend(Reason::ALL.iter().map(|it| it.as_str()));

@@ -192,7 +192,7 @@ texts! {
     BelongsTo: "{} es del cliente {}; para pasarlo: {} devices add --tenant {} --vendor {} --serial {}", "{} belongs to tenant {}; to move it: {} devices add --tenant {} --vendor {} --serial {}";
     NeverSeen: "{} nunca se ha conectado; revise que la serie esté bien escrita", "{} has never connected; check that the serial is spelled right";
     PendingIsOut: "{} no está aprobado: sus registros ya se rechazan, no hay nada que bloquear", "{} is not approved: its records are refused already, there is nothing to block";
-    UnknownSerial: "no hay dispositivo con la serie {}; vea: satellite devices list", "there is no terminal with the serial {}; see: satellite devices list";
+    UnknownSerial: "no hay dispositivo con la serie {}; vea: {} devices list", "there is no terminal with the serial {}; see: {} devices list";
     OnlyHikvision: "--listen, --user y --mac son solo para dispositivos Hikvision; un ZKTeco envía por sí mismo o se consulta con --address", "--listen, --user and --mac are for Hikvision devices only; a ZKTeco terminal pushes by itself, or is dialled with --address";
     KeyNeedsAddress: "--secret-file (el archivo con la clave de comunicación) va junto con --address", "--secret-file (the file with the communication key) goes with --address";
     BadKey: "la clave de comunicación es un número; el archivo tiene otra cosa", "the communication key is a number; the file holds something else";

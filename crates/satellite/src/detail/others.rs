@@ -55,6 +55,26 @@ pub(super) const OTHERS: &[(&str, &str)] = &[
         "connection closed before message completed",
     ),
     ("la respuesta no es HTTP", "the answer is not HTTP"),
+    // A database that does not answer (sqlx), and what a server says first of a refused user.
+    (
+        "error al hablar con la base de datos: {}",
+        "error communicating with database: {}",
+    ),
+    (
+        "{}: el servidor rechaza al usuario {} (contraseña enviada: {})",
+        "{}: Access denied for user {} (using password: {})",
+    ),
+    // Where a Hikvision device shall post (`hikvision_isapi::BadHost`).
+    ("los lugares se cuentan desde 1", "slots count from 1"),
+    (
+        "el servidor es una dirección IP o un nombre de letras, números, '-' y '.'",
+        "the host must be an IP address or a name of letters, digits, '-' and '.'",
+    ),
+    (
+        "la ruta empieza con '/' y tiene a lo más 128 caracteres visibles",
+        "the path must begin with '/' and have at most 128 printable characters",
+    ),
+    ("el puerto no puede ser 0", "the port must not be 0"),
     // The file with a secret (`daemon::config`).
     (
         "{}: el archivo de la contraseña no existe",

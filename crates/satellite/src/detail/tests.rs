@@ -336,6 +336,17 @@ fn why_a_command_is_not_sent_and_why_a_name_is_not_taken_is_spanish() {
 }
 
 #[test]
+fn why_a_listening_host_cannot_be_written_is_spanish() {
+    use hikvision_isapi::BadHost;
+    for bad in [BadHost::Slot, BadHost::Host, BadHost::Path, BadHost::Port] {
+        match bad {
+            BadHost::Slot | BadHost::Host | BadHost::Path | BadHost::Port => {}
+        }
+        assert_spanish(&bad.to_string());
+    }
+}
+
+#[test]
 fn why_a_window_was_not_asked_for_again_is_spanish() {
     use crate::pull::state::NotRead;
     for why in [

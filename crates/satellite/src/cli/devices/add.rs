@@ -16,7 +16,7 @@ use serde_json::json;
 use store::registry::{Access, Enrolled, Enrolment, NewEnrolment};
 use zkteco_pull::CommKey;
 
-use super::super::words::Word;
+use super::super::words::{Speaks as _, Word};
 use super::super::{Context, now, out, time};
 use super::listening::Listening;
 use super::{Registry, accept_from, checked_zone, filled, noticed, sentence};
@@ -224,8 +224,9 @@ fn access(args: &Args, context: &Context) -> anyhow::Result<Access> {
     let secret = secret_file(file, &secret_places(Path::new(SECRETS_FOLDER))).map_err(|error| {
         anyhow::anyhow!(context.say(Word::SecretTrouble, &[&context.config_error(&error)]))
     })?;
-    Credentials::new(user, secret.expose())
-        .map_err(|error| anyhow::anyhow!(context.say(Word::BadUser, &[&error])))?;
+    Credentials::new(user, secret.expose()).map_err(|error| {
+        anyhow::anyhow!(context.say(Word::BadUser, &[&context.lang.detail(&error.to_string())]))
+    })?;
     Ok(Access {
         address: Some(Text::new(address)),
         user: Some(Text::new(user)),

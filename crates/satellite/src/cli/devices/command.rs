@@ -106,7 +106,7 @@ async fn target(
     context: &Context,
 ) -> anyhow::Result<Enrolment> {
     let Some(enrolment) = registry.find(serial).await? else {
-        anyhow::bail!(context.say(Word::UnknownSerial, &[serial]));
+        anyhow::bail!(context.say(Word::UnknownSerial, &[serial, &super::super::program()]));
     };
     if enrolment.vendor != Vendor::Zkteco {
         anyhow::bail!(context.say(Word::CommandNotPush, &[serial]));

@@ -236,7 +236,7 @@ async fn target(
             Some(_) => Word::ConfigureZkteco,
             None => Word::UnknownSerial,
         };
-        anyhow::bail!(context.say(word, &[serial]));
+        anyhow::bail!(context.say(word, &[serial, &program]));
     };
     if known.state == EnrolmentState::Blocked {
         anyhow::bail!(context.say(Word::AdviseBlocked, &[&program, serial]));
@@ -289,10 +289,12 @@ fn told_why(error: &NotSet, enrolment: &Enrolment, context: &Context) -> String 
     let zone = context.zone(enrolment.time_zone.as_deref(), Some(&enrolment.tenant));
     let address = enrolment.access.address.as_deref().unwrap_or_default();
     match error {
-        NotSet::User(error) => context.say(Word::BadUser, &[error]),
+        NotSet::User(error) => {
+            context.say(Word::BadUser, &[&context.lang.detail(&error.to_string())])
+        }
         NotSet::Unreachable(detail) => context.say(
             Word::ConfigureUnreachable,
-            &[&Escaped(address), &Escaped(detail)],
+            &[&Escaped(address), &Escaped(&context.lang.detail(detail))],
         ),
         NotSet::LoginRefused { until } => {
             context.say(Word::ConfigureLogin, &[&time::show(*until, &zone)])
@@ -301,7 +303,10 @@ fn told_why(error: &NotSet, enrolment: &Enrolment, context: &Context) -> String 
             Word::ConfigureWrong,
             &[&Escaped(address), &Escaped(named), serial],
         ),
-        NotSet::Setting(error) => context.say(Word::ConfigureBadHost, &[error]),
+        NotSet::Setting(error) => {
+            let error = context.lang.detail(&error.to_string());
+            context.say(Word::ConfigureBadHost, &[&error])
+        }
         NotSet::Refused(detail) => context.say(
             Word::ConfigureRefused,
             &[&Escaped(detail), &program, &enrolment.tenant, serial],

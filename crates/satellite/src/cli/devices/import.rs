@@ -14,7 +14,7 @@ use daemon::logging::Escaped;
 use event::{Millis, Serial, Text, Vendor, Zone};
 use store::registry::{Enrolment, NewEnrolment};
 
-use super::super::words::Word;
+use super::super::words::{Speaks as _, Word};
 use super::super::{Context, nearest, now, out};
 use super::{Registry, accept_from, checked_zone, filled};
 
@@ -234,11 +234,9 @@ fn line(
     });
     let [serial, vendor, tenant, name, site, zone, from] = cells;
     let serial = serial.unwrap_or_default();
-    let wrong = |error| {
-        context.say(
-            Word::ImportSerial,
-            &[&Escaped(serial), &error as &dyn std::fmt::Display],
-        )
+    let wrong = |error: event::NameError| {
+        let error = context.lang.detail(&error.to_string());
+        context.say(Word::ImportSerial, &[&Escaped(serial), &error])
     };
     let serial = Serial::new(serial).map_err(wrong)?;
     let tenant = context

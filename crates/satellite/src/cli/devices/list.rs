@@ -200,7 +200,10 @@ pub(crate) async fn waiting(context: &Context, enrolments: &[Enrolment]) -> Vec<
     let mut pending = mirror.pending().await.unwrap_or_else(|failure| {
         out::complain(&context.say(
             Word::MirrorTrouble,
-            &[&context.config.state_dir.display(), &failure.text],
+            &[
+                &context.config.state_dir.display(),
+                &context.lang.detail(&failure.text),
+            ],
         ));
         Vec::new()
     });
@@ -342,7 +345,13 @@ fn print(lines: &[Line<'_>], pending: &[&Pending], context: &Context) -> anyhow:
             .map(|pending| pending_row(pending, context))
             .collect();
         out::print(&table::table(&headings, &rows))?;
-        out::line(&context.say(Word::ApproveThem, &[&program]))?;
+        out::line(&match pending {
+            [only] => {
+                let tenant = context.tenant_to_type();
+                context.say(Word::ApproveIt, &[&program, &only.serial, &tenant])
+            }
+            _ => context.say(Word::ApproveThem, &[&program]),
+        })?;
     }
     Ok(())
 }

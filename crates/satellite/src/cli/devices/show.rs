@@ -54,7 +54,10 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     let Some(enrolment) = known.next() else {
         let waiting = list::waiting(context, &enrolments).await;
         let Some(pending) = waiting.iter().find(|waits| waits.serial == args.serial) else {
-            anyhow::bail!(context.say(Word::UnknownSerial, &[&args.serial]));
+            anyhow::bail!(context.say(
+                Word::UnknownSerial,
+                &[&args.serial, &super::super::program()]
+            ));
         };
         return show_pending(pending, args.json, context);
     };

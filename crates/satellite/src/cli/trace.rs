@@ -354,6 +354,8 @@ fn advice(step: &Step, known: &Known, serial: &Serial, context: &Context) -> Str
             let tenant = tenant.unwrap_or_else(|| context.tenant_to_type());
             context.say(Word::AdviseApprove, &[&program, serial, &tenant])
         }
+        // Nothing of it is in review: it was refused before it was read.
+        "parsed" if failed && known.quarantined == 0 => context.say(Word::AdviseRefused, &[]),
         "parsed" if failed => context.say(Word::AdviseParse, &[&program, serial]),
         "parsed" => context.say(Word::AdviseNothing, &[]),
         "stored" if failed => context.say(Word::AdviseStore, &[&program]),
@@ -585,5 +587,26 @@ mod tests {
         let locked: Vec<Condition> = serde_json::from_str(locked).unwrap();
         let told = told(dialled(), "approved", locked);
         assert!(told.contains("lock time"), "{told}");
+    }
+
+    #[test]
+    fn advice_on_what_was_not_read_asks_for_review_only_where_something_is_in_review() {
+        let context = Context::for_tests();
+        let serial = Serial::new("ABC1").unwrap();
+        let step = Step {
+            step: "parsed".to_owned(),
+            state: State::Failed,
+            ..Step::default()
+        };
+        let advised = |quarantined| {
+            let known = Known {
+                enrolment: Some(enrolment(EnrolmentState::Approved)),
+                quarantined,
+                ..Known::default()
+            };
+            advice(&step, &known, &serial, &context)
+        };
+        assert!(advised(0).contains("keeps its records"), "{}", advised(0));
+        assert!(advised(3).contains("quarantine list"), "{}", advised(3));
     }
 }

@@ -60,11 +60,13 @@ async fn scene() -> Scene {
     }
 }
 
+/// The machine that runs the tests is not watched: what its disk has left is no part of these
+/// promises.
 fn configuration(satellite: &SatelliteProcess, place: &Place, relay: &str) -> String {
     format!(
         "language = \"es\"\npublic_url = \"http://s.example.mx\"\nrecovered_after = \"20s\"\n\
          [listen]\nadmin = \"127.0.0.1:0\"\n\
-         [watch]\nsatellite_admin = \"http://{}\"\n\
+         [host]\nwatch = false\n[watch]\nsatellite_admin = \"http://{}\"\n\
          [[watch.store]]\ntenant = \"acme\"\nname = \"Acme S.A.\"\nurl = \"{}\"\n\
          [mail]\nfrom = \"sentinela@example.mx\"\nrelays = [\"{relay}\"]\n\
          [[level]]\nafter = \"0m\"\nto = [{{ address = \"uno@example.mx\", phone = \"+52 442 1\" }}, \

@@ -13,11 +13,11 @@ use anyhow::{Result, ensure};
 use mariadb::{Flavor, Server};
 use promises::hikvision::{Difference, enrol_dialled, enrol_posting, fed_rows, until_equal};
 use promises::{Checker, Place, SatelliteProcess, Setup, blocking, sum_of};
-use terminals::Ledger;
 use terminals::hikvision::{
-    Algorithm, Boundary, Device, DeviceOptions, Heartbeat, PartLength, Post, PostHabits,
-    PostOptions, PostShape, StreamHead, Words,
+    Algorithm, Boundary, Device, DeviceOptions, Excuse, Heartbeat, HikvisionGroup, PartLength,
+    Post, PostHabits, PostOptions, PostShape, StreamHead, Words,
 };
+use terminals::{Fleet, Ledger, Scenario};
 
 /// The one of the ten that tells no serials.
 const UNNUMBERED: &str = "HIKT0000007";
@@ -384,4 +384,52 @@ async fn a_device_that_only_posts_shows_its_gap_and_is_never_called_proven() {
         &[("tenant", "acme")],
     );
     assert_eq!(gap, Some(6.0), "{:?}", post.lost());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fleet_of_dialled_devices_ends_by_itself_when_everything_owed_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::sqlite(folder.path());
+    let mut satellite = SatelliteProcess::prepare(&Setup::new(place.clone()))
+        .await
+        .unwrap();
+    let ledger = satellite.folder().join("fleet.jsonl");
+    let mut group = HikvisionGroup {
+        dialled: 2,
+        serial_prefix: "HIKEND".to_owned(),
+        ..HikvisionGroup::default()
+    };
+    group.log.history = 70;
+    group.log.history_owed = true;
+    (group.log.logins, group.log.arming) = (true, true);
+    (group.login.nonce_once, group.search.shuffle) = (true, true);
+    group.stream.replay_per_s = 20.0;
+    let scenario = Scenario {
+        count: 0,
+        rate: 60.0,
+        hikvision: vec![group],
+        ..Scenario::default()
+    };
+    let fleet = Fleet::start(scenario, Some(Ledger::create(&ledger).unwrap())).unwrap();
+    for device in fleet.dialled() {
+        enrol_dialled(&satellite, device, &[]).await.unwrap();
+    }
+    satellite.run().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    fleet.end_generation();
+    let ended = tokio::time::timeout(Duration::from_secs(45), fleet.drained()).await;
+    let held: Vec<u64> = fleet.dialled().map(Device::unserved).collect();
+    assert!(ended.is_ok(), "it did not end; its devices hold {held:?}");
+    let summary = fleet.stop().await;
+    assert_eq!(summary.pending, 0, "{summary:#?}");
+    let mut checker = Checker::open(&place).await.unwrap();
+    let owed = (ledger.as_path(), &[][..]);
+    until_equal(&satellite, &mut checker, owed, Duration::from_secs(10))
+        .await
+        .unwrap();
+
+    let lonely = Device::start(DeviceOptions::default(), None).unwrap();
+    lonely.punch("7").await.unwrap();
+    assert!(lonely.unserved() > 0);
+    assert_eq!(lonely.excuse(), Excuse::NotAsked);
 }

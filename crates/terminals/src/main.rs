@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use console::{Lang, Told};
-use terminals::hikvision::HikvisionGroup;
+use terminals::hikvision::{Device, Excuse, HikvisionGroup};
 use terminals::{EXAMPLE, Faults, Fleet, HabitShares, Ledger, Scenario, ScenarioError, Target};
 use tokio::time::Instant;
 
@@ -216,6 +216,7 @@ fn run(args: &RunArgs, lang: Lang) -> anyhow::Result<ExitCode> {
         let fleet = Fleet::start(scenario.clone(), ledger)?;
         introduce(&fleet, lang);
         watch(&fleet, args.patience, lang).await;
+        explain(&fleet, lang);
         Ok::<_, ScenarioError>(fleet.stop().await)
     })?;
     if args.json {
@@ -332,6 +333,45 @@ async fn watch(fleet: &Fleet, patience: Duration, lang: Lang) {
         }
     }
     line.close();
+}
+
+/// Says of each device that still holds rows why nobody may have them.
+fn explain(fleet: &Fleet, lang: Lang) {
+    for device in fleet.dialled().filter(|device| device.unserved() > 0) {
+        let (serial, rows, why) = (device.serial(), device.unserved(), excuse(device, lang));
+        let words = lang.pick("registros que nadie tomó", "rows that nobody took");
+        eprintln!("terminals: {serial}: {rows} {words}: {why}");
+    }
+    for post in fleet.posting().filter(|post| post.pending() > 0) {
+        let (serial, events, url) = (post.serial(), post.pending(), post.url());
+        let words = lang.pick(
+            "eventos sin respuesta 200 de",
+            "events without an answer 200 from",
+        );
+        eprintln!("terminals: {serial}: {events} {words} {url}");
+    }
+    for terminal in fleet.pulled().filter(|terminal| terminal.unserved() > 0) {
+        let (serial, rows) = (terminal.serial(), terminal.unserved());
+        let words = lang.pick("registros que nadie leyó", "records that nobody read");
+        eprintln!("terminals: {serial}: {rows} {words}");
+    }
+}
+
+fn excuse(device: &Device, lang: Lang) -> String {
+    match device.excuse() {
+        Excuse::NotAsked => lang.pick("nadie le preguntó", "nobody has asked it").into(),
+        Excuse::NoLogin => lang
+            .pick("nadie entró con contraseña", "nobody has logged in")
+            .into(),
+        Excuse::WrongLogins(n) => lang.pick(
+            format!("contraseña equivocada {n} veces"),
+            format!("{n} logins were wrong"),
+        ),
+        Excuse::AskedInPart(n) => lang.pick(
+            format!("contestó {n} búsquedas, que no pidieron todo"),
+            format!("it answered {n} searches, which did not ask for all"),
+        ),
+    }
 }
 
 /// Sleeps until then, or for ever.

@@ -197,8 +197,10 @@ impl<'a> Search<'a> {
 
     /// The pause between two rounds.
     fn interval(&self) -> Duration {
-        let alive = self.intake.known.hikvision().view().stream == Link::Up;
-        self.footprints.pause(alive)
+        let view = self.intake.known.hikvision().view();
+        // While it brings old records, live ones come by the search only.
+        let is_live = view.stream == Link::Up && !view.replaying;
+        self.footprints.pause(is_live)
     }
 
     fn went_well(&mut self) {

@@ -97,6 +97,19 @@ pub(super) struct Counts {
     pages: AtomicU64,
 }
 
+/// Why rows of a device may not have reached anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Excuse {
+    /// There was no request.
+    NotAsked,
+    /// Nobody has logged in.
+    NoLogin,
+    /// So many logins were wrong.
+    WrongLogins(u64),
+    /// It answered so many searches, which did not ask for everything.
+    AskedInPart(u64),
+}
+
 /// A client that holds an arming slot, or held it until just now.
 #[derive(Debug)]
 struct Armed {
@@ -288,6 +301,24 @@ impl Device {
         self.inner.machine.unserved()
     }
 
+    /// From now on logins and armings leave no rows in the log, whatever the options say: what
+    /// is owed comes to an end only when the reader's own traces do.
+    pub fn close(&self) {
+        self.inner.machine.close();
+    }
+
+    /// Why rows may not have reached anybody.
+    #[must_use]
+    pub fn excuse(&self) -> Excuse {
+        let counts = self.counters();
+        match (counts.requests, counts.logins, counts.logins_wrong) {
+            (0, ..) => Excuse::NotAsked,
+            (_, 0, 0) => Excuse::NoLogin,
+            (_, _, wrong) if wrong > 0 => Excuse::WrongLogins(wrong),
+            _ => Excuse::AskedInPart(counts.questions),
+        }
+    }
+
     /// The listening hosts as they are set.
     #[must_use]
     pub fn hosts(&self) -> Vec<Host> {
@@ -428,6 +459,9 @@ impl Inner {
     }
 
     async fn note(&self, minor: u16) {
+        if self.machine.is_closed() {
+            return;
+        }
         // A ledger that cannot be written shows at the next punch.
         self.machine.make(vec![Draft::plain(3, minor)]).await.ok();
     }

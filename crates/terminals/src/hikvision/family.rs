@@ -1,8 +1,9 @@
 //! The Hikvision devices of a fleet: made from the scenario's groups, fed by its schedule.
 //!
 //! People come by the fleet's schedule; when they come is all that is shared with the push
-//! terminals. A dialled device cannot deliver: it has delivered when a search of everything
-//! has handed its newest row out, and it goes on listening until the fleet stops.
+//! terminals. A dialled device cannot deliver: it has delivered when every row was handed out, by
+//! searches or on a stream that nothing was asked for again, and it goes on listening until the
+//! fleet stops. After the end of the generation logins leave no rows in it, or it never would.
 
 use std::io;
 use std::sync::Arc;
@@ -110,6 +111,13 @@ impl Member {
         }
     }
 
+    /// It makes nothing any more, traces of logins neither.
+    fn close(&self) {
+        if let Self::Dialled(device) = self {
+            device.close();
+        }
+    }
+
     fn is_empty(&self) -> bool {
         match self {
             Self::Dialled(device) => device.unserved() == 0,
@@ -123,6 +131,7 @@ async fn feed(shared: Arc<Shared>, schedule: Arc<Schedule>, member: Member, phas
     let whole = async {
         generate(&shared, &schedule, &member, phase).await?;
         shared.drain.cancelled().await;
+        member.close();
         while !member.is_empty() {
             tokio::time::sleep(LOOK).await;
         }

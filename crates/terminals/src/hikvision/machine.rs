@@ -6,13 +6,14 @@
 //! Counters here say what exists and what was handed out; they prove nothing about a server.
 
 use std::io;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event::{Millis, Text, Zone};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::delivery::Delivery;
 use super::options::LogOptions;
 use super::ring::{Page, Query, Ring, Row, granted, person, status};
 use crate::clock;
@@ -71,6 +72,7 @@ pub(super) struct Machine {
     seed: u64,
     shift_s: AtomicI64,
     log: Mutex<Log>,
+    closed: AtomicBool,
     changes: watch::Sender<u64>,
     truth: Option<Ledger>,
     totals: Arc<Totals>,
@@ -82,8 +84,8 @@ struct Log {
     /// The serial up to which rows were uploaded, and the one uploaded last.
     uploaded: u64,
     front: u64,
-    /// The serial up to which rows were handed out and counted.
-    served: u64,
+    /// What has reached whoever asks.
+    delivery: Delivery,
     turns: u64,
 }
 
@@ -118,10 +120,11 @@ impl Machine {
             log: Mutex::new(Log {
                 uploaded: ring.oldest() - 1,
                 front: 0,
-                served,
+                delivery: Delivery::new(served),
                 turns: 0,
                 ring,
             }),
+            closed: AtomicBool::new(false),
             changes: watch::Sender::new(0),
             truth,
             totals,
@@ -234,8 +237,8 @@ impl Machine {
             }
         };
         let rows: Vec<Placed> = drafts.into_iter().map(place).collect();
-        let lost = (log.ring.oldest() - 1).saturating_sub(log.served);
-        log.served += lost;
+        let gone = log.ring.oldest() - 1;
+        let lost = log.delivery.dropped(gone);
         log.uploaded = log.uploaded.max(log.ring.oldest() - 1);
         drop(log);
         let made = u64::try_from(rows.len()).unwrap_or(0);
@@ -328,8 +331,7 @@ impl Machine {
     /// Counts a row as lost on purpose.
     pub(super) fn count_lost(&self, placed: &Placed) {
         let mut log = self.log();
-        if log.ring.epoch() == placed.epoch && placed.serial == log.served + 1 {
-            log.served += 1;
+        if log.ring.epoch() == placed.epoch && log.delivery.lost(placed.serial) {
             drop(log);
             self.totals.forgotten.fetch_add(1, Relaxed);
         }
@@ -337,7 +339,12 @@ impl Machine {
 
     /// Counts a row as handed out, and every one before it.
     pub(super) fn count_served(&self, placed: &Placed) {
-        self.served_up_to(placed.epoch, placed.serial);
+        let mut log = self.log();
+        if log.ring.epoch() == placed.epoch {
+            let more = log.delivery.up_to(placed.serial);
+            drop(log);
+            self.totals.served.fetch_add(more, Relaxed);
+        }
     }
 
     /// Puts the upload back by so many rows, as far as they are held.
@@ -355,41 +362,45 @@ impl Machine {
 
     /// Answers a search, and counts what it hands out.
     pub(super) fn search(&self, query: &Query) -> Page {
-        let (page, epoch) = {
-            let log = self.log();
-            (log.ring.page(query), log.ring.epoch())
-        };
-        if let Some(newest) = page.rows.iter().map(|(serial, _)| *serial).max()
-            && query.major == 0
-            && !query.newest_first
-        {
-            self.served_up_to(epoch, newest);
-        }
+        let mut log = self.log();
+        let page = log.ring.page(query);
+        let serials = page.rows.iter().map(|(serial, _)| *serial);
+        let more = log.delivery.handed(serials);
+        drop(log);
+        self.totals.served.fetch_add(more, Relaxed);
         page
     }
 
-    fn served_up_to(&self, epoch: u32, serial: u64) {
+    /// A row went out on a stream, of which nobody says whether it arrived.
+    pub(super) fn mark_streamed(&self, placed: &Placed) {
         let mut log = self.log();
-        if log.ring.epoch() == epoch && serial > log.served {
-            let more = serial - log.served;
-            log.served = serial;
-            drop(log);
-            self.totals.served.fetch_add(more, Relaxed);
+        if log.ring.epoch() == placed.epoch {
+            log.delivery.streamed(placed.serial);
         }
     }
 
-    /// Rows that were made and not yet handed out.
+    /// Rows that were made and have not reached anybody yet.
     pub(super) fn unserved(&self) -> u64 {
         let log = self.log();
-        log.ring.newest().saturating_sub(log.served)
+        log.delivery.missing(log.ring.newest())
+    }
+
+    /// From now on logins and armings leave no rows, so that what is owed comes to an end.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Relaxed);
+    }
+
+    /// Whether logins and armings leave no rows any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Relaxed)
     }
 
     /// Empties the log: serials begin at 1, in a new epoch.
     pub(super) fn reset(&self) {
         let mut log = self.log();
-        let lost = log.ring.newest().saturating_sub(log.served);
+        let lost = log.delivery.missing(log.ring.newest());
         log.ring.reset();
-        (log.uploaded, log.front, log.served) = (0, 0, 0);
+        (log.uploaded, log.front, log.delivery) = (0, 0, Delivery::new(0));
         drop(log);
         self.totals.forgotten.fetch_add(lost, Relaxed);
         self.changes.send_modify(|count| *count += 1);

@@ -16,6 +16,7 @@
 //! Nothing here uses code of any server: the check of logins, the parts of a stream and the
 //! XML are all written here once more, so that a mistake cannot agree with itself.
 
+mod delivery;
 mod device;
 mod digest;
 mod documents;
@@ -29,7 +30,7 @@ mod stream;
 mod wire;
 mod words;
 
-pub use device::{Counters, Device};
+pub use device::{Counters, Device, Excuse};
 pub(crate) use family::Devices;
 pub use hosts::Host;
 pub(crate) use machine::Totals;

@@ -255,6 +255,7 @@ impl<'a> Feed<'a> {
         }
         self.send(&bytes).await?;
         device.machine.mark_uploaded(placed, true);
+        device.machine.mark_streamed(placed);
         device.counts.streamed.fetch_add(1, Relaxed);
         Ok(())
     }

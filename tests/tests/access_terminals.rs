@@ -105,6 +105,11 @@ async fn through_kills(place: Place) {
     }
     satellite.run().await.unwrap();
     fleet.acked_more(100, LONG).await.unwrap();
+    // A log is cleared when nothing is left to send: on a busy machine after the kills only.
+    let begun = Instant::now();
+    while fleet.summary().access.cleared == 0 && begun.elapsed() < LONG {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let (summary, ledger) = fleet.finish(LONG).await.unwrap();
     exact(&place, ledger).await;
     faults_happened(&summary);
@@ -269,10 +274,15 @@ async fn commands_outlive_a_restart_and_forbidden_ones_never_reach_a_terminal() 
         "an answer lacks records"
     );
     let (summary, ledger) = fleet.finish(LONG).await.unwrap();
+    // Counts for the hourly comparison are no commands of anybody.
+    let log = satellite.log();
+    let handed = log.lines().filter(|line| line.contains("was handed out"));
+    let asked = handed.filter(|line| !line.contains("VERIFY SUM")).count();
     assert_eq!(
-        summary.commands, 8,
+        asked, 8,
         "something else reached a terminal, or something twice"
     );
+    assert!(summary.commands >= 8);
     assert!(summary.queried_records > 0);
     let comparison = checker.compare(&[&ledger]).await.unwrap();
     comparison.exact().unwrap();

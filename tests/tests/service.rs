@@ -69,6 +69,45 @@ async fn the_spanish_page_takes_a_newcomer_to_the_first_event() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_member_of_the_group_runs_commands_and_a_stranger_reads_nothing() -> Result<()> {
+    let Some(container) = installed().await? else {
+        return Ok(());
+    };
+    container
+        .sh("useradd --create-home --groups satellite operador")
+        .await?;
+    container.sh("useradd --create-home ajeno").await?;
+    let add = "satellite devices add --tenant main --vendor zkteco --serial SIM0000001";
+    container.sh(&format!("su operador -c '{add}'")).await?;
+    container
+        .sh("terminals run --count 1 --backlog 3 --duration 2s --error-delay 1s 2>/dev/null")
+        .await?;
+    let events = container
+        .sh("su operador -c 'satellite events --format json'")
+        .await?;
+    ensure!(events.lines().count() == 3, "{events}");
+    container
+        .sh("su operador -c 'satellite devices block SIM0000001'")
+        .await?;
+    for refused in [
+        "satellite events",
+        "cat /var/lib/satellite/events.db",
+        "ls /etc/satellite/secrets",
+    ] {
+        let output = container
+            .output(&format!("su ajeno -c '{refused}'"))
+            .await?;
+        ensure!(!output.status.success(), "a stranger may: {refused}");
+    }
+    // The daemon goes on after what others wrote.
+    container.sh("systemctl restart satellite").await?;
+    container
+        .until(ACTIVE, SOON, |state| state == "active")
+        .await
+        .map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_satellite_is_restarted_by_its_watchdog() -> Result<()> {
     let Some(container) = installed().await? else {
         return Ok(());

@@ -3,6 +3,7 @@
 //! Write-ahead log with `synchronous=FULL`, so that a commit survives a power cut. The driver
 //! runs each connection on a thread of its own, so that no executor thread waits for a disk.
 
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ impl Sqlite {
             );
             return Err(Failure::wait(Trouble::Unreachable, text));
         }
+        make_for_the_group(path);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -63,6 +65,16 @@ impl Sqlite {
         )
         .map(drop)
     }
+}
+
+/// Makes a new file that the group may write too, as far as the umask lets it, and that nobody
+/// else may read: operators run commands beside the daemon. SQLite gives the files beside it the
+/// same rights.
+fn make_for_the_group(path: &Path) {
+    let mut how = std::fs::OpenOptions::new();
+    how.write(true).create_new(true).mode(0o660);
+    // One that is there already stays as it is; what else is wrong is said when it is opened.
+    how.open(path).ok();
 }
 
 /// Opens the file. Whoever makes a new file a WAL file locks out others that open it at the same

@@ -58,14 +58,14 @@ impl SentinelProcess {
         &self.program
     }
 
-    /// Runs a command that prints JSON.
+    /// Runs a command and answers what it printed.
     ///
     /// # Errors
-    /// Its exit status is not 0, or what it printed is no JSON.
-    pub async fn json<S: AsRef<OsStr>>(
+    /// Its exit status is not 0.
+    pub async fn command<S: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = S>,
-    ) -> Result<Value> {
+    ) -> Result<String> {
         let running = Command::new(&self.program)
             .args(arguments)
             .arg("--config")
@@ -78,7 +78,19 @@ impl SentinelProcess {
         let out = String::from_utf8_lossy(&output.stdout);
         let err = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{}: {out}{err}", output.status);
-        serde_json::from_str(&out).with_context(|| format!("no JSON: {out}{err}"))
+        Ok(out.into_owned())
+    }
+
+    /// Runs a command that prints JSON.
+    ///
+    /// # Errors
+    /// Its exit status is not 0, or what it printed is no JSON.
+    pub async fn json<S: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Result<Value> {
+        let out = self.command(arguments).await?;
+        serde_json::from_str(&out).with_context(|| format!("no JSON: {out}"))
     }
 
     /// Starts `sentinel run`, with these words before the program (`ip netns exec …`).

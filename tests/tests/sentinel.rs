@@ -202,6 +202,35 @@ async fn a_killed_satellite_is_told_to_both_levels_and_its_return_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_last_letter_of_a_sentinel_that_has_failed_reaches_the_first_level_only() {
+    let postbox = Postbox::open().await.unwrap();
+    let tables = format!(
+        "[mail]\nfrom = \"sentinela@example.mx\"\nrelays = [\"{}\"]\n\
+         [[level]]\nhours = \"Mon 03:00-03:01\"\nto = [{{ address = \"uno@example.mx\" }}, \
+         {{ address = \"one@example.mx\", language = \"en\" }}]\n\
+         [[level]]\nto = [{{ address = \"dos@example.mx\" }}]\n",
+        postbox.url(),
+    );
+    let sentinel = SentinelProcess::prepare(&tables).unwrap();
+    sentinel.command(["mail", "failed"]).await.unwrap();
+    let posts = postbox.posts();
+    let mut read: Vec<_> = posts
+        .iter()
+        .map(|post| (post.to.as_str(), read(post)))
+        .collect();
+    read.sort();
+    let [(one, english), (uno, spanish)] = read.as_slice() else {
+        panic!("{read:?}");
+    };
+    assert_eq!((*one, *uno), ("one@example.mx", "uno@example.mx"));
+    assert!(english.0.contains("sentinel has failed"), "{english:?}");
+    assert!(spanish.0.contains("Sentinela se detuvo"), "{spanish:?}");
+    for (_, text) in [english, spanish] {
+        assert!(text.contains("journalctl -u sentinel -n 50"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_satellite_is_told_as_a_hang() {
     let mut scene = scene().await;
     let begin = Instant::now();

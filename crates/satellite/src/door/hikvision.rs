@@ -338,7 +338,8 @@ impl Settle {
             Err(NotKept::Store(refused)) => Err(no(refused)),
             Err(NotKept::Journal(error)) => {
                 let serial = &self.known.enrolment.serial;
-                tracing::error!(%error, %serial, "the journal takes nothing; the device keeps its records");
+                // That the journal refuses is in the log once, and each refusal is counted.
+                tracing::debug!(%error, %serial, "the journal takes nothing; the post is refused");
                 Err(No::StoreUnavailable)
             }
         }

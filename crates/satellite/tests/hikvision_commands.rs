@@ -237,6 +237,12 @@ fn only_a_dialled_hikvision_device_can_be_configured() {
     );
 }
 
+/// Enrols the device as one that is dialled with that account, or gives it another account.
+fn enrol_as(house: &House, address: &str, user: &str, file: &str) {
+    let account = ["--address", address, "--user", user, "--secret-file", file];
+    house.fine(&add(&account));
+}
+
 /// The listening host as the device has it, when it is ours.
 fn our_host(device: &Device) -> Option<terminals::hikvision::Host> {
     let mut hosts = device.hosts().into_iter();
@@ -250,14 +256,7 @@ async fn a_device_is_configured_through_isapi_and_its_token_counts_only_after_re
     let (user, password) = device.login();
     let address = device.address().to_string();
     let file = secret(&house, password);
-    house.fine(&add(&[
-        "--address",
-        &address,
-        "--user",
-        user,
-        "--secret-file",
-        &file,
-    ]));
+    enrol_as(&house, &address, user, &file);
     let said = house.fine(&["devices", "configure", SERIAL]);
     assert!(said.contains("confirmed it when read back"), "{said}");
     let first = our_host(&device).unwrap();
@@ -278,17 +277,7 @@ async fn a_device_is_configured_through_isapi_and_its_token_counts_only_after_re
         "each time a new token"
     );
 
-    let as_user = |user| {
-        let account = [
-            "--address",
-            &address,
-            "--user",
-            user,
-            "--secret-file",
-            &file,
-        ];
-        house.fine(&add(&account));
-    };
+    let as_user = |user| enrol_as(&house, &address, user, &file);
     as_user("nobody");
     let error = house.failed(&["devices", "configure", SERIAL]);
     assert!(error.contains("refused user or password"), "{error}");
@@ -313,17 +302,7 @@ async fn a_running_satellite_configures_over_its_own_login_and_never_while_that_
     let device = Device::start(DeviceOptions::default(), None).unwrap();
     let (user, password) = device.login();
     let (address, file) = (device.address().to_string(), secret(&house, password));
-    let as_user = |user| {
-        let account = [
-            "--address",
-            &address,
-            "--user",
-            user,
-            "--secret-file",
-            &file,
-        ];
-        house.fine(&add(&account));
-    };
+    let as_user = |user| enrol_as(&house, &address, user, &file);
     as_user(user);
     let daemon = Daemon::start(&house);
     let until = async |text: &str| {

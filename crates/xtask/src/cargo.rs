@@ -53,6 +53,17 @@ pub(crate) fn has_subcommand(name: &str) -> bool {
     version.is_ok_and(|status| status.success())
 }
 
+/// Installs a tool that is a subcommand of cargo, in that version, unless there is one already.
+pub(crate) fn install_tool(subcommand: &str, name: &str, version: &str) -> Result<()> {
+    if has_subcommand(subcommand) {
+        return Ok(());
+    }
+    println!("{name} is missing; installing it takes a few minutes, once.");
+    let status = cargo(["install", name, "--version", version, "--locked"]).status()?;
+    ensure!(status.success(), "{name} could not be installed ({status})");
+    Ok(())
+}
+
 /// Builds programs and returns their paths in the order of `names`. Progress and errors are
 /// cargo's own, on standard error.
 pub(crate) fn build(options: &[&str], names: &[&str]) -> Result<Vec<PathBuf>> {

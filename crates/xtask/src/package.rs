@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cargo::{self, cargo, has_subcommand};
+use crate::cargo::{self, cargo};
 use crate::packages;
 
 /// The version of cargo-deb that the manifests are written for.
@@ -41,7 +41,7 @@ pub(crate) fn run() -> Result<()> {
 /// Packs programs that are built in that profile, with that number behind the version; the
 /// packages in the order of [`PROGRAMS`].
 pub(crate) fn pack(built: &[PathBuf], profile: &str, revision: &str) -> Result<Vec<PathBuf>> {
-    install_tool("deb", "cargo-deb", CARGO_DEB)?;
+    cargo::install_tool("deb", "cargo-deb", CARGO_DEB)?;
     let folder = folder();
     std::fs::create_dir_all(&folder)?;
     let mut debs = Vec::new();
@@ -50,13 +50,13 @@ pub(crate) fn pack(built: &[PathBuf], profile: &str, revision: &str) -> Result<V
         let executable = built.iter().find(named);
         let executable = executable.with_context(|| format!("{program} was not built"))?;
         write_companions(program, executable, &folder.join(program))?;
-        let before = deb_of(&folder, program, revision);
+        let deb = deb_of(&folder, program, revision);
         let mut command = cargo(["deb", "--quiet", "--no-build", "--no-dbgsym", "--strip"]);
         command.args(["--package", program, "--profile", profile]);
         command.args(["--deb-revision", revision, "--output"]);
         succeed(command.arg(&folder))?;
-        ensure!(before.exists(), "cargo-deb made no {}", before.display());
-        debs.push(before);
+        ensure!(deb.exists(), "cargo-deb made no {}", deb.display());
+        debs.push(deb);
     }
     Ok(debs)
 }
@@ -122,7 +122,7 @@ fn changelog(program: &str) -> Result<String> {
 
 /// A list of every component in each program, in CycloneDX's JSON, beside the packages.
 fn component_lists() -> Result<Vec<PathBuf>> {
-    install_tool("cyclonedx", "cargo-cyclonedx", CARGO_CYCLONEDX)?;
+    cargo::install_tool("cyclonedx", "cargo-cyclonedx", CARGO_CYCLONEDX)?;
     let mut command = cargo(["cyclonedx", "--quiet", "--format", "json"]);
     command.args(["--spec-version", "1.5", "--describe", "binaries"]);
     succeed(command.arg("--no-build-deps"))?;
@@ -151,20 +151,6 @@ fn component_lists() -> Result<Vec<PathBuf>> {
         }
     }
     Ok(lists)
-}
-
-fn install_tool(subcommand: &str, name: &str, version: &str) -> Result<()> {
-    if has_subcommand(subcommand) {
-        return Ok(());
-    }
-    println!("{name} is missing; installing it takes a few minutes, once.");
-    succeed(&mut cargo([
-        "install",
-        name,
-        "--version",
-        version,
-        "--locked",
-    ]))
 }
 
 fn succeed(command: &mut Command) -> Result<()> {

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use mariadb::{Flavor, Server};
 
 use crate::cargo::{self, cargo, has_subcommand};
@@ -134,13 +134,7 @@ fn deny_check(checks: &[&'static str]) -> Command {
 }
 
 fn deny() -> Result<Outcome> {
-    if !has_subcommand("deny") {
-        println!("cargo-deny is missing; installing it takes a few minutes, once.");
-        let install = ["install", "cargo-deny", "--version", CARGO_DENY, "--locked"];
-        if let Outcome::Failed(why) = succeed(&mut cargo(install))? {
-            bail!("cargo-deny could not be installed ({why})");
-        }
-    }
+    cargo::install_tool("deny", "cargo-deny", CARGO_DENY)?;
     succeed(&mut deny_check(&["bans", "licenses", "sources"]))
 }
 

@@ -141,14 +141,8 @@ impl Mixed {
     /// # Errors
     /// The copy cannot be put there, or satellite does not start again.
     pub async fn restore(&mut self, copy: &Path) -> Result<()> {
-        let Place::Sqlite(file) = &self.place else {
-            bail!("only a SQLite database is restored this way");
-        };
         self.satellite.terminate().await?;
-        for end in ["-wal", "-shm"] {
-            std::fs::remove_file(format!("{}{end}", file.display())).ok();
-        }
-        std::fs::copy(copy, file)?;
+        self.place.put_back(copy).await?;
         self.satellite.run().await.map(drop)
     }
 }

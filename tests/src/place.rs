@@ -4,9 +4,15 @@
 //! checker, so that both surely look at one database.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use mariadb::{Address, Flavor};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+use sqlx::{ConnectOptions as _, Connection as _};
+
+/// How long the last reader of a file may take to close it.
+const CLOSING: Duration = Duration::from_secs(30);
 
 /// The address of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +48,19 @@ impl Place {
         })
     }
 
+    /// Puts an older copy of a SQLite database in its place, with satellite not running.
+    ///
+    /// # Errors
+    /// It is no SQLite database, somebody still has it open, or the copy cannot be written.
+    pub async fn put_back(&self, copy: &Path) -> Result<()> {
+        let Self::Sqlite(file) = self else {
+            bail!("only a SQLite database is put back this way");
+        };
+        alone(file).await?;
+        std::fs::copy(copy, file)?;
+        Ok(())
+    }
+
     /// The URL as it stands in satellite's configuration.
     #[must_use]
     pub fn url(&self) -> String {
@@ -49,6 +68,25 @@ impl Place {
             Self::Sqlite(file) => format!("sqlite://{}", file.display()),
             Self::Mariadb { server, database } => server.url(database),
         }
+    }
+}
+
+/// Waits until nobody has the database open, and leaves it as one file.
+///
+/// A reader of this process that went out of scope closes its file a moment later, on a thread of
+/// the driver, and writes the log into the file as it closes. The journal's mode can only change
+/// when that is over.
+async fn alone(file: &Path) -> Result<()> {
+    let begun = Instant::now();
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .journal_mode(SqliteJournalMode::Delete);
+    loop {
+        match options.connect().await {
+            Ok(connection) => return Ok(connection.close().await?),
+            Err(error) => ensure!(begun.elapsed() < CLOSING, "still open: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -63,15 +63,7 @@ impl Copy {
     /// Puts the copy in the place of the database, which nobody may have open.
     async fn restore(self, place: &Place) -> Result<()> {
         match (self, place) {
-            (Self::Sqlite(copy), Place::Sqlite(file)) => {
-                for end in ["-wal", "-shm"] {
-                    let mut beside = file.clone().into_os_string();
-                    beside.push(end);
-                    // They are there only if the last user of the file did not clean up.
-                    std::fs::remove_file(beside).ok();
-                }
-                std::fs::copy(copy, file)?;
-            }
+            (Self::Sqlite(copy), Place::Sqlite(_)) => place.put_back(&copy).await?,
             (Self::Dump(dump), Place::Mariadb { server, database }) => {
                 let script = format!(
                     "DROP DATABASE `{database}`; CREATE DATABASE `{database}`; \

@@ -173,10 +173,7 @@ async fn what_an_older_copy_of_the_database_lacks_is_read_again_from_the_termina
     house.people(20).await.unwrap();
     house.equal(&place, MINUTE).await.unwrap();
     house.satellite.kill9().await.unwrap();
-    for name in ["events.db-wal", "events.db-shm"] {
-        std::fs::remove_file(folder.path().join(name)).ok();
-    }
-    std::fs::copy(&copy, folder.path().join("events.db")).unwrap();
+    place.put_back(&copy).await.unwrap();
     house.satellite.run().await.unwrap();
     house.equal(&place, MINUTE).await.unwrap();
 }

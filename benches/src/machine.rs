@@ -133,6 +133,15 @@ fn memory_of(status: &str) -> Option<Memory> {
     })
 }
 
+/// Resident memory of a process that is no file's: its heap, stacks and data, in MiB.
+pub(crate) fn own(process: u32) -> Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status"))
+        .with_context(|| format!("process {process} is gone"))?;
+    let kib = value_of(&text, "RssAnon").and_then(|value| value.strip_suffix(" kB")?.parse().ok());
+    let kib: f64 = kib.context("the kernel does not tell a process's own memory")?;
+    Ok(kib / 1024.0)
+}
+
 /// Bytes that a process has sent to disks so far.
 pub(crate) fn written(process: u32) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{process}/io"))

@@ -19,6 +19,7 @@ mod pull;
 mod report;
 mod routing;
 mod samples;
+mod sentinel;
 mod tenants;
 mod writer;
 
@@ -71,6 +72,12 @@ enum Bench {
     PullLive(pull::live::Options),
     /// Hikvision: what a month of our own logins does to a terminal's memory.
     HikvisionMonth(hikvision::month::Options),
+    /// Sentinel: from each sort of fault to the mail about it. Needs OpenSMTPD and root.
+    SentinelDetection(sentinel::detection::Options),
+    /// Sentinel: an hour of short outages and restarts. Needs OpenSMTPD and root.
+    SentinelNoise(sentinel::noise::Options),
+    /// Sentinel: memory while it watches five thousand terminals.
+    SentinelMemory(sentinel::memory::Options),
 }
 
 fn main() -> ExitCode {
@@ -116,6 +123,9 @@ async fn measure(bench: Bench) -> Result<Report> {
         Bench::PullStore(options) => pull::store::run(&options).await,
         Bench::PullLive(options) => pull::live::run(&options).await,
         Bench::HikvisionMonth(options) => hikvision::month::run(&options).await,
+        Bench::SentinelDetection(options) => sentinel::detection::run(&options).await,
+        Bench::SentinelNoise(options) => sentinel::noise::run(&options).await,
+        Bench::SentinelMemory(options) => sentinel::memory::run(&options).await,
     }
 }
 
@@ -129,8 +139,9 @@ fn data_folder() -> Result<PathBuf> {
 }
 
 /// Starts this program over with `TMPDIR` in [`data_folder`], where private servers then put
-/// their data: `/tmp` may be memory, and a commit into memory is no durable commit. Returns an
-/// error only when that failed, and nothing in the program that was started over.
+/// their data: `/tmp` may be memory, and a commit into memory is no durable commit. The programs
+/// that are measured are those beside this one, unless others are named. Returns an error only
+/// when that failed, and nothing in the program that was started over.
 fn on_real_disk() -> Result<Option<anyhow::Error>> {
     use std::os::unix::process::CommandExt as _;
     let folder = data_folder()?;
@@ -139,7 +150,14 @@ fn on_real_disk() -> Result<Option<anyhow::Error>> {
     if std::env::var_os("TMPDIR").is_some_and(|now| now == folder.as_os_str()) {
         return Ok(None);
     }
-    let failed = Command::new(std::env::current_exe()?)
+    let this = std::env::current_exe()?;
+    let mut again = Command::new(&this);
+    for (variable, name) in [("SATELLITE_BIN", "satellite"), ("SENTINEL_BIN", "sentinel")] {
+        if std::env::var_os(variable).is_none() {
+            again.env(variable, this.with_file_name(name));
+        }
+    }
+    let failed = again
         .args(std::env::args_os().skip(1))
         .env("TMPDIR", folder)
         .exec();

@@ -44,6 +44,9 @@ pub use ack::{AckLink, BadLink};
 pub use body::Body;
 pub use cap::{CapRule, History, Plan, Waiting, plan};
 pub use error::Error;
+/// A mail address that has been checked.
+pub use lettre::Address;
+
 pub use letter::{Channel, Letter, Recipient};
 pub use mime::{Sender, Wire};
 pub use once::send_once;

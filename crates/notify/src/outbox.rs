@@ -128,6 +128,8 @@ impl Outbox {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(5))
+            // In KiB: a handful of letters at a time is all that is ever read.
+            .pragma("cache_size", "-512")
             .disable_statement_logging()
             .connect()
             .await?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use daemon::logging::Escaped;
 use jiff::Timestamp;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::cap::CapRule;
@@ -23,6 +24,9 @@ use crate::{Error, text};
 
 /// How long letters in flight may go on after the pump was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How often relays that failed are asked whether they would take a letter again.
+const PROBE_EVERY: Duration = Duration::from_secs(30);
 
 /// How often a delivery that could not be written down is written again.
 const RECORD_TRIES: u32 = 5;
@@ -141,7 +145,9 @@ impl Pump {
     /// Delivers until it is cancelled; then letters in flight have five seconds. What was not
     /// delivered is in the outbox.
     pub async fn run(&self, cancel: CancellationToken) {
-        let mut tries = JoinSet::new();
+        let (mut tries, mut probing) = (JoinSet::new(), JoinSet::new());
+        let mut probe_at = tokio::time::interval(PROBE_EVERY);
+        probe_at.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut broken = false;
         while !cancel.is_cancelled() {
             match self.start(&mut tries).await {
@@ -155,6 +161,11 @@ impl Pump {
             tokio::select! {
                 () = cancel.cancelled() => {}
                 ended = tries.join_next(), if !tries.is_empty() => tell_of_panic(ended),
+                _ = probing.join_next(), if !probing.is_empty() => {}
+                _ = probe_at.tick(), if probing.is_empty() => {
+                    let pump = self.clone();
+                    probing.spawn(async move { pump.probe().await });
+                }
                 () = self.0.outbox.woken() => {}
                 () = tokio::time::sleep(Duration::from_secs(1)) => {}
             }
@@ -162,6 +173,18 @@ impl Pump {
         let drained = async { while tries.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
             tracing::warn!("stopped with letters in flight; they are sent again at the next start");
+        }
+    }
+
+    /// Asks the relays that failed last time whether they would take a letter again. One that
+    /// would has worked: what waits for it is due at once, and nobody is told any longer that it
+    /// fails, also when no letter is there to try it.
+    pub async fn probe(&self) {
+        for relay in &self.0.ways.relays {
+            let fails = self.0.rest.fails(relay.name());
+            if fails && relay.would_take(self.0.ways.from.address()).await.is_ok() {
+                self.worked(relay.name()).await;
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use lettre::Address;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::mime::Wire;
@@ -27,6 +28,13 @@ pub trait Relay: Send + Sync {
     /// # Errors
     /// [`Failed`], which says whose fault it was.
     async fn deliver(&self, message: &Wire, brink: &Brink) -> Result<String, Failed>;
+
+    /// Whether it would take a letter of that sender now, as far as that shows without one.
+    /// Must end within a bounded time.
+    ///
+    /// # Errors
+    /// [`Failed`], as [`Relay::deliver`] would have failed.
+    async fn would_take(&self, from: &Address) -> Result<(), Failed>;
 }
 
 /// Why a message was not delivered.
@@ -159,6 +167,11 @@ impl RestBook {
             (rest.failures, rest.until) = (0, None);
             recovered
         })
+    }
+
+    /// Whether its last try failed.
+    pub(crate) fn fails(&self, name: &str) -> bool {
+        self.with(name, |rest| rest.failures > 0)
     }
 
     /// Whether others should go first. A rest that would last longer than any rest does comes

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use daemon::config::Secret;
+use lettre::Address;
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{
@@ -249,12 +250,16 @@ impl SmtpRelay {
         Ok(connection)
     }
 
+    async fn sender(connection: &mut AsyncSmtpConnection, from: &Address) -> Result<(), Failed> {
+        let sender = Mail::new(Some(from.clone()), vec![]);
+        let answer = connection.command(sender).await;
+        answer
+            .map(drop)
+            .map_err(|error| of_relay("the sender is refused", &error))
+    }
+
     async fn envelope(connection: &mut AsyncSmtpConnection, message: &Wire) -> Result<(), Failed> {
-        let sender = Mail::new(Some(message.from.clone()), vec![]);
-        connection
-            .command(sender)
-            .await
-            .map_err(|error| of_relay("the sender is refused", &error))?;
+        Self::sender(connection, &message.from).await?;
         let recipient = Rcpt::new(message.to.clone(), vec![]);
         let answer = connection.command(recipient).await;
         answer
@@ -295,6 +300,18 @@ impl Relay for SmtpRelay {
         drop(tokio::time::timeout(Duration::from_millis(300), connection.quit()).await);
         let words: Vec<&str> = answer.message().collect();
         Ok(crate::text::short(&words.join(" "), 200))
+    }
+
+    async fn would_take(&self, from: &Address) -> Result<(), Failed> {
+        let asked = async {
+            let mut connection = self.open().await?;
+            Self::sender(&mut connection, from).await?;
+            Ok(connection)
+        };
+        let mut connection = self.within("probe", Whose::Relay, asked).await?;
+        // Without a recipient there is no letter: leaving is enough.
+        drop(tokio::time::timeout(Duration::from_millis(300), connection.quit()).await);
+        Ok(())
     }
 }
 

@@ -87,6 +87,10 @@ impl Relay for Taker {
         self.0.lock().unwrap().push(message.clone());
         Ok(String::new())
     }
+
+    async fn would_take(&self, _: &notify::Address) -> Result<(), Failed> {
+        Ok(())
+    }
 }
 
 /// The incident of that terminal, and every letter about it from first to last.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use compact_str::CompactString;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use notify::Language;
@@ -37,14 +38,15 @@ pub enum Subject {
         /// Its name.
         name: String,
     },
-    /// A terminal.
+    /// A terminal. There are thousands, and each is named in several places: short names stand
+    /// in the value itself.
     Terminal {
         /// Whose it is.
-        tenant: String,
+        tenant: CompactString,
         /// Where it stands, if that is known.
-        site: Option<String>,
+        site: Option<CompactString>,
         /// Its serial number.
-        serial: String,
+        serial: CompactString,
     },
     /// The mail path as a whole, or one relay of it.
     Mail {
@@ -81,11 +83,11 @@ impl Subject {
     /// A terminal; names are cut to a bounded length.
     pub fn terminal(tenant: &str, site: Option<&str>, serial: &str) -> Self {
         Self::Terminal {
-            tenant: cut(tenant, NAME_CHARACTERS),
+            tenant: first(tenant, NAME_CHARACTERS),
             site: site
                 .filter(|site| !site.is_empty())
-                .map(|site| cut(site, NAME_CHARACTERS)),
-            serial: cut(serial, NAME_CHARACTERS),
+                .map(|site| first(site, NAME_CHARACTERS)),
+            serial: first(serial, NAME_CHARACTERS),
         }
     }
 
@@ -110,10 +112,10 @@ impl Subject {
     /// The tenant whom it concerns; `None` when it concerns all.
     pub fn tenant(&self) -> Option<&str> {
         match self {
-            Self::Store { tenant }
-            | Self::Terminal { tenant, .. }
-            | Self::Backup { tenant }
-            | Self::Check { tenant, .. } => Some(tenant),
+            Self::Terminal { tenant, .. } => Some(tenant),
+            Self::Store { tenant } | Self::Backup { tenant } | Self::Check { tenant, .. } => {
+                Some(tenant)
+            }
             _ => None,
         }
     }
@@ -525,6 +527,11 @@ impl Round {
 
 /// At most so many characters.
 fn cut(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
+}
+
+/// The same as a name that needs no memory of its own while it is short.
+fn first(text: &str, characters: usize) -> CompactString {
     text.chars().take(characters).collect()
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use notify::{Brink, CapRule, Failed, Outbox, Relay, State, Whose, Wire};
+use notify::{Address, Brink, CapRule, Failed, Outbox, Relay, State, Whose, Wire};
 
 use crate::support::{Hand, letter, ways, with_rule};
 
@@ -32,6 +32,12 @@ impl Relay for Played {
         brink.reach().await?;
         self.taken.lock().unwrap().push(message.clone());
         Ok(String::new())
+    }
+
+    async fn would_take(&self, _: &Address) -> Result<(), Failed> {
+        let up = self.hand.now() >= self.up_at;
+        up.then_some(())
+            .ok_or_else(|| Failed::new(Whose::Relay, "down"))
     }
 }
 
@@ -119,6 +125,34 @@ async fn when_a_relay_is_back_everything_that_waited_for_it_goes_at_once() {
         pump.tick().await.unwrap();
     }
     assert_eq!(relay.taken.lock().unwrap().len(), 10);
+}
+
+#[tokio::test]
+async fn a_relay_that_works_again_is_known_without_a_letter_that_tries_it() {
+    let hand = Hand::new();
+    let relay = played(&hand, 1);
+    let outbox = Outbox::in_memory().await.unwrap();
+    let pump = with_rule(&hand, outbox.clone(), ways(vec![relay]), CapRule::none()).await;
+    let next = letter("INC-1", "open", "a@example.mx");
+    outbox.queue_all(&[next], hand.now()).await.unwrap();
+    hand.forward(3_000);
+    pump.tick().await.unwrap();
+    hand.forward(590);
+    pump.probe().await;
+    let failing = async || {
+        outbox
+            .figures(hand.now())
+            .await
+            .unwrap()
+            .failing_relays
+            .len()
+    };
+    assert_eq!(failing().await, 1);
+    hand.forward(10);
+    pump.probe().await;
+    assert_eq!(failing().await, 0);
+    assert_eq!(pump.tick().await.unwrap(), 1, "what waited is due at once");
+    assert_eq!(outbox.figures(hand.now()).await.unwrap().sent, 1);
 }
 
 #[tokio::test]

@@ -82,6 +82,8 @@ impl Database {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(5))
+            // In KiB: what is written goes to the file at once, and little is read back.
+            .pragma("cache_size", "-512")
             .disable_statement_logging()
             .connect()
             .await?;

@@ -66,7 +66,10 @@ impl Database {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn keep_latest(&mut self, seen: &[(String, Observation)]) -> Result<(), Error> {
+    pub async fn keep_latest<'a>(
+        &mut self,
+        seen: impl Iterator<Item = (&'a str, &'a Observation)>,
+    ) -> Result<(), Error> {
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         for (look, observation) in seen {
             sqlx::query(

@@ -145,7 +145,8 @@ impl Core {
         for subject in roots {
             match &subject {
                 Subject::Terminal { tenant, .. } => {
-                    terminals.entry(tenant.clone()).or_default().push(subject);
+                    let tenant = tenant.to_string();
+                    terminals.entry(tenant).or_default().push(subject);
                 }
                 _ => scopes
                     .entry(scope_of(config, kind, &subject))
@@ -362,8 +363,8 @@ fn place_of(subject: &Subject) -> String {
 fn scope_of(config: &Config, kind: Kind, subject: &Subject) -> Scope {
     match subject {
         Subject::Terminal { tenant, site, .. } => Scope::Site {
-            tenant: tenant.clone(),
-            site: site.clone(),
+            tenant: tenant.to_string(),
+            site: site.as_ref().map(ToString::to_string),
         },
         _ if kind == Kind::Blind => Scope::Everything,
         Subject::Store { tenant } if kind.class() == Class::Database => {

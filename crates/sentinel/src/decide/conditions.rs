@@ -241,10 +241,12 @@ impl Core {
                 tenant: its,
                 site: its_site,
                 ..
-            } => its == tenant && site.is_none_or(|site| site == its_site),
+            } => its == tenant && site.is_none_or(|site| site.as_deref() == its_site.as_deref()),
             _ => false,
         };
-        self.named.values().flatten().filter(of).count()
+        // Two looks name the same terminals.
+        let named: BTreeSet<&Subject> = self.named.values().flatten().filter(of).collect();
+        named.len()
     }
 
     /// What was seen again after its time becomes certain.

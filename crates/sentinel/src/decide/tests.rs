@@ -322,6 +322,24 @@ fn a_cut_site_is_one_incident_with_its_names_and_one_recovery() {
 }
 
 #[test]
+fn four_of_ten_terminals_of_a_site_are_critical_however_many_looks_name_them() {
+    let mut world = World::at("10:00");
+    let serials: Vec<String> = (0..10).map(|n| format!("T{n}")).collect();
+    let all = serials.iter().map(|it| ("acme", "Toluca", it.as_str()));
+    let all: Vec<(&str, &str, &str)> = all.collect();
+    let (off, none) = (&all[..4], []);
+    world.pass(60, |core, now| terminals(&none, &all, core, now));
+    world.pass(120, |core, now| {
+        terminals(off, &all, core, now);
+        let seen = all.iter().map(|(tenant, site, serial)| {
+            Observation::fine(Subject::terminal(tenant, Some(site), serial), now)
+        });
+        core.observe("silence:acme", &Round::whole(seen.collect()), now);
+    });
+    assert_eq!(world.only().severity, Severity::Critical);
+}
+
+#[test]
 fn what_a_dead_database_explains_is_no_incident_of_its_own() {
     let mut world = World::at("10:00");
     world.pass(900, |core, now| {

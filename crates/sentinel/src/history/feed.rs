@@ -15,8 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::looks::store::{Failed, Reader, Texts, moment};
 
-/// Rows of one reading.
-pub(super) const ROWS: usize = 5_000;
+/// Rows of one reading: few enough that they need no memory worth naming.
+pub(super) const ROWS: usize = 1_000;
 /// Older than so many days an event is nobody's pattern any more.
 const PATTERN_DAYS: i64 = 84;
 /// Longest serial that is kept, in characters.
@@ -26,10 +26,10 @@ const WITHIN: Duration = Duration::from_secs(5);
 
 const ROWS_SQLITE: &str = "SELECT CAST(seq AS TEXT), tenant, serial, kind, occurred_at, \
      received_at, timeliness, clock, time_zone FROM event_feed \
-     WHERE seq > ? ORDER BY seq LIMIT 5000";
+     WHERE seq > ? ORDER BY seq LIMIT 1000";
 const ROWS_MYSQL: &str = "SELECT CAST(seq AS CHAR), tenant, serial, kind, \
      CAST(occurred_at AS CHAR), CAST(received_at AS CHAR), timeliness, clock, time_zone \
-     FROM event_feed WHERE seq > ? ORDER BY seq LIMIT 5000";
+     FROM event_feed WHERE seq > ? ORDER BY seq LIMIT 1000";
 const FIRST_SQLITE: &str = "SELECT CAST(seq AS TEXT), received_at FROM event_feed \
      WHERE seq > ? ORDER BY seq LIMIT 1";
 const FIRST_MYSQL: &str = "SELECT CAST(seq AS CHAR), CAST(received_at AS CHAR) FROM event_feed \

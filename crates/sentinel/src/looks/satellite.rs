@@ -85,8 +85,9 @@ impl Work {
 
     fn judged(&self, status: &Status, now: Timestamp) -> Vec<Observation> {
         let history = &mut self.memory().history;
-        let moving = history.moving(status);
-        let troubles = history.troubles(status, Instant::now());
+        let seen_at = Instant::now();
+        let moving = history.moving(status, seen_at);
+        let troubles = history.troubles(status, seen_at);
         let stuck = status.stages.iter().find(|stage| stage.stalled);
         let admin = if stuck.is_some() {
             Admin::Stuck

@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use compact_str::CompactString;
 use fetch::{Fetch, Url};
 use jiff::Timestamp;
 
@@ -45,11 +46,11 @@ pub struct Terminals {
 #[derive(Debug, Default)]
 struct Memory {
     /// Since when a terminal has a gap, by tenant and serial; only those that have one.
-    gaps: HashMap<(String, String), Instant>,
+    gaps: HashMap<Key, Instant>,
     /// When a terminal that satellite has not heard since its start was last heard, as the
     /// databases say; looked up once for each start.
-    before: HashMap<(String, String), Timestamp>,
-    looked_up: HashSet<(String, String)>,
+    before: HashMap<Key, Timestamp>,
+    looked_up: HashSet<Key>,
 }
 
 impl Terminals {
@@ -109,7 +110,7 @@ impl Terminals {
             let of_tenant = unheard.iter().filter(|(tenant, _)| *tenant == store.tenant);
             memory.looked_up.extend(of_tenant.cloned());
             for (tenant, serial, at) in rows {
-                let key = (tenant, serial);
+                let key = (tenant.into(), serial.into());
                 if unheard.contains(&key) {
                     memory.before.insert(key, at);
                 }
@@ -147,7 +148,10 @@ impl Terminals {
     }
 }
 
-fn key(device: &Device) -> (String, String) {
+/// Tenant and serial.
+type Key = (CompactString, CompactString);
+
+fn key(device: &Device) -> Key {
     (device.tenant.clone(), device.serial.clone())
 }
 

@@ -5,6 +5,7 @@
 //! written it goes on from memory, tells of that too, and catches up when it can.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::BuildHasher as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,8 +57,10 @@ pub(super) struct Keeper {
     /// What could not be written yet; letters are never in here.
     unsaved: Changes,
     broken: Option<String>,
-    latest: HashMap<(Arc<str>, Subject), Observation>,
-    unkept: BTreeSet<(Arc<str>, Subject)>,
+    /// What was seen last of each terminal by each look, as a number: there are thousands.
+    marks: HashMap<u64, u64>,
+    /// What was seen last and is not written yet.
+    unkept: HashMap<(Arc<str>, Subject), Observation>,
     snapshot: Snapshot,
     checks: BTreeMap<String, CheckState>,
     number_kept: u32,
@@ -87,8 +90,8 @@ impl Keeper {
             end,
             unsaved: Changes::default(),
             broken: None,
-            latest: HashMap::new(),
-            unkept: BTreeSet::new(),
+            marks: HashMap::new(),
+            unkept: HashMap::new(),
             snapshot: Snapshot::default(),
             checks: BTreeMap::new(),
             number_kept: 0,
@@ -209,15 +212,23 @@ impl Keeper {
                     .canary_seconds
                     .insert(look.to_string(), *seconds);
             }
-            let key = (Arc::clone(look), seen.subject.clone());
-            let before = self.latest.get(&key);
-            let is_terminal = matches!(seen.subject, Subject::Terminal { .. });
-            // Thousands of terminals that go on as before need not be written each round.
-            if !is_terminal || before.is_none_or(|it| it.finding != seen.finding) {
-                self.unkept.insert(key.clone());
+            if self.is_news(look, seen) {
+                let key = (Arc::clone(look), seen.subject.clone());
+                self.unkept.insert(key, seen.clone());
             }
-            self.latest.insert(key, seen.clone());
         }
+    }
+
+    /// Thousands of terminals that go on as before need not be written each round.
+    fn is_news(&mut self, look: &Arc<str>, seen: &Observation) -> bool {
+        if !matches!(seen.subject, Subject::Terminal { .. }) {
+            return true;
+        }
+        let hasher = self.marks.hasher();
+        let place = hasher.hash_one((look, &seen.subject));
+        // How a finding is written is what it says.
+        let mark = hasher.hash_one(format!("{:?}", seen.finding));
+        self.marks.insert(place, mark) != Some(mark)
     }
 
     async fn ask(&mut self, ask: &Ask, who: &str, now: Timestamp) -> Result<(), String> {
@@ -365,11 +376,8 @@ impl Keeper {
             return;
         };
         let unkept = std::mem::take(&mut self.unkept);
-        let seen: Vec<(String, Observation)> = unkept
-            .iter()
-            .filter_map(|key| Some((key.0.to_string(), self.latest.get(key)?.clone())))
-            .collect();
-        let mut kept = database.keep_latest(&seen).await;
+        let seen = unkept.iter().map(|((look, _), seen)| (&**look, seen));
+        let mut kept = database.keep_latest(seen).await;
         if kept.is_ok() {
             kept = database.prove(now).await;
         }
@@ -385,7 +393,8 @@ impl Keeper {
         match kept {
             Ok(()) => self.written(),
             Err(error) => {
-                self.unkept.extend(unkept);
+                // Nothing was seen meanwhile: this loop is the only one that takes it in.
+                self.unkept = unkept;
                 self.failed(&error.to_string());
             }
         }

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use compact_str::CompactString;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
@@ -113,11 +114,11 @@ pub struct Devices {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Device {
     /// As it is enrolled.
-    pub serial: String,
+    pub serial: CompactString,
     /// Whose it is.
-    pub tenant: String,
+    pub tenant: CompactString,
     /// Where it stands.
-    pub site: Option<String>,
+    pub site: Option<CompactString>,
     /// Whether it was heard lately.
     pub state: DeviceState,
     /// True for one that is not real.

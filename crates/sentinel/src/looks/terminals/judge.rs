@@ -197,9 +197,9 @@ mod tests {
 
     fn device(state: DeviceState) -> Device {
         Device {
-            serial: "A1".to_owned(),
-            tenant: "acme".to_owned(),
-            site: Some("Toluca".to_owned()),
+            serial: "A1".into(),
+            tenant: "acme".into(),
+            site: Some("Toluca".into()),
             state,
             canary: false,
             last_contact_at: None,

@@ -38,7 +38,7 @@ pub use mixed::{Counts, Mixed};
 pub use place::{Place, blocking, shared_mariadb};
 pub use postbox::{Post, Postbox};
 pub use random::{Random, seed};
-pub use satellite::{SatelliteProcess, Setup, Tenant};
+pub use satellite::{SatelliteProcess, Setup, Tenant, free_port};
 pub use sentinel::SentinelProcess;
 
 /// True when the long form of the promises is asked for: `cargo xtask test --full` sets

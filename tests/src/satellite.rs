@@ -6,12 +6,14 @@
 //! that were started here are ever signalled.
 
 use std::ffi::OsStr;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -26,6 +28,8 @@ use crate::place::Place;
 /// while satellite is dead, terminals try its port, and a port out of that range could be given
 /// to such a try, which then connects to itself and keeps satellite from coming back.
 const PORTS: Range<u16> = 10_000..20_000;
+/// The locks by which the ports of this process are its own until it ends.
+static CLAIMS: Mutex<Vec<File>> = Mutex::new(Vec::new());
 /// How long a start may take.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How long an orderly end may take before it counts as hung.
@@ -465,13 +469,25 @@ fn program() -> Result<PathBuf> {
     }
 }
 
-fn free_port() -> Result<SocketAddr> {
+/// A port of 127.0.0.1 that nobody listens on, and that no other test gets while this process
+/// lives: between the choice and the first listening, and while a program is down, a neighbour
+/// that took it would hear what is meant for us.
+///
+/// # Errors
+/// Every port tried is taken.
+pub fn free_port() -> Result<SocketAddr> {
     let width = u64::from(PORTS.end - PORTS.start);
+    let user = fs::metadata("/proc/self")?.uid();
+    let folder = std::env::temp_dir().join(format!("satellite-test-ports-{user}"));
+    fs::create_dir_all(&folder)?;
     for _ in 0..200 {
         let offset = RandomState::new().hash_one(()) % width;
         let port = PORTS.start + u16::try_from(offset).unwrap_or_default();
+        let claim = File::create(folder.join(port.to_string()))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        if TcpListener::bind(address).is_ok() {
+        if claim.try_lock().is_ok() && TcpListener::bind(address).is_ok() {
+            let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
+            claims.push(claim);
             return Ok(address);
         }
     }
@@ -480,26 +496,4 @@ fn free_port() -> Result<SocketAddr> {
         PORTS.start,
         PORTS.end
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_configuration_names_every_tenant_with_its_own_database() {
-        let mut setup = Setup::new(Place::Sqlite("/s/events.db".into())).enrol(["A1", "A2"]);
-        setup.tenants.push(Tenant {
-            id: "beta".to_owned(),
-            own: Some(Place::Sqlite("/s/beta.db".into())),
-        });
-        let door = SocketAddr::from((Ipv4Addr::LOCALHOST, 10_000));
-        let text = setup.text(Path::new("/s"), door, door);
-        assert!(
-            text.contains("[store]\nurl = \"sqlite:///s/events.db\""),
-            "{text}"
-        );
-        assert!(text.contains("id = \"beta\"") && text.contains("url = \"sqlite:///s/beta.db\""));
-        assert_eq!(setup.terminals[1], ("A2".to_owned(), "acme".to_owned()));
-    }
 }

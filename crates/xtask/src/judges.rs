@@ -1,8 +1,11 @@
-//! Programs that nobody here wrote, which judge our simulated terminals: installed through the
-//! ordinary clients of their registries into `target/judges`, and nowhere else on the machine.
+//! Programs that nobody here wrote, which judge our simulated terminals and what is shipped for
+//! Prometheus: fetched through the ordinary clients of their registries into `target/judges`, and
+//! installed nowhere else on the machine. The distribution's packages are unpacked and not
+//! installed, so that no service of theirs ever starts.
 //!
 //! What cannot be had is skipped by name and loudly; the rest judges all the same.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,6 +16,9 @@ use crate::report::Outcome;
 const PYTHON: &str = "pyzk==0.9";
 /// Those written for Node.
 const NODE: [&str; 2] = ["zkteco-js@1.7.2", "node-zklib@1.3.0"];
+
+/// The distribution's packages with the judges of alerts and metrics.
+const PROMETHEUS: [&str; 2] = ["prometheus", "prometheus-alertmanager"];
 
 /// Installs the judges; answers which variables name them, and how the step ended.
 pub(crate) fn install() -> (Vec<(&'static str, String)>, Outcome) {
@@ -26,6 +32,10 @@ pub(crate) fn install() -> (Vec<(&'static str, String)>, Outcome) {
     match node(&folder) {
         Ok(place) => variables.push(("SATELLITE_JUDGE_NODE", place)),
         Err(why) => missing.push(format!("{} ({why})", NODE.join(", "))),
+    }
+    match prometheus(&folder) {
+        Ok(place) => variables.push(("SATELLITE_JUDGE_PROMETHEUS", place)),
+        Err(why) => missing.push(format!("{} ({why})", PROMETHEUS.join(", "))),
     }
     let outcome = if missing.is_empty() {
         Outcome::Fine
@@ -64,6 +74,42 @@ fn node(folder: &Path) -> Result<String, String> {
     }
     done(Command::new("node").arg("--version"))?;
     absolute(&modules).map(|modules| modules.display().to_string())
+}
+
+fn prometheus(folder: &Path) -> Result<String, String> {
+    let programs = folder.join("debian").join("usr/bin");
+    if !["prometheus", "promtool", "amtool"]
+        .map(|name| programs.join(name).exists())
+        .contains(&false)
+    {
+        return absolute(&programs).map(|programs| programs.display().to_string());
+    }
+    let fetched = folder.join("fetched");
+    fs::create_dir_all(&fetched).map_err(|error| error.to_string())?;
+    let mut fetch = Command::new("apt-get");
+    fetch
+        .args(["-qq", "download"])
+        .args(PROMETHEUS)
+        .current_dir(&fetched);
+    if done(&mut fetch).is_err() {
+        // The lists of what there is may never have been read on this machine.
+        done(Command::new("apt-get").args(["-qq", "update"]))?;
+        done(&mut fetch)?;
+    }
+    for package in fs::read_dir(&fetched)
+        .map_err(|error| error.to_string())?
+        .flatten()
+    {
+        let mut unpack = Command::new("dpkg-deb");
+        done(
+            unpack
+                .arg("--extract")
+                .arg(package.path())
+                .arg(folder.join("debian")),
+        )?;
+    }
+    done(Command::new(programs.join("promtool")).arg("--version"))?;
+    absolute(&programs).map(|programs| programs.display().to_string())
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, String> {

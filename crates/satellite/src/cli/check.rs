@@ -43,10 +43,11 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     Ok(exit)
 }
 
-/// How a database answers: ready, behind, or in trouble; and the words for it.
+/// How a database answers: ready, behind, or in trouble; and the words for it
+/// with what they end in: nothing, the command that helps, or what went wrong.
 async fn look(place: &Place, context: &Context) -> (Word, String) {
     if databases::is_missing(&place.target) {
-        return (Word::StoreEmpty, String::new());
+        return (Word::StoreEmpty, super::program());
     }
     let state = match place.target.connect().await {
         Ok(mut engine) => schema::state(&mut engine).await,
@@ -54,7 +55,7 @@ async fn look(place: &Place, context: &Context) -> (Word, String) {
     };
     match state {
         Ok(SchemaState::Current) => (Word::StoreReady, String::new()),
-        Ok(SchemaState::Behind(_)) => (Word::StoreEmpty, String::new()),
+        Ok(SchemaState::Behind(_)) => (Word::StoreEmpty, super::program()),
         Err(failure) => (
             Word::StoreFails,
             format!(

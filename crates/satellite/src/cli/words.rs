@@ -169,7 +169,9 @@ texts! {
     SetsClock: "se ajusta con la hora del Programa Satélite", "set from satellite's time";
     LeavesClock: "no se toca", "left alone";
     StoreReady: "Operación normal: {} {}{}", "ready: {} {}{}";
-    StoreEmpty: "sin tablas al día: {} {}{} (satellite run las crea, o satellite db migrate)", "tables not up to date: {} {}{} (satellite run makes them, or satellite db migrate)";
+    StoreEmpty:
+        "sin tablas al día: {} {} (las crea el servicio al arrancar, o: {} db migrate)",
+        "tables not up to date: {} {} (the service makes them as it starts, or: {} db migrate)";
     StoreFails: "no responde bien: {} {}: {}", "in trouble: {} {}: {}";
     Migrated: "{} {}: tablas al día, versión {}", "{} {}: tables made or updated, version {}";
     MigratedBefore: "{} {}: ya estaba al día, versión {}", "{} {}: was up to date, version {}";

@@ -321,7 +321,7 @@ impl Case {
     async fn list(&mut self, hub: &Hub) -> Result<Bytes, No> {
         let pace = Arc::clone(&self.visitor.pace);
         let kept = body::read(&mut self.body, LIST, &hub.crowd, &pace).await;
-        Ok(kept.map_err(faulty)?.bytes)
+        Ok(kept.map_err(|fault| faulty("answers", fault))?.bytes)
     }
 
     /// Refuses what is not served; what keeps a terminal from bringing records is shown in its
@@ -364,7 +364,7 @@ impl Case {
         if !table.holds_records() {
             let records = body::count(&mut self.body, &table, &pace)
                 .await
-                .map_err(faulty)?;
+                .map_err(|fault| faulty(table.name(), fault))?;
             settle::dropped(hub, known, &table, stamp, records);
             return Ok(Reply::stored(&acknowledge, records));
         }
@@ -372,7 +372,7 @@ impl Case {
         let kept = body::read(&mut self.body, limit, &hub.crowd, &pace).await;
         let kept = kept.map_err(|fault| {
             self.note_fault(hub, known, &table, fault);
-            faulty(fault)
+            faulty(table.name(), fault)
         })?;
         if self.visitor.framing.has_surplus() {
             return Err(self.unframed(hub, known, Says::MoreThanLength));
@@ -431,12 +431,7 @@ impl Case {
     }
 
     fn note_fault(&self, hub: &Hub, known: &Known, table: &Table, fault: Fault) {
-        let says = match fault {
-            Fault::TooLarge => Says::UploadTooLarge,
-            Fault::Overloaded => Says::UploadTooBusy,
-            Fault::Broken => Says::UploadCut,
-        };
-        let detail = says.with(&[&table.name()]);
+        let detail = said(table.name(), fault);
         if fault == Fault::TooLarge {
             conditions::raise(hub, known, Condition::PostTooLarge, detail.clone());
         }
@@ -450,13 +445,26 @@ impl Case {
     }
 }
 
-fn faulty(fault: Fault) -> No {
-    match fault {
+/// What is told of an upload that did not come whole.
+fn said(name: &str, fault: Fault) -> Detail {
+    let says = match fault {
+        Fault::TooLarge => Says::UploadTooLarge,
+        Fault::Overloaded => Says::UploadTooBusy,
+        Fault::Broken => Says::UploadCut,
+    };
+    says.with(&[&name])
+}
+
+fn faulty(name: &str, fault: Fault) -> No {
+    let refusal = match fault {
         Fault::TooLarge => Refusal::TooLarge,
         Fault::Overloaded => Refusal::Overloaded,
         Fault::Broken => Refusal::BadRequest,
+    };
+    No {
+        refusal,
+        detail: said(name, fault).to_string().into(),
     }
-    .into()
 }
 
 /// What a terminal hears that is not enrolled and not rejected. A held one finishes its

@@ -72,9 +72,22 @@ pub(super) fn text(snapshot: &Snapshot) -> Result<String, prometheus::Error> {
         &["version"],
     )?;
     build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    process(&registry)?;
     let mut bytes = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut bytes)?;
     String::from_utf8(bytes).map_err(|error| prometheus::Error::Msg(error.to_string()))
+}
+
+/// Memory, processor time and open files of this process.
+#[cfg(target_os = "linux")]
+fn process(registry: &Registry) -> Result<(), prometheus::Error> {
+    let own = prometheus::process_collector::ProcessCollector::for_self();
+    registry.register(Box::new(own))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn process(_: &Registry) -> Result<(), prometheus::Error> {
+    Ok(())
 }
 
 fn canaries(registry: &Registry, snapshot: &Snapshot) -> Result<(), prometheus::Error> {

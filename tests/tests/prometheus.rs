@@ -38,7 +38,8 @@ fn judges() -> Option<PathBuf> {
 
 fn shipped(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    root.unwrap_or(Path::new(".")).join("deploy").join(name)
+    let root = root.unwrap_or_else(|| Path::new("."));
+    root.join("deploy").join(name)
 }
 
 fn read(name: &str) -> String {

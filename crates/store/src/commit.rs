@@ -66,18 +66,21 @@ pub(crate) enum Broken {
     Unknown(Failure),
     /// The store is behind the numbers it has given out before.
     WentBack,
+    /// The numbers go up to this one, which was not reserved: nothing of it is in the store.
+    NotReserved(i64),
 }
 
 /// Which devices' rows this connection has written already.
 pub(crate) type KnownDevices = HashMap<DeviceId, event::SharedDevice>;
 
-/// Commits the batch. `careful` writes row by row and sets refused rows aside.
+/// Commits the batch with numbers inside of `allowed`. `careful` writes row by row and sets
+/// refused rows aside.
 pub(crate) async fn commit(
     engine: &mut AnyEngine,
     batch: &[Submission],
     attempts: &mut Attempts,
     known: &mut KnownDevices,
-    lowest: i64,
+    allowed: Range<i64>,
     careful: bool,
 ) -> Result<Committed, Broken> {
     let work = Work {
@@ -85,7 +88,7 @@ pub(crate) async fn commit(
         batch,
         attempts,
         known,
-        lowest,
+        allowed,
         careful,
     };
     work.run().await
@@ -96,7 +99,7 @@ struct Work<'w> {
     batch: &'w [Submission],
     attempts: &'w mut Attempts,
     known: &'w mut KnownDevices,
-    lowest: i64,
+    allowed: Range<i64>,
     careful: bool,
 }
 
@@ -189,10 +192,13 @@ impl<'w> Work<'w> {
             .take_numbers(taken)
             .await
             .map_err(Broken::NotCommitted)?;
-        if first < self.lowest {
+        if first < self.allowed.start {
             return Err(Broken::WentBack);
         }
         let range = first..first + taken;
+        if range.end > self.allowed.end {
+            return Err(Broken::NotReserved(range.end));
+        }
         let mut receipts = self.check_claims().await.map_err(Broken::NotCommitted)?;
         for (submission, brought) in self.batch.iter().enumerate() {
             if receipts.get(submission).is_some_and(Result::is_ok) {

@@ -205,6 +205,19 @@ async fn read_head(engine: &mut AnyEngine, end: &str) -> Result<FeedHead, Failur
     })
 }
 
+/// Lets the numbers go on from `next_seq` where they have not come that far.
+pub(crate) async fn skip_to(engine: &mut AnyEngine, next_seq: i64) -> Result<(), Failure> {
+    let sql = "UPDATE feed_head SET next_seq = ? WHERE id = 1 AND next_seq < ?";
+    let values = [Value::Int(next_seq), Value::Int(next_seq)];
+    engine.execute(crate::fixed(sql), &values).await.map(drop)
+}
+
+/// The epoch after every one that the database or `mark` knows.
+pub(crate) fn next_epoch(head: &FeedHead, mark: Option<&FeedMark>) -> i64 {
+    let known = mark.map_or(0, |mark| mark.next_seq >> EPOCH_BITS);
+    head.epoch().max(known) + 1
+}
+
 /// Opens a new epoch, one higher than any that the database or `mark` knows, and puts an
 /// event of kind `device` that says so as its first row. All in one transaction; answers the
 /// epoch. `reason` is for people and stands in the event's attributes.
@@ -228,8 +241,7 @@ async fn start_epoch(
     now: Millis,
 ) -> Result<i64, Failure> {
     let head = read_head(engine, for_update(engine.dialect())).await?;
-    let known = mark.map_or(0, |mark| mark.next_seq >> EPOCH_BITS);
-    let epoch = head.epoch().max(known) + 1;
+    let epoch = next_epoch(&head, mark);
     let first = (epoch << EPOCH_BITS) + 1;
     let sql = "UPDATE feed_head SET next_seq = ?, server = ? WHERE id = 1";
     let values = [Value::Int(first + 1), Value::Text(server)];

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use event::{DeviceId, Millis, Serial, Text, Vendor};
 use tokio::sync::Mutex;
 
+use crate::floor::{Floor, Floors};
 use crate::registry::{Enrolment, SELECT, enrolment_row};
 use crate::transaction::{ended, placeholders};
 use crate::{AnyEngine, Failure, Target, Value, access};
@@ -25,7 +26,7 @@ const ROWS: usize = 100;
 
 /// Each made where it is missing, so that a file of an earlier version gets what is new: only
 /// tables are ever added, never columns.
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 6] = [
     "CREATE TABLE IF NOT EXISTS enrolment (device_id BLOB NOT NULL PRIMARY KEY, vendor TEXT NOT \
      NULL, serial TEXT NOT NULL, tenant TEXT NOT NULL, state TEXT NOT NULL, name TEXT NULL, \
      site TEXT NULL, time_zone TEXT NULL, canary INTEGER NOT NULL, accept_from TEXT NULL, \
@@ -34,6 +35,8 @@ const TABLES: [&str; 5] = [
      user_name TEXT NULL, secret_file TEXT NULL, token_hash BLOB NULL, mac TEXT NULL)",
     "CREATE TABLE IF NOT EXISTS feed_mark (label TEXT NOT NULL PRIMARY KEY, store_id BLOB NOT \
      NULL, server TEXT NOT NULL, next_seq INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS feed_reserve (label TEXT NOT NULL PRIMARY KEY, store_id BLOB NOT \
+     NULL, reserved INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS stamp (device_id BLOB NOT NULL, name TEXT NOT NULL, value TEXT \
      NOT NULL, PRIMARY KEY (device_id, name))",
     "CREATE TABLE IF NOT EXISTS pending (vendor TEXT NOT NULL, serial TEXT NOT NULL, first_seen \
@@ -76,6 +79,7 @@ pub struct Mirror {
     /// Empty while a method works with the connection: one that fails, or is dropped half way,
     /// does not put it back, and the next method opens a new one.
     connection: Arc<Mutex<Option<AnyEngine>>>,
+    floors: Floors,
 }
 
 impl std::fmt::Debug for Mirror {
@@ -88,19 +92,20 @@ impl Mirror {
     /// Opens `registry.db` in that folder, which must exist, and makes its tables if needed.
     /// Several processes may have it open.
     pub async fn open(state_dir: &Path) -> Result<Self, Failure> {
-        Self::at(state_dir.join("registry.db")).await
+        Self::at(state_dir.join("registry.db"), Floors::beside(state_dir)).await
     }
 
     /// A mirror that is gone with its last clone, for tests and demonstrations.
     pub async fn in_memory() -> Result<Self, Failure> {
-        Self::at(PathBuf::from(":memory:")).await
+        Self::at(PathBuf::from(":memory:"), Floors::default()).await
     }
 
-    async fn at(path: PathBuf) -> Result<Self, Failure> {
+    async fn at(path: PathBuf, floors: Floors) -> Result<Self, Failure> {
         let engine = connect(&path).await?;
         Ok(Self {
             path,
             connection: Arc::new(Mutex::new(Some(engine))),
+            floors,
         })
     }
 
@@ -137,25 +142,74 @@ impl Mirror {
             return Ok(None);
         };
         let wrong = |_| Failure::schema("a store_id in registry.db does not have 16 bytes");
+        let store_id = row.bytes(0)?.try_into().map_err(wrong)?;
+        let noted = self.floors.noted(label);
+        let floor = noted.filter(|floor| floor.store_id == store_id);
         Ok(Some(FeedMark {
-            store_id: row.bytes(0)?.try_into().map_err(wrong)?,
+            store_id,
             server: row.text(1)?,
-            next_seq: row.int(2)?,
+            next_seq: row.int(2)?.max(floor.map_or(0, |floor| floor.next_seq)),
         }))
+    }
+
+    /// Notes how far a store has come, to the last commit; see `floor`.
+    pub(crate) async fn note_floor(&self, label: &str, floor: Floor) -> std::io::Result<()> {
+        self.floors.note(label, floor).await
+    }
+
+    /// The number up to which numbers of that store may have been given out; 0 when none was
+    /// reserved, or for another store.
+    pub(crate) async fn reserved(&self, label: &str, store: [u8; 16]) -> Result<i64, Failure> {
+        let sql = "SELECT reserved FROM feed_reserve WHERE label = ? AND store_id = ?";
+        let values = [Value::Text(label), Value::Bytes(&store)];
+        let rows = self.fetch(crate::fixed(sql), &values).await?;
+        rows.first().map_or(Ok(0), |row| row.int(0))
+    }
+
+    /// Numbers up to `reserved` may be given out from now on; the mark, which says of which store,
+    /// is saved in the same transaction. Durable when this returns. Never lowers what another
+    /// process has reserved.
+    pub(crate) async fn reserve(
+        &self,
+        label: &str,
+        mark: &FeedMark,
+        reserved: i64,
+    ) -> Result<(), Failure> {
+        let mut slot = self.connection.lock().await;
+        let mut engine = self.take(&mut slot).await?;
+        engine.begin().await?;
+        let done = write_reserve(&mut engine, label, mark, reserved).await;
+        ended(&mut engine, done).await?;
+        *slot = Some(engine);
+        Ok(())
+    }
+
+    /// Of what was reserved up to `reserved`, only the numbers below the mark were given out; kept
+    /// as it is when another process has reserved more since.
+    pub(crate) async fn give_back(
+        &self,
+        label: &str,
+        mark: &FeedMark,
+        reserved: i64,
+    ) -> Result<(), Failure> {
+        let sql = "UPDATE feed_reserve SET reserved = ? WHERE label = ? AND store_id = ? \
+                   AND reserved = ?";
+        let values = [
+            Value::Int(mark.next_seq),
+            Value::Text(label),
+            Value::Bytes(&mark.store_id),
+            Value::Int(reserved),
+        ];
+        self.execute(crate::fixed(sql), &values).await.map(drop)
     }
 
     /// Notes how far the store of that label has come.
     pub async fn set_feed_mark(&self, label: &str, mark: &FeedMark) -> Result<(), Failure> {
-        let sql = "INSERT INTO feed_mark (label, store_id, server, next_seq) VALUES (?, ?, ?, ?) \
-                   ON CONFLICT (label) DO UPDATE SET store_id = excluded.store_id, \
-                   server = excluded.server, next_seq = excluded.next_seq";
-        let values = [
-            Value::Text(label),
-            Value::Bytes(&mark.store_id),
-            Value::Text(&mark.server),
-            Value::Int(mark.next_seq),
-        ];
-        self.execute(crate::fixed(sql), &values).await.map(drop)
+        let mut slot = self.connection.lock().await;
+        let mut engine = self.take(&mut slot).await?;
+        write_mark(&mut engine, label, mark).await?;
+        *slot = Some(engine);
+        Ok(())
     }
 
     /// Every stamp: whose, its name, its value.
@@ -300,6 +354,42 @@ async fn replace_enrolments(
         engine.execute(crate::built(sql), &values).await?;
     }
     Ok(())
+}
+
+/// Of one store a mark never falls back: an older copy of it goes on in a new epoch.
+async fn write_mark(engine: &mut AnyEngine, label: &str, mark: &FeedMark) -> Result<(), Failure> {
+    let sql = "INSERT INTO feed_mark (label, store_id, server, next_seq) VALUES (?, ?, ?, ?) \
+               ON CONFLICT (label) DO UPDATE SET server = excluded.server, \
+               next_seq = CASE WHEN store_id = excluded.store_id \
+               THEN MAX(next_seq, excluded.next_seq) ELSE excluded.next_seq END, \
+               store_id = excluded.store_id";
+    let values = [
+        Value::Text(label),
+        Value::Bytes(&mark.store_id),
+        Value::Text(&mark.server),
+        Value::Int(mark.next_seq),
+    ];
+    engine.execute(crate::fixed(sql), &values).await.map(drop)
+}
+
+async fn write_reserve(
+    engine: &mut AnyEngine,
+    label: &str,
+    mark: &FeedMark,
+    reserved: i64,
+) -> Result<(), Failure> {
+    write_mark(engine, label, mark).await?;
+    let sql = "INSERT INTO feed_reserve (label, store_id, reserved) VALUES (?, ?, ?) \
+               ON CONFLICT (label) DO UPDATE SET \
+               reserved = CASE WHEN store_id = excluded.store_id \
+               THEN MAX(reserved, excluded.reserved) ELSE excluded.reserved END, \
+               store_id = excluded.store_id";
+    let values = [
+        Value::Text(label),
+        Value::Bytes(&mark.store_id),
+        Value::Int(reserved),
+    ];
+    engine.execute(crate::fixed(sql), &values).await.map(drop)
 }
 
 async fn write_stamps(

@@ -13,12 +13,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use event::Millis;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::commit::{Attempts, Broken, KnownDevices, commit, went_back};
 use crate::gate::{Session, Sessions, Want};
-use crate::mirror::FeedMark;
+use crate::memory::Memory;
 use crate::schema::SchemaState;
 use crate::writer::{Observer, Refused, Shared, lock};
 use crate::{Failure, Mirror, Receipt, Remedy, Submission, Trouble, feed, schema, status};
@@ -33,11 +32,6 @@ const TRIES: u32 = 6;
 const PERMIT_WITHIN: Duration = Duration::from_secs(3);
 /// How often an idle writer looks whether the mark of its feed has to be remembered.
 const IDLE_LOOK: Duration = Duration::from_millis(250);
-/// How often the mark of the feed is remembered, if that is quick.
-const MARK_EVERY: Duration = Duration::from_secs(1);
-/// Remembering it takes no more than this part of the time: the marks of hundreds of stores go
-/// to one small file, and each waits for the disk that their databases may be on too.
-const MARK_PART: u32 = 1_000;
 /// First and longest pause between tries to reach a store that is down.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
@@ -68,7 +62,6 @@ struct Batch {
 pub(crate) struct Task {
     label: String,
     sessions: Sessions,
-    mirror: Mirror,
     observer: Arc<dyn Observer>,
     shared: Arc<Shared>,
     closing: CancellationToken,
@@ -78,13 +71,8 @@ pub(crate) struct Task {
     known: KnownDevices,
     /// A batch whose COMMIT was not answered. Nothing else is written before it is settled.
     held: Option<Batch>,
-    mark: Option<FeedMark>,
-    mark_loaded: bool,
-    mark_saved: Instant,
-    mark_dirty: bool,
-    mark_pause: Duration,
-    /// A mark on its way to disk; how long it took, if it came there.
-    saving: Option<JoinHandle<Option<Duration>>>,
+    /// What is known of the store outside of it.
+    memory: Memory,
     pause: Duration,
 }
 
@@ -100,19 +88,13 @@ impl Task {
         Self {
             label: label.to_owned(),
             sessions,
-            mirror,
             observer,
             shared,
             closing,
             checked: None,
             known: KnownDevices::default(),
             held: None,
-            mark: None,
-            mark_loaded: false,
-            mark_saved: Instant::now(),
-            mark_dirty: false,
-            mark_pause: MARK_EVERY,
-            saving: None,
+            memory: Memory::new(label, mirror),
             pause: PAUSES.0,
         }
     }
@@ -138,19 +120,15 @@ impl Task {
                 Some(item) = bulk.recv() => self.work(item, &mut live, &mut bulk).await,
                 Some(order) = orders.recv() => self.obey(order).await,
                 () = self.closing.cancelled() => break,
-                () = tokio::time::sleep(IDLE_LOOK), if self.mark_dirty || self.saving.is_some() => {
-                    self.save_mark_if_due().await;
+                () = tokio::time::sleep(IDLE_LOOK), if self.memory.is_behind() => {
+                    self.memory.save_if_due().await;
                 }
                 else => break,
             }
         }
         self.refuse_all(&mut live, &mut bulk);
         self.sessions.close_idle().await;
-        self.saved().await;
-        if self.mark_dirty {
-            self.save_mark();
-            self.saved().await;
-        }
+        self.memory.close().await;
         // `orders` ends here, which is what `Writer::close` waits for.
     }
 
@@ -195,7 +173,7 @@ impl Task {
         if self.held.is_none() {
             *lock(&self.shared.working_since) = None;
         }
-        self.save_mark_if_due().await;
+        self.memory.save_if_due().await;
     }
 
     /// Takes an item off the queue; one that nobody waits for any more is dropped: its
@@ -226,13 +204,14 @@ impl Task {
                 },
             };
             let started = Instant::now();
-            let lowest = self.mark.as_ref().map_or(0, |mark| mark.next_seq);
+            let allowed = self.memory.lowest()..self.memory.reserved();
             let (rows, tries, known) = (&batch.submissions, &mut batch.attempts, &mut self.known);
-            let outcome = commit(using.engine(), rows, tries, known, lowest, careful).await;
+            let outcome = commit(using.engine(), rows, tries, known, allowed, careful).await;
             let broken = match outcome {
                 Ok(done) => {
                     using.give_back();
-                    return self.settle(batch, done.receipts, done.next_seq, started.elapsed());
+                    self.memory.committed(done.next_seq).await;
+                    return self.settle(batch, done.receipts, started.elapsed());
                 }
                 Err(broken) => broken,
             };
@@ -263,6 +242,10 @@ impl Task {
                     using.give_up(&error);
                     failure = error;
                 }
+                Broken::NotReserved(end) => {
+                    self.memory.reserve(end).await;
+                    session = Some(using);
+                }
                 // Opening the next connection finds the store behind and opens a new epoch.
                 Broken::WentBack => failure = went_back(),
             }
@@ -270,18 +253,8 @@ impl Task {
         self.give_up(batch, &failure);
     }
 
-    fn settle(
-        &mut self,
-        batch: Batch,
-        receipts: Vec<Result<Receipt, Refused>>,
-        next_seq: i64,
-        took: Duration,
-    ) {
+    fn settle(&mut self, batch: Batch, receipts: Vec<Result<Receipt, Refused>>, took: Duration) {
         let rows = batch.submissions.iter().map(Submission::rows).sum();
-        if let Some(mark) = &mut self.mark {
-            mark.next_seq = mark.next_seq.max(next_seq);
-            self.mark_dirty = true;
-        }
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         *lock(&self.shared.last_commit) = Some(Instant::now());
         self.observer.committed(took, rows);
@@ -390,7 +363,7 @@ impl Task {
     /// Looks at the store over this session, unless an earlier look holds for it too.
     async fn looked_at(&mut self, mut session: Session) -> Result<Session, Failure> {
         let holds = self.checked.is_some_and(|at| session.opened() <= at);
-        let same = self.mark.as_ref().map(|mark| mark.server.as_str()) == Some(session.server());
+        let same = self.memory.server() == Some(session.server());
         if !(holds && same) {
             let now = Instant::now();
             if let Err(failure) = self.check(&mut session).await {
@@ -413,66 +386,23 @@ impl Task {
             );
             return Err(Failure::schema(text));
         }
-        if !self.mark_loaded {
-            self.mark = self.mirror.feed_mark(&self.label).await?;
-            self.mark_loaded = true;
-        }
+        self.memory.load().await?;
         let mut head = feed::head(engine).await?;
-        if let Some(reason) = self
-            .mark
-            .as_ref()
-            .and_then(|mark| differs(mark, &head, &server))
-        {
-            let epoch = feed::open_epoch(engine, self.mark.as_ref(), reason, now()).await?;
+        if let Some(reason) = self.memory.differs(&head, &server) {
+            let known = self.memory.highest();
+            let epoch = feed::next_epoch(&head, known.as_ref());
+            self.memory.reserve((epoch << feed::EPOCH_BITS) + 2).await;
+            let epoch = feed::open_epoch(engine, known.as_ref(), reason, now()).await?;
             self.observer.new_epoch(epoch);
             head = feed::head(engine).await?;
-        }
-        self.mark = Some(FeedMark {
-            store_id: head.store_id,
-            server,
-            next_seq: head.next_seq,
-        });
-        self.mark_dirty = true;
-        Ok(())
-    }
-
-    /// Has the mark saved beside our work, one at a time.
-    async fn save_mark_if_due(&mut self) {
-        if self.saving.as_ref().is_some_and(JoinHandle::is_finished) {
-            self.saved().await;
-        }
-        if self.saving.is_none() && self.mark_dirty && self.mark_saved.elapsed() >= self.mark_pause
+        } else if let Some(next_seq) = self.memory.goes_on_from()
+            && head.next_seq < next_seq
         {
-            self.save_mark();
+            feed::skip_to(engine, next_seq).await?;
+            head = feed::head(engine).await?;
         }
-    }
-
-    fn save_mark(&mut self) {
-        let Some(mark) = self.mark.clone() else {
-            return;
-        };
-        (self.mark_dirty, self.mark_saved) = (false, Instant::now());
-        let (mirror, label, began) = (self.mirror.clone(), self.label.clone(), self.mark_saved);
-        self.saving = Some(tokio::spawn(async move {
-            match mirror.set_feed_mark(&label, &mark).await {
-                Ok(()) => Some(began.elapsed()),
-                Err(failure) => {
-                    tracing::warn!(store = %label, %failure, "the feed's mark was not saved");
-                    None
-                }
-            }
-        }));
-    }
-
-    /// Waits for the mark that is on its way.
-    async fn saved(&mut self) {
-        let Some(saving) = self.saving.take() else {
-            return;
-        };
-        match saving.await {
-            Ok(Some(took)) => self.mark_pause = MARK_EVERY.max(took * MARK_PART),
-            Ok(None) | Err(_) => self.mark_dirty = true,
-        }
+        self.memory.found(&head, server);
+        Ok(())
     }
 
     fn refuse_all(&self, live: &mut mpsc::Receiver<Item>, bulk: &mut mpsc::Receiver<Item>) {
@@ -487,19 +417,6 @@ impl Task {
                 .fetch_sub(item.weight, Ordering::Relaxed);
             answer(item.reply, Err(refused));
         }
-    }
-}
-
-/// Why a store found is not the one remembered, as far along as remembered.
-fn differs(mark: &FeedMark, head: &feed::FeedHead, server: &str) -> Option<&'static str> {
-    if mark.store_id != head.store_id {
-        Some("another store")
-    } else if head.next_seq < mark.next_seq {
-        Some("an older copy of the store")
-    } else if mark.server != server {
-        Some("another server")
-    } else {
-        None
     }
 }
 

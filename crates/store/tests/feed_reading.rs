@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test may stop the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -230,6 +231,116 @@ async fn a_reader_misses_nothing_of_two_writers_a_restored_copy_and_a_new_epoch(
         let head = feed::head(&mut engine).await.unwrap();
         assert_eq!(head.epoch(), epoch + 1, "{}", store.name);
         assert!(reader.last > lost_at, "{}", store.name);
+    }
+}
+
+/// What the disk has of `state_dir` when the process dies at this moment.
+fn state_left_by(folder: &Path) -> tempfile::TempDir {
+    let left = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), left.path().join(file.file_name())).unwrap();
+    }
+    left
+}
+
+/// Commits, takes a copy of the store, commits more, and dies; the copy comes back. Answers the
+/// reader, who has everything, and what the disk has of `state_dir`.
+async fn killed_and_restored(store: &common::Store) -> (Reader, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let mirror = Mirror::open(folder.path()).await.unwrap();
+    let killed = writer(&store.target, &mirror);
+    let mut engine = store.engine().await;
+    submit(&killed, &device("W0", false), (0..20).map(punch).collect()).await;
+    let copy = [
+        "CREATE TABLE copied_event AS SELECT * FROM event",
+        "CREATE TABLE copied_head AS SELECT * FROM feed_head",
+    ];
+    run(&mut engine, &copy).await;
+    submit(&killed, &device("W0", false), (20..25).map(punch).collect()).await;
+    let left = state_left_by(folder.path());
+    let mut reader = Reader::default();
+    reader.catch_up(&mut engine).await;
+    assert_eq!(reader.got.len(), 25, "{}", store.name);
+    killed.close().await;
+    let back = [
+        "DELETE FROM event",
+        "INSERT INTO event SELECT * FROM copied_event",
+        "DELETE FROM feed_head",
+        "INSERT INTO feed_head SELECT * FROM copied_head",
+    ];
+    run(&mut engine, &back).await;
+    (reader, left)
+}
+
+/// The terminals send what was lost once more, and something new; the reader misses none of it.
+async fn goes_on(store: &common::Store, state: &Path, mut reader: Reader) -> Vec<FeedRow> {
+    let mirror = Mirror::open(state).await.unwrap();
+    let again = writer(&store.target, &mirror);
+    let seen = reader.last;
+    submit(&again, &device("W0", false), (10..30).map(punch).collect()).await;
+    again.close().await;
+    let mut engine = store.engine().await;
+    reader.catch_up(&mut engine).await;
+    let rows = everything(&mut engine).await;
+    for row in &rows {
+        let known = reader.got.get(&row.event_uid);
+        assert_eq!(known, Some(&row.seq), "{}: missed {row:?}", store.name);
+    }
+    assert!(reader.last > seen, "{}", store.name);
+    rows
+}
+
+#[tokio::test]
+async fn after_kill_9_a_copy_that_is_moments_old_opens_a_new_epoch() {
+    for store in stores().await {
+        let (reader, left) = killed_and_restored(&store).await;
+        let rows = goes_on(&store, left.path(), reader).await;
+        assert_eq!(rows.len(), 31, "{}: 30 punches and the epoch", store.name);
+        let head = feed::head(&mut store.engine().await).await.unwrap();
+        assert_eq!(head.epoch(), 1, "{}", store.name);
+    }
+}
+
+#[tokio::test]
+async fn after_a_power_cut_that_took_the_last_note_along_no_reader_misses_a_row() {
+    for store in stores().await {
+        let (reader, left) = killed_and_restored(&store).await;
+        std::fs::remove_file(left.path().join("feed-acme.mark")).unwrap();
+        let rows = goes_on(&store, left.path(), reader).await;
+        let punches = rows.iter().filter(|row| row.kind == "punch").count();
+        assert_eq!(punches, 30, "{}", store.name);
+    }
+}
+
+#[tokio::test]
+async fn a_restart_in_order_leaves_no_hole_in_the_numbers_and_a_kill_opens_no_epoch() {
+    for store in stores().await {
+        let folder = tempfile::tempdir().unwrap();
+        let mirror = Mirror::open(folder.path()).await.unwrap();
+        for start in [0, 5] {
+            let writer = writer(&store.target, &mirror);
+            let some = (start..start + 5).map(punch).collect();
+            submit(&writer, &device("W0", false), some).await;
+            writer.close().await;
+        }
+        let mut engine = store.engine().await;
+        let head = feed::head(&mut engine).await.unwrap();
+        let rows = everything(&mut engine).await;
+        let in_order = rows.windows(2).all(|two| two[1].seq == two[0].seq + 1);
+        assert!(in_order && rows.len() == 10, "{}: {rows:?}", store.name);
+
+        let killed = writer(&store.target, &mirror);
+        submit(&killed, &device("W0", false), vec![punch(10)]).await;
+        let left = state_left_by(folder.path());
+        let mirror = Mirror::open(left.path()).await.unwrap();
+        let next = writer(&store.target, &mirror);
+        submit(&next, &device("W0", false), vec![punch(11)]).await;
+        next.close().await;
+        killed.close().await;
+        let after = feed::head(&mut engine).await.unwrap();
+        assert_eq!(after.epoch(), head.epoch(), "{}", store.name);
+        assert_eq!(everything(&mut engine).await.len(), 12, "{}", store.name);
     }
 }
 

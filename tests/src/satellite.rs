@@ -344,7 +344,7 @@ impl SatelliteProcess {
         let arguments: Vec<S> = arguments.into_iter().collect();
         let shown = arguments.iter().map(|word| word.as_ref().to_string_lossy());
         let shown = shown.collect::<Vec<_>>().join(" ");
-        let output = self.output(&arguments).await?;
+        let output = self.output(&self.config(), &arguments).await?;
         ensure!(
             output.status.success(),
             "`satellite {shown}` ended with {}:\n{}{}",
@@ -360,15 +360,23 @@ impl SatelliteProcess {
     /// # Errors
     /// It cannot be started, or does not end.
     pub async fn said<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<String> {
-        let output = self.output(arguments).await?;
+        self.said_with(&self.config(), arguments).await
+    }
+
+    /// The same with another configuration.
+    ///
+    /// # Errors
+    /// As for [`Self::said`].
+    pub async fn said_with<S: AsRef<OsStr>>(&self, file: &Path, arguments: &[S]) -> Result<String> {
+        let output = self.output(file, arguments).await?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    async fn output<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Output> {
+    async fn output<S: AsRef<OsStr>>(&self, file: &Path, arguments: &[S]) -> Result<Output> {
         let running = Command::new(&self.program)
             .args(arguments)
             .arg("--config")
-            .arg(self.config())
+            .arg(file)
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .kill_on_drop(true)

@@ -79,8 +79,9 @@ impl HouseClock {
     }
 }
 
-/// What `timedatectl` says; `None` where there is no such program or no service behind it.
-async fn system_word() -> Option<bool> {
+/// Whether the system says that its clock is synchronised; `None` where there is no `timedatectl`
+/// or no service behind it.
+pub async fn system_word() -> Option<bool> {
     let mut command = tokio::process::Command::new("timedatectl");
     command.args(["show", "--property=NTPSynchronized", "--value"]);
     // Without its own service manager it would report that failure to ours.

@@ -13,7 +13,7 @@
 
 pub mod admin;
 mod again;
-mod clock;
+pub mod clock;
 mod commands;
 pub mod conditions;
 pub mod config;

@@ -20,6 +20,7 @@ mod cursor;
 mod device_row;
 mod engine;
 mod event_row;
+pub mod examine;
 mod failure;
 pub mod feed;
 mod floor;

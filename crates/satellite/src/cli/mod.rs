@@ -13,6 +13,7 @@ mod databases;
 mod db;
 mod demo;
 mod devices;
+mod doctor;
 mod events;
 mod help;
 mod http;
@@ -39,7 +40,7 @@ use satellite::Config;
 use satellite::lifecycle::exit_of;
 
 pub(crate) use out::complain;
-use words::{Lang, Speaks as _, Word};
+use words::{Bilingual, Lang, Speaks as _, Word};
 
 const ABOUT: &str = "Attendance terminals into a database, exactly once";
 
@@ -82,6 +83,9 @@ enum Command {
     /// Check the configuration and say what it means
     #[command(after_help = check::EXAMPLES)]
     Check(check::Args),
+    /// Look at everything satellite stands on, and say what mends it
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Args),
     /// Show it working: simulated terminals, an embedded database, events as they arrive
     #[command(after_help = demo::EXAMPLES)]
     Demo(demo::Args),
@@ -148,8 +152,8 @@ impl Context {
     }
 
     /// A text in the language of this call, with its places filled in order.
-    fn say(&self, word: Word, values: &[&dyn Display]) -> String {
-        self.lang.say(word, values)
+    fn say(&self, text: impl Bilingual, values: &[&dyn Display]) -> String {
+        self.lang.say(text, values)
     }
 
     /// The tenant of that name.
@@ -285,6 +289,7 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
     match command {
         Command::Check(args) => check::run(&args, &context).await,
         Command::Db(command) => db::run(command, &context).await,
+        Command::Doctor(args) => doctor::run(&args, &context).await,
         Command::Backfill(args) => backfill::run(&args, &context).await,
         Command::Cutoff(args) => cutoff::run(&args, &context).await,
         Command::Devices(command) => devices::run(command, &context).await,

@@ -9,7 +9,11 @@ pub(super) fn spanish(word: &str) -> Option<&'static str> {
     known.map(|(_, spanish)| *spanish)
 }
 
-const TERMS: [(&str, &str); 72] = [
+const TERMS: [(&str, &str); 75] = [
+    // What `doctor` looks at.
+    ("service", "servicio"),
+    ("machine", "servidor"),
+    ("configuration", "configuración"),
     // States of enrolments and terminals.
     ("approved", "aprobado"),
     ("blocked", "bloqueado"),

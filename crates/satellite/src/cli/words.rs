@@ -10,10 +10,16 @@ pub(crate) use console::Lang;
 
 use super::terms;
 
+/// A text that there is in both languages.
+pub(crate) trait Bilingual {
+    /// Spanish and English.
+    fn texts(self) -> (&'static str, &'static str);
+}
+
 /// How a language says what stands here and in `terms.rs`.
 pub(crate) trait Speaks {
     /// The text with its places filled in order.
-    fn say(self, word: Word, values: &[&dyn Display]) -> String;
+    fn say(self, text: impl Bilingual, values: &[&dyn Display]) -> String;
 
     /// Names of columns or facts.
     fn headings<const N: usize>(self, words: &[Word; N]) -> [&'static str; N];
@@ -27,10 +33,11 @@ pub(crate) trait Speaks {
 }
 
 impl Speaks for Lang {
-    fn say(self, word: Word, values: &[&dyn Display]) -> String {
+    fn say(self, filled: impl Bilingual, values: &[&dyn Display]) -> String {
         let mut text = String::new();
         let mut values = values.iter();
-        let mut parts = word.text(self).split("{}");
+        let (es, en) = filled.texts();
+        let mut parts = self.pick(es, en).split("{}");
         text.push_str(parts.next().unwrap_or_default());
         for part in parts {
             if let Some(value) = values.next() {
@@ -42,7 +49,10 @@ impl Speaks for Lang {
     }
 
     fn headings<const N: usize>(self, words: &[Word; N]) -> [&'static str; N] {
-        words.map(|word| word.text(self))
+        words.map(|word| {
+            let (es, en) = word.texts();
+            self.pick(es, en)
+        })
     }
 
     fn term(self, word: &str) -> String {
@@ -56,24 +66,21 @@ impl Speaks for Lang {
     }
 }
 
+/// Texts for people, each in Spanish and in English.
 macro_rules! texts {
-    ($($name:ident: $es:literal, $en:literal;)+) => {
+    ($list:ident; $($name:ident: $es:literal, $en:literal;)+) => {
         /// A text for people.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum Word {
+        pub(crate) enum $list {
             $($name,)+
         }
 
-        impl Word {
-            #[cfg(test)]
-            const ALL: &'static [Self] = &[$(Self::$name),+];
+        #[cfg(test)]
+        impl $list {
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$name),+];
+        }
 
-            fn text(self, lang: Lang) -> &'static str {
-                let (es, en) = self.texts();
-                lang.pick(es, en)
-            }
-
-            /// Spanish and English.
+        impl $crate::cli::words::Bilingual for $list {
             fn texts(self) -> (&'static str, &'static str) {
                 match self {
                     $(Self::$name => ($es, $en),)+
@@ -82,8 +89,11 @@ macro_rules! texts {
         }
     };
 }
+pub(crate) use texts;
 
 texts! {
+    Word;
+
     // Headings.
     Ack: "confirmación", "ack";
     Address: "dirección", "address";

@@ -1,0 +1,273 @@
+//! The service: whether it answers, whether its work moves, and whether systemd looks after it.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::words::Says;
+use super::{Context, Findings};
+use crate::cli::{http, program};
+
+/// Longest wait for systemd's word.
+const ASK_WITHIN: Duration = Duration::from_secs(3);
+
+/// What is read of `/status`.
+#[derive(Deserialize)]
+struct Status {
+    version: String,
+    uptime_seconds: u64,
+    stores: Vec<Store>,
+    conditions: Vec<Device>,
+    pending: u64,
+    stages: Vec<Stage>,
+    journal: Journal,
+    totals: Totals,
+}
+
+#[derive(Deserialize)]
+struct Store {
+    label: String,
+    up: bool,
+    detail: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Device {
+    conditions: Vec<Condition>,
+}
+
+#[derive(Deserialize)]
+struct Condition {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Stage {
+    name: String,
+    stalled: bool,
+}
+
+#[derive(Deserialize)]
+struct Journal {
+    events: u64,
+}
+
+#[derive(Deserialize)]
+struct Totals {
+    panics: u64,
+}
+
+pub(super) async fn look(context: &Context, findings: &mut Findings) {
+    let unit = unit().await;
+    let admin = context.config.listen.admin;
+    match status(context).await {
+        Ok(status) => {
+            let since = span(status.uptime_seconds);
+            findings.good(Says::Answers, &[&status.version, &since, &admin]);
+            judge(&status, findings);
+        }
+        Err(why) => {
+            let start = if unit.is_some() {
+                "systemctl start satellite".to_owned()
+            } else {
+                format!("{} run", program())
+            };
+            findings.bad(Says::Silent, &[&admin, &why], start);
+        }
+    }
+    by_systemd(unit.as_ref(), findings);
+}
+
+/// A time in the two largest units that it has.
+fn span(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min"),
+        (0, ..) => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+async fn status(context: &Context) -> Result<Status, String> {
+    let asked = http::get(context.config.listen.admin, "/status").await;
+    let (code, body) = asked.map_err(|error| error.to_string())?;
+    if code != 200 {
+        return Err(format!("HTTP {code}"));
+    }
+    serde_json::from_str(&body).map_err(|error| error.to_string())
+}
+
+fn judge(status: &Status, findings: &mut Findings) {
+    let own = env!("CARGO_PKG_VERSION");
+    if status.version != own {
+        let restart = "systemctl restart satellite".to_owned();
+        findings.care(Says::OtherVersion, &[&status.version, &own], restart);
+    }
+    let logs = || "journalctl -u satellite -n 100".to_owned();
+    for stage in status.stages.iter().filter(|stage| stage.stalled) {
+        findings.bad(Says::WorkWaits, &[&stage.name], logs());
+    }
+    for store in status.stores.iter().filter(|store| !store.up) {
+        let why = store.detail.as_deref().unwrap_or("-");
+        let ask = format!("{} check --connect", program());
+        findings.bad(Says::StoreRefuses, &[&store.label, &why], ask);
+    }
+    if !status.conditions.is_empty() {
+        let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+        let all = status
+            .conditions
+            .iter()
+            .flat_map(|device| &device.conditions);
+        all.for_each(|condition| *names.entry(condition.name.as_str()).or_default() += 1);
+        let names: Vec<String> = names
+            .iter()
+            .map(|(name, n)| format!("{name} {n}"))
+            .collect();
+        let list = format!("{} devices list", program());
+        let values = (status.conditions.len(), names.join(", "));
+        findings.care(Says::Conditions, &[&values.0, &values.1], list);
+    }
+    if status.pending > 0 {
+        let list = format!("{} devices list", program());
+        findings.care(Says::Pending, &[&status.pending], list);
+    }
+    if status.journal.events > 0 {
+        let ask = format!("{} check --connect", program());
+        findings.care(Says::JournalWaits, &[&status.journal.events], ask);
+    }
+    if status.totals.panics > 0 {
+        findings.bad(Says::Faults, &[&status.totals.panics], logs());
+    }
+}
+
+/// What systemd says of the unit `satellite`; `None` where there is no systemd or no such unit.
+async fn unit() -> Option<BTreeMap<String, String>> {
+    let mut command = tokio::process::Command::new("systemctl");
+    command.args(["show", "satellite.service", "--property"]);
+    command.arg("LoadState,UnitFileState,NRestarts,WatchdogUSec");
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let said = tokio::time::timeout(ASK_WITHIN, command.output()).await;
+    let said = String::from_utf8(said.ok()?.ok()?.stdout).ok()?;
+    let pairs = said.lines().filter_map(|line| line.split_once('='));
+    let unit: BTreeMap<_, _> = pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    (unit.get("LoadState")? == "loaded").then_some(unit)
+}
+
+fn by_systemd(unit: Option<&BTreeMap<String, String>>, findings: &mut Findings) {
+    let Some(unit) = unit else {
+        let install = "apt install ./satellite_*.deb".to_owned();
+        return findings.care(Says::NoUnit, &[], install);
+    };
+    let is = |name: &str, value: &str| unit.get(name).is_some_and(|said| said == value);
+    let restarts = unit.get("NRestarts").map_or("0", String::as_str);
+    let before = findings.list.len();
+    if !is("UnitFileState", "enabled") {
+        findings.care(
+            Says::UnitDisabled,
+            &[],
+            "systemctl enable satellite".to_owned(),
+        );
+    }
+    if ["0", "infinity"]
+        .iter()
+        .any(|none| is("WatchdogUSec", none))
+    {
+        findings.care(
+            Says::UnitUnwatched,
+            &[],
+            "systemctl edit satellite".to_owned(),
+        );
+    }
+    if restarts != "0" {
+        let logs = "journalctl -u satellite".to_owned();
+        findings.care(Says::UnitRestarted, &[&restarts], logs);
+    }
+    if findings.list.len() == before {
+        findings.good(Says::UnitRuns, &[]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::Grade;
+    use crate::cli::words::Lang;
+
+    fn found(work: impl FnOnce(&mut Findings)) -> Vec<(Grade, String)> {
+        let mut findings = Findings::new(Lang::En);
+        work(&mut findings);
+        findings
+            .list
+            .into_iter()
+            .map(|it| (it.grade, it.seen))
+            .collect()
+    }
+
+    fn told(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        pairs.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn a_time_is_told_in_its_two_largest_units() {
+        let spans = [59, 61, 3_700, 90_000].map(span);
+        assert_eq!(spans, ["59 s", "1 min", "1 h 1 min", "1 d 1 h"]);
+    }
+
+    #[test]
+    fn a_unit_that_is_not_started_watched_or_was_started_again_needs_care() {
+        let well = [
+            ("UnitFileState", "enabled"),
+            ("NRestarts", "0"),
+            ("WatchdogUSec", "30s"),
+        ];
+        let good = found(|findings| by_systemd(Some(&told(&well)), findings));
+        assert!(matches!(good.as_slice(), [(Grade::Good, _)]), "{good:?}");
+        let ill = [
+            ("UnitFileState", "disabled"),
+            ("NRestarts", "3"),
+            ("WatchdogUSec", "0"),
+        ];
+        let care = found(|findings| by_systemd(Some(&told(&ill)), findings));
+        assert!(
+            care.len() == 3 && care.iter().all(|it| it.0 == Grade::Care),
+            "{care:?}"
+        );
+        let none = found(|findings| by_systemd(None, findings));
+        assert!(matches!(none.as_slice(), [(Grade::Care, _)]), "{none:?}");
+    }
+
+    #[test]
+    fn what_stands_still_or_failed_is_bad_and_what_waits_needs_care() {
+        let status = |text: &str| -> Status { serde_json::from_str(text).unwrap() };
+        let well = status(
+            r#"{"version":"0.1.0","uptime_seconds":5,"stores":[{"label":"store","up":true,"detail":null}],
+            "conditions":[],"pending":0,"stages":[{"name":"store","stalled":false}],
+            "journal":{"events":0},"totals":{"panics":0}}"#,
+        );
+        assert_eq!(found(|findings| judge(&well, findings)), []);
+        let ill = status(
+            r#"{"version":"0.0.9","uptime_seconds":5,"stores":[{"label":"store","up":false,"detail":"gone"}],
+            "conditions":[{"conditions":[{"name":"unreachable"},{"name":"clock_off"}]}],"pending":2,
+            "stages":[{"name":"store","stalled":true}],"journal":{"events":7},"totals":{"panics":1}}"#,
+        );
+        let found = found(|findings| judge(&ill, findings));
+        let graded = |grade| found.iter().filter(|it| it.0 == grade).count();
+        assert_eq!(
+            (graded(Grade::Bad), graded(Grade::Care)),
+            (3, 4),
+            "{found:?}"
+        );
+        assert!(
+            found
+                .iter()
+                .any(|it| it.1.contains("clock_off 1, unreachable 1")),
+            "{found:?}"
+        );
+    }
+}

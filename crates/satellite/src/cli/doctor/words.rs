@@ -1,0 +1,74 @@
+//! What `doctor` says, in Spanish and in English. The commands that mend need no translation.
+
+use crate::cli::words::texts;
+
+texts! {
+    Says;
+
+    Good: "bien", "good";
+    Care: "atención", "care";
+    Bad: "mal", "bad";
+    Sum: "bien: {}, atención: {}, mal: {}", "good: {}, care: {}, bad: {}";
+
+    // The service.
+    Answers: "el Programa Satélite {} atiende desde hace {} en {}", "satellite {} has answered for {} at {}";
+    Silent: "el Programa Satélite no contesta en {}: {}", "satellite does not answer at {}: {}";
+    OtherVersion: "está en marcha la versión {} y esta es la {}", "version {} runs, and this is {}";
+    WorkWaits: "hay trabajo que espera y no avanza: {}", "work waits and nothing moves: {}";
+    StoreRefuses: "la base de datos {} no recibe: {}", "the database {} takes nothing: {}";
+    Conditions: "{} dispositivos con alguna condición: {}", "{} devices have a condition: {}";
+    Pending: "{} dispositivos esperan aprobación", "{} devices wait for approval";
+    JournalWaits: "{} eventos esperan en el disco a que vuelva su base de datos", "{} events wait on disk for their database";
+    Faults: "{} fallas propias desde que arrancó", "{} faults of its own since it started";
+    UnitRuns: "systemd lo arranca con el servidor y lo vigila", "systemd starts it with the machine and watches it";
+    UnitDisabled: "systemd no lo arranca con el servidor", "systemd does not start it with the machine";
+    UnitUnwatched: "systemd no lo vigila: le falta WatchdogSec", "systemd does not watch it: WatchdogSec is missing";
+    UnitRestarted: "systemd lo volvió a arrancar {} veces", "systemd has started it again {} times";
+    NoUnit: "no es un servicio de systemd: si se cae, nadie lo levanta", "it is no service of systemd: when it falls, nobody starts it";
+
+    // The machine.
+    Room: "{} % libre en el disco de {}", "{} % free on the disk of {}";
+    NoFolder: "no existe la carpeta {}", "there is no folder {}";
+    OpenFolder: "cualquier usuario del servidor puede leer {}", "every user of the machine may read {}";
+    ClosedFolder: "{} solo la lee el servicio", "{} is read by the service only";
+    ClockRight: "el reloj del servidor está sincronizado", "the machine's clock is synchronised";
+    ClockWrong: "el reloj del servidor no está sincronizado; los dispositivos no reciben la hora", "the machine's clock is not synchronised; terminals are not given the time";
+
+    // The configuration.
+    Read: "es correcta: {}", "is right: {}";
+    BuiltIn: "no hay archivo; valen los valores de fábrica", "there is no file; the built-in values hold";
+    AcceptsAll: "da de alta a cualquier dispositivo que toque la puerta (enrolment.unknown = \"accept\")", "enrols whatever knocks (enrolment.unknown = \"accept\")";
+    NobodyWatches: "si Sentinela calla, nadie lo nota (falta [sentinel_guard])", "when sentinel is silent nobody notices ([sentinel_guard] is missing)";
+    AdminOpen: "la puerta de operación atiende en {}, también desde fuera", "the operators' door listens at {}, also from outside";
+    NoPublicUrl: "no sabe su dirección pública (listen.public_url); los ajustes que imprime la dejan en blanco", "it does not know its public address (listen.public_url); the settings it prints leave it out";
+
+    // A database.
+    Ready: "{}, con sus tablas al día: {}", "{}, its tables up to date: {}";
+    Behind: "sus tablas no están al día: {}", "its tables are not up to date: {}";
+    Trouble: "{}: {}: {}", "{}: {}: {}";
+    TooOld: "{} es demasiado antiguo: se necesita MariaDB 10.4 o MySQL 5.7", "{} is too old: MariaDB 10.4 or MySQL 5.7 is needed";
+    ReadOnly: "no acepta cambios (read_only)", "it takes no changes (read_only)";
+    Setting: "{} = {}: un corte de corriente pierde checadas confirmadas, o se rechazan; debe ser {}", "{} = {}: a power cut loses confirmed punches, or they are refused; it should be {}";
+    Durable: "conserva lo confirmado aunque se corte la corriente", "it keeps what was confirmed through a power cut";
+    Denied: "este usuario no puede cambiar: {}", "this user may not change: {}";
+    Almighty: "este usuario puede todo en todo el servidor; basta con su base de datos", "this user may do everything on the whole server; its database is enough";
+    ClockOff: "su reloj difiere {} s del de este servidor", "its clock is {} s off this machine's";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::words::Bilingual as _;
+
+    #[test]
+    fn every_text_has_both_languages_with_the_same_places() {
+        for says in Says::ALL {
+            let (es, en) = says.texts();
+            assert_eq!(
+                es.matches("{}").count(),
+                en.matches("{}").count(),
+                "{says:?}"
+            );
+        }
+    }
+}

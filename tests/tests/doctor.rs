@@ -1,0 +1,120 @@
+//! Promise: `satellite doctor` names what is wrong with what satellite stands on, and what mends it;
+//! nothing that is right is called wrong.
+//!
+//! Each thing is really broken: a real server with a weak setting, a real user without rights, a
+//! process that was killed, a server that was stopped.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
+use std::sync::Arc;
+
+use mariadb::{Flavor, Server};
+use promises::{Place, SatelliteProcess, Setup, blocking};
+use serde_json::Value;
+
+/// What the doctor says with this grade, each as "about: seen | mend".
+async fn told(satellite: &SatelliteProcess, grade: &str) -> Vec<String> {
+    let text = satellite.said(&["doctor", "--json"]).await.unwrap();
+    let list: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let of_grade = list.iter().filter(|finding| finding["grade"] == grade);
+    let word = |finding: &Value, key: &str| finding[key].as_str().unwrap_or("-").to_owned();
+    of_grade
+        .map(|finding| {
+            let [about, seen, mend] = ["about", "seen", "mend"].map(|key| word(finding, key));
+            format!("{about}: {seen} | {mend}")
+        })
+        .collect()
+}
+
+/// The lines about these things; the disk and the clock of whoever runs the tests are their own.
+fn about<'a>(lines: &'a [String], things: &[&str]) -> Vec<&'a String> {
+    let fits = |line: &&String| things.iter().any(|thing| line.starts_with(thing));
+    lines.iter().filter(fits).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_names_what_is_wrong_and_what_mends_it_and_calls_nothing_else_bad() {
+    let server = Arc::new(blocking(|| Server::start(Flavor::Durable)).await.unwrap());
+    let place = Place::mariadb(server.address()).await.unwrap();
+    let mut satellite = SatelliteProcess::start(&Setup::new(place)).await.unwrap();
+    let sql = async |text: &'static str| {
+        let server = Arc::clone(&server);
+        blocking(move || server.sql(text)).await.unwrap();
+    };
+
+    let bad = told(&satellite, "bad").await;
+    assert!(
+        about(&bad, &["service", "configuration", "store"]).is_empty(),
+        "{bad:#?}"
+    );
+    let good = told(&satellite, "good").await;
+    assert!(
+        good.iter().any(|line| line.contains("MariaDB")),
+        "{good:#?}"
+    );
+    assert!(
+        good.iter()
+            .any(|line| line.starts_with("service: satellite ")),
+        "{good:#?}"
+    );
+
+    sql("SET GLOBAL innodb_flush_log_at_trx_commit = 2, GLOBAL read_only = 1").await;
+    let bad = told(&satellite, "bad").await;
+    let bad = about(&bad, &["store"]);
+    let named = |words: &str| bad.iter().any(|line| line.contains(words));
+    assert!(named("innodb_flush_log_at_trx_commit = 2: "), "{bad:#?}");
+    assert!(
+        named("SET GLOBAL innodb_flush_log_at_trx_commit = 1"),
+        "{bad:#?}"
+    );
+    assert!(named("SET GLOBAL read_only = 0"), "{bad:#?}");
+    sql("SET GLOBAL innodb_flush_log_at_trx_commit = 1, GLOBAL read_only = 0").await;
+
+    satellite.kill9().await.unwrap();
+    let bad = told(&satellite, "bad").await;
+    let silent = about(&bad, &["service"]);
+    assert!(
+        silent.len() == 1 && silent[0].contains("does not answer"),
+        "{bad:#?}"
+    );
+
+    let stopped = Arc::clone(&server);
+    blocking(move || stopped.stop()).await.unwrap();
+    let bad = told(&satellite, "bad").await;
+    let gone = about(&bad, &["store"]);
+    assert!(
+        gone.len() == 1 && gone[0].contains("unreachable"),
+        "{bad:#?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_may_only_read_is_told_with_the_statement_that_helps() {
+    let server = Arc::new(blocking(|| Server::start(Flavor::Durable)).await.unwrap());
+    let place = Place::mariadb(server.address()).await.unwrap();
+    let made = SatelliteProcess::start(&Setup::new(place.clone()))
+        .await
+        .unwrap();
+    let Place::Mariadb { database, .. } = &place else {
+        unreachable!("it is MariaDB");
+    };
+    let script = format!(
+        "CREATE USER reader@'127.0.0.1'; GRANT SELECT, SHOW VIEW ON `{database}`.* TO reader@'127.0.0.1';"
+    );
+    let asked = Arc::clone(&server);
+    blocking(move || asked.sql(&script)).await.unwrap();
+
+    let file = made.folder().join("reader.toml");
+    let text = std::fs::read_to_string(made.folder().join("satellite.toml")).unwrap();
+    let (writer, reader) = ("mysql://satellite@", "mysql://reader@");
+    assert!(text.contains(writer), "{text}");
+    std::fs::write(&file, text.replace(writer, reader)).unwrap();
+    let said = made.said_with(&file, &["doctor", "--json"]).await.unwrap();
+    assert!(
+        said.contains("event, feed_head, device, quarantine, lease, job"),
+        "{said}"
+    );
+    let grant =
+        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.* TO 'reader'@'127.0.0.1';");
+    assert!(said.contains(&grant), "{said}");
+}

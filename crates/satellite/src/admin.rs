@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use crate::clock;
 use crate::conditions::Condition;
 use crate::devices::Count;
+use crate::door::Transport;
 use crate::hub::Hub;
 use crate::refusals::Refused;
 use crate::stores::Store;
@@ -63,6 +64,8 @@ pub struct Status {
     pub pull: Vec<PullStatus>,
     /// The door for terminals.
     pub door: DoorStatus,
+    /// The door behind TLS; `null` without one.
+    pub tls: Option<TlsStatus>,
     /// The stages of the work, and whether they move.
     pub stages: Vec<StageStatus>,
     /// What waits on disk for a store.
@@ -127,6 +130,16 @@ pub struct DoorStatus {
     pub connections: usize,
     /// Bytes of bodies that may still come into memory.
     pub free_bytes: u64,
+}
+
+/// The door behind TLS.
+#[derive(Debug, Serialize)]
+pub struct TlsStatus {
+    /// When the certificate in force ends, UTC.
+    pub certificate_ends_at: String,
+    /// Why the certificate as it is on disk now does not serve, if it does not; an older one is in
+    /// force then.
+    pub trouble: Option<String>,
 }
 
 /// One stage of the work.
@@ -202,11 +215,17 @@ fn gauges(hub: &Hub) {
                 .set(gauge(n));
         }
     }
+    let ends = hub.tls.as_ref().map_or(0, |tls| tls.ends().0 / 1000);
+    metrics.certificate_ends.set(ends);
     let mut conditions: HashMap<Condition, usize> = HashMap::new();
+    let mut plain: HashMap<TenantId, usize> = HashMap::new();
     let mut gaps: HashMap<TenantId, u64> = HashMap::new();
     for known in hub.devices.all(|known| !known.enrolment.canary) {
         for (condition, _) in known.conditions().now() {
             *conditions.entry(condition).or_default() += 1;
+        }
+        if known.is_approved() && known.facts().heard_over == Some(Transport::Plain) {
+            *plain.entry(known.enrolment.tenant.clone()).or_default() += 1;
         }
         let missing = known.claim().1.unwrap_or(0);
         if missing > 0 {
@@ -224,6 +243,11 @@ fn gauges(hub: &Hub) {
         let n = gaps.get(&tenant.id).copied().unwrap_or_default();
         metrics
             .gaps
+            .with_label_values(&[tenant.id.as_str()])
+            .set(gauge(n));
+        let n = plain.get(&tenant.id).copied().unwrap_or_default();
+        metrics
+            .devices_plain
             .with_label_values(&[tenant.id.as_str()])
             .set(gauge(n));
     }
@@ -290,6 +314,10 @@ async fn status(State(hub): State<Arc<Hub>>) -> Json<Status> {
             connections: hub.crowd.connections(),
             free_bytes: hub.crowd.free_bytes(),
         },
+        tls: hub.tls.as_ref().map(|tls| TlsStatus {
+            certificate_ends_at: tls.ends().text(),
+            trouble: tls.trouble(),
+        }),
         stages: stages
             .map(|stage| StageStatus {
                 name: stage.name.to_string(),

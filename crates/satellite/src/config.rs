@@ -17,6 +17,8 @@ use fetch::Url;
 use notify::Language;
 use store::Target;
 
+use crate::tls::{Identity, TlsFiles, Wrong};
+
 /// Where the configuration is looked for when no file is named.
 pub const DEFAULT_FILE: &str = "/etc/satellite/satellite.toml";
 /// Where secrets with a bare name are looked up after systemd's credentials.
@@ -55,12 +57,23 @@ pub struct Config {
 pub struct Listen {
     /// The door for terminals.
     pub devices: SocketAddr,
+    /// The same door behind TLS; none unless it is asked for.
+    pub devices_tls: Option<TlsDoor>,
     /// The door for operators: metrics, health, status.
     pub admin: SocketAddr,
     /// What is printed into terminals' settings, without a slash at its end.
     pub public_url: Option<String>,
     /// Where devices are recognised that were set to ISUP; none unless it is asked for.
     pub isup: Option<SocketAddr>,
+}
+
+/// `listen.devices_tls`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsDoor {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What it shows.
+    pub files: TlsFiles,
 }
 
 /// `[limits]`.
@@ -74,6 +87,10 @@ pub struct Limits {
     pub body: usize,
     /// Most bytes of bodies in memory, all requests together.
     pub in_flight: usize,
+    /// Most TLS handshakes at once, all addresses together.
+    pub handshakes: usize,
+    /// For a TLS handshake.
+    pub handshake_time: Duration,
     /// From the first byte of a request until its head is complete.
     pub header_time: Duration,
     /// For a body to arrive; a body that arrives steadily gets more.
@@ -91,6 +108,8 @@ impl Default for Limits {
             connections_per_address: 1_024,
             body: 16 << 20,
             in_flight: 128 << 20,
+            handshakes: 1_024,
+            handshake_time: Duration::from_secs(10),
             header_time: Duration::from_secs(10),
             body_time: Duration::from_secs(30),
             idle_time: Duration::from_secs(75),
@@ -190,6 +209,7 @@ impl Config {
             state_dir: folder.to_path_buf(),
             listen: Listen {
                 devices: any(8081),
+                devices_tls: None,
                 admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9810)),
                 public_url: None,
                 isup: None,
@@ -241,11 +261,43 @@ impl Config {
         stores
     }
 
+    /// Reads the certificate and the key of the door behind TLS; `None` without such a door. Not
+    /// part of [`Config::load`], so that commands that serve nobody need neither.
+    ///
+    /// # Errors
+    /// Whatever is wrong with one of them, at its key. That the certificate has ended or not yet
+    /// begun is none: [`Identity::check_time`](crate::tls::Identity::check_time) tells.
+    pub fn identity(&self) -> Result<Option<Identity>, ConfigError> {
+        let Some(door) = &self.listen.devices_tls else {
+            return Ok(None);
+        };
+        let places = secret_places(Path::new(SECRETS_FOLDER));
+        let identity = Identity::load(&door.files, &places);
+        identity.map(Some).map_err(|wrong| self.tls_error(wrong))
+    }
+
+    /// What is wrong with a file of the door behind TLS, as an error of its key.
+    pub fn tls_error(&self, wrong: Wrong) -> ConfigError {
+        let source = match &self.file {
+            Some(file) => Source::read(file),
+            None => Ok(Source::new(DEFAULT_FILE, "")),
+        };
+        match source {
+            Ok(source) => source.error(wrong.part.key(), wrong.said),
+            // The file was readable a moment ago; what is wrong is still told.
+            Err(_) => ConfigError::about(wrong.part.key(), wrong.said),
+        }
+    }
+
     /// Whether a running process can take over from `self` to `next` without a restart; the
     /// keys that it cannot take over are named.
     pub fn needs_restart(&self, next: &Self) -> Vec<&'static str> {
         let changed = [
             ("listen.devices", self.listen.devices != next.listen.devices),
+            (
+                "listen.devices_tls",
+                tls_address(&self.listen) != tls_address(&next.listen),
+            ),
             ("listen.admin", self.listen.admin != next.listen.admin),
             ("listen.isup", self.listen.isup != next.listen.isup),
             ("store", self.store != next.store),
@@ -254,6 +306,10 @@ impl Config {
         let changed = changed.into_iter().filter(|(_, changed)| *changed);
         changed.map(|(key, _)| key).collect()
     }
+}
+
+fn tls_address(listen: &Listen) -> Option<SocketAddr> {
+    listen.devices_tls.as_ref().map(|door| door.address)
 }
 
 /// The label of the registry's database.

@@ -27,7 +27,7 @@ pub(crate) use due::inventory;
 use crate::again::{Audit, Mailbox};
 use crate::conditions::Conditions;
 use crate::config::Config;
-use crate::door::Twins;
+use crate::door::{Transport, Twins};
 use crate::hikvision::{self, CHAIN, MAC};
 use crate::index::{INDEX, Index};
 use crate::pull;
@@ -110,6 +110,8 @@ pub(crate) struct Facts {
     pub(crate) users_capacity: Option<i64>,
     /// Where its last request came from.
     pub(crate) heard_from: Option<IpAddr>,
+    /// How that request came.
+    pub(crate) heard_over: Option<Transport>,
     pub(crate) skew: Skew,
     /// Up to when its record is known to be whole.
     pub(crate) assured: Option<Assured>,
@@ -309,9 +311,10 @@ impl Facts {
     }
 
     /// It made a request from there.
-    pub(crate) fn heard(&mut self, from: IpAddr, now: Millis) {
+    pub(crate) fn heard(&mut self, from: IpAddr, over: Transport, now: Millis) {
         self.last_contact = Some(now);
         self.heard_from = Some(from);
+        self.heard_over = Some(over);
         self.first_contact.get_or_insert(now);
     }
 

@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::pull;
 use crate::refusals::Refusals;
 use crate::stores::{Means, Stores};
+use crate::tls::Tls;
 use crate::trace::Trace;
 
 /// Wishes that may wait for the registry.
@@ -60,6 +61,8 @@ pub(crate) struct Hub {
     pub(crate) journal: Journal,
     /// The name under which leases are held: the same over restarts with one state folder.
     pub(crate) instance: String,
+    /// The certificate of the door behind TLS, if there is one.
+    pub(crate) tls: Option<Tls>,
     pub(crate) devices: Devices,
     /// Commands to push terminals that have not ended.
     pub(crate) commands: Commands,
@@ -87,6 +90,7 @@ impl Hub {
         means: Means,
         journal: Journal,
         instance: String,
+        tls: Option<Tls>,
     ) -> (Arc<Self>, mpsc::Receiver<Wish>) {
         let (wishes, heard) = mpsc::channel(WISHES);
         let metrics = Arc::clone(&means.metrics);
@@ -98,6 +102,7 @@ impl Hub {
             means,
             journal,
             instance,
+            tls,
             devices: Devices::new(),
             commands: Commands::default(),
             refusals: Refusals::new(Arc::clone(&metrics)),

@@ -35,6 +35,7 @@ pub mod refusals;
 mod skew;
 pub mod stores;
 mod tally;
+pub mod tls;
 pub mod trace;
 mod upkeep;
 

@@ -17,11 +17,13 @@ use store::{Gate, Journal, JournalLimits, Mirror};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
+use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::enrolment::Keeper;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::stores::{self, Means, MigrationDenied, Stores};
+use crate::tls::{self, Tls};
 use crate::{admin, again, commands, dial, door, drainer, guard, hikvision, index, upkeep};
 
 /// Most sessions at one database server; one that grants few connections is asked for fewer.
@@ -43,6 +45,8 @@ pub struct Satellite;
 pub struct Running {
     /// Where terminals are served.
     pub devices: SocketAddr,
+    /// Where terminals are served behind TLS, if that was asked for.
+    pub devices_tls: Option<SocketAddr>,
     /// Where operators are served.
     pub admin: SocketAddr,
     /// Where devices that were set to ISUP are recognised, if that was asked for.
@@ -72,7 +76,14 @@ impl Satellite {
             )
         })?;
         let mut sockets = Sockets::passed();
+        let tls = Tls::open(&config)?;
         let doors = sockets.take("devices", config.listen.devices)?;
+        let secured = config
+            .listen
+            .devices_tls
+            .as_ref()
+            .map(|door| sockets.take("devices_tls", door.address));
+        let secured = secured.transpose()?;
         let admin = sockets.take("admin", config.listen.admin)?;
         let isup = config
             .listen
@@ -104,7 +115,7 @@ impl Satellite {
             tracing::error!(file = %damaged.display(), "the journal was damaged and was set aside; a new one was begun");
         }
         let instance = instance(&config.state_dir)?;
-        let (hub, wishes) = Hub::new(config, means, journal, instance);
+        let (hub, wishes) = Hub::new(config, means, journal, instance, tls);
         let config = hub.config.load_full();
         stores::prepare_all(hub.stores.load().list(), &config).await?;
         hub.clock.ask_system(config.clock).await;
@@ -118,11 +129,19 @@ impl Satellite {
         if let Some(isup) = isup {
             hub.drain.spawn(hikvision::run_isup(Arc::clone(&hub), isup));
         }
-        hub.drain.spawn(door::run(Arc::clone(&hub), doors));
+        let secured_at = secured.as_ref().map(TcpListener::local_addr).transpose()?;
+        if let Some(secured) = secured {
+            hub.drain.spawn(tls::run(Arc::clone(&hub)));
+            hub.drain
+                .spawn(door::run(Arc::clone(&hub), secured, door::Transport::Tls));
+        }
+        hub.drain
+            .spawn(door::run(Arc::clone(&hub), doors, door::Transport::Plain));
         let admin_task = tokio::spawn(admin::run(Arc::clone(&hub), admin));
         tracing::info!(%devices, admin = %admin_at, tenants = config.tenants.len(), "satellite takes events");
         Ok(Running {
             devices,
+            devices_tls: secured_at,
             admin: admin_at,
             isup: isup_at,
             hub,
@@ -164,7 +183,8 @@ impl Running {
     pub async fn reload(&self, next: Result<Config, ConfigError>) -> Result<(), ConfigError> {
         let hub = &self.hub;
         let count = |result: &str| hub.metrics.reloads.with_label_values(&[result]).inc();
-        let mut next = match next {
+        let next = next.and_then(|next| Ok((next.identity()?, next)));
+        let (identity, mut next) = match next {
             Ok(next) => next,
             Err(error) => {
                 count("failed");
@@ -176,7 +196,14 @@ impl Running {
         for key in old.needs_restart(&next) {
             tracing::warn!(key, "this change takes effect after a restart");
         }
+        let door = next.listen.devices_tls.take();
         next.listen = old.listen.clone();
+        if let (Some(tls), Some(door), Some(identity)) = (&hub.tls, door, identity)
+            && tls.take(&door.files, identity, clock::now())
+            && let Some(kept) = &mut next.listen.devices_tls
+        {
+            kept.files = door.files;
+        }
         next.store = old.store.clone();
         next.state_dir.clone_from(&old.state_dir);
         next.clock = old.clock;
@@ -268,7 +295,7 @@ impl Sockets {
         for (name, _) in self.0 {
             tracing::warn!(
                 name,
-                "a passed socket of this name is not used; known: devices, admin, isup"
+                "a passed socket of this name is not used; known: devices, devices_tls, admin, isup"
             );
         }
     }

@@ -18,11 +18,11 @@ use zkteco_push::Refusal;
 use crate::again::Outcome;
 use crate::conditions::Condition;
 use crate::config::Config;
-use crate::door::HIKVISION_REASONS;
+use crate::door::{HIKVISION_REASONS, HandshakeFailed, TLS_VERSIONS};
 use crate::hikvision::ISUP_REASONS;
 
 /// Why the door let go of a connection, beside the protocol's own refusals.
-pub(crate) const DOOR_REASONS: [&str; 8] = [
+pub(crate) const DOOR_REASONS: [&str; 9] = [
     "connections",
     "connections_per_address",
     "header_timeout",
@@ -31,6 +31,7 @@ pub(crate) const DOOR_REASONS: [&str; 8] = [
     "head_too_large",
     "head_unreadable",
     "tls",
+    "tls_handshake",
 ];
 
 /// The ways by which events come in.
@@ -99,6 +100,16 @@ pub struct Metrics {
     commands: IntCounterVec,
     /// Comparisons of terminals with what is stored, by what came of them.
     reconciliations: IntCounterVec,
+    /// Handshakes that succeeded, by version.
+    handshakes: IntCounterVec,
+    /// Handshakes that came to nothing, by reason.
+    handshakes_failed: IntCounterVec,
+    /// New certificates, by whether they serve.
+    certificates: IntCounterVec,
+    /// When the certificate in force ends; 0 without one.
+    pub(crate) certificate_ends: IntGauge,
+    /// Terminals last heard over plain HTTP.
+    pub(crate) devices_plain: IntGaugeVec,
     /// Tasks that ended in a panic.
     pub(crate) panics: IntCounter,
 }
@@ -118,7 +129,7 @@ fn put<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Re
 }
 
 /// Every metric with its help text.
-const HELP: [(&str, &str); 29] = [
+const HELP: [(&str, &str); 34] = [
     ("build_info", "Version of the running program."),
     (
         "events_received_total",
@@ -205,6 +216,26 @@ const HELP: [(&str, &str); 29] = [
         "commands_total",
         "Commands to terminals that ended, by how they did.",
     ),
+    (
+        "tls_handshakes_total",
+        "TLS handshakes that succeeded, by version.",
+    ),
+    (
+        "tls_handshakes_failed_total",
+        "TLS handshakes that came to nothing, by reason.",
+    ),
+    (
+        "tls_certificates_total",
+        "New certificates found while running, by whether they serve.",
+    ),
+    (
+        "tls_certificate_end_timestamp_seconds",
+        "When the certificate in force ends; 0 without one.",
+    ),
+    (
+        "devices_plain",
+        "Approved terminals whose last request came over plain HTTP.",
+    ),
 ];
 
 struct Maker<'a>(&'a Registry);
@@ -286,6 +317,11 @@ impl Metrics {
             commands_open: make.gauge("commands_open"),
             commands: make.counters("commands_total", &["state"]),
             reconciliations: make.counters("reconciliations_total", &["result"]),
+            handshakes: make.counters("tls_handshakes_total", &["version"]),
+            handshakes_failed: make.counters("tls_handshakes_failed_total", &["reason"]),
+            certificates: make.counters("tls_certificates_total", &["result"]),
+            certificate_ends: make.gauge("tls_certificate_end_timestamp_seconds"),
+            devices_plain: make.gauges("devices_plain", &["tenant"]),
             panics: make.counter("panics_total"),
             registry: registry.clone(),
         };
@@ -306,6 +342,7 @@ impl Metrics {
             self.before_enrolment
                 .with_label_values(&[tenant.id.as_str()]);
             self.gaps.with_label_values(&[tenant.id.as_str()]);
+            self.devices_plain.with_label_values(&[tenant.id.as_str()]);
             for state in ["approved", "blocked", "online"] {
                 self.devices.with_label_values(&[tenant.id.as_str(), state]);
             }
@@ -342,7 +379,14 @@ impl Metrics {
         {
             self.refused.with_label_values(&[reason]);
         }
+        for version in TLS_VERSIONS {
+            self.handshakes.with_label_values(&[version]);
+        }
+        for reason in HandshakeFailed::ALL {
+            self.handshakes_failed.with_label_values(&[reason.as_str()]);
+        }
         for result in ["ok", "failed"] {
+            self.certificates.with_label_values(&[result]);
             self.reloads.with_label_values(&[result]);
         }
     }
@@ -363,6 +407,24 @@ impl Metrics {
         self.reconciliations
             .with_label_values(&[outcome.as_str()])
             .inc();
+    }
+
+    /// A TLS handshake succeeded.
+    pub(crate) fn handshake(&self, version: &'static str) {
+        self.handshakes.with_label_values(&[version]).inc();
+    }
+
+    /// A TLS handshake came to nothing.
+    pub(crate) fn handshake_failed(&self, why: HandshakeFailed) {
+        self.handshakes_failed
+            .with_label_values(&[why.as_str()])
+            .inc();
+    }
+
+    /// A new certificate was found.
+    pub(crate) fn certificate_taken(&self, serves: bool) {
+        let result = if serves { "ok" } else { "failed" };
+        self.certificates.with_label_values(&[result]).inc();
     }
 
     /// A condition of a device began.

@@ -40,6 +40,9 @@ fn differences(schema: &Value, value: &Value, at: &str, wrong: &mut Vec<String>)
     {
         wrong.push(format!("{at} is '{text}', not a time"));
     }
+    if value.is_null() {
+        return;
+    }
     for required in schema["required"].as_array().into_iter().flatten() {
         if value.get(required.as_str().unwrap()).is_none() {
             wrong.push(format!("{at}.{required} is missing"));

@@ -9,6 +9,7 @@ use event::Millis;
 use serde::Serialize;
 
 use crate::devices::{Known, ONLINE, inventory};
+use crate::door::Transport;
 use crate::hub::Hub;
 
 use super::conditions::{ConditionStatus, held};
@@ -71,6 +72,9 @@ pub struct DeviceStatus {
     pub dialect: Option<String>,
     /// Where it was last heard from, or is dialled.
     pub address: Option<String>,
+    /// How its last request came, `plain` or `tls`; `null` before the first, and for one that only
+    /// we dial.
+    pub transport: Option<&'static str>,
     /// IANA name of the zone its clock is read in.
     pub time_zone: String,
     /// People enrolled in it.
@@ -147,6 +151,7 @@ fn status(known: &Known, store: Option<String>, now: Millis) -> DeviceStatus {
         firmware: text(&told.firmware),
         dialect: text(&told.dialect),
         address: text(&told.address),
+        transport: facts.heard_over.map(Transport::as_str),
         time_zone: known.device.zone.name().to_owned(),
         users_used: told.users_used,
         users_capacity: told.users_capacity,

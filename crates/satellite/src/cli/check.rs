@@ -28,6 +28,10 @@ pub(crate) struct Args {
 
 /// Checks and prints.
 pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
+    if let Some(identity) = context.config.identity()? {
+        let timely = identity.check_time(super::now());
+        timely.map_err(|wrong| context.config.tls_error(wrong))?;
+    }
     out::print(&summary(context))?;
     if !args.connect {
         return Ok(Exit::Fine);
@@ -85,6 +89,14 @@ fn summary(context: &Context) -> String {
     text.push_str(&table::facts(&[
         ("state_dir", config.state_dir.display().to_string()),
         ("listen.devices", listen.devices.to_string()),
+        (
+            "listen.devices_tls",
+            listen
+                .devices_tls
+                .as_ref()
+                .map(|door| door.address.to_string())
+                .unwrap_or_default(),
+        ),
         ("listen.admin", listen.admin.to_string()),
         (
             "listen.public_url",

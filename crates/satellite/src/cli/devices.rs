@@ -26,6 +26,7 @@ use super::{Context, actor, now, out, time};
 
 pub(crate) const EXAMPLES: &str = "Examples:
   satellite devices list                               # pending ones too
+  satellite devices list --plain                       # who still speaks plain HTTP
   satellite devices approve ABC1 --tenant acme         # one that waits
   satellite devices add --tenant acme --vendor zkteco --serial ABC1 --name \"Main door\"
   satellite devices add --tenant acme --vendor hikvision --serial K12345678 --listen

@@ -218,6 +218,8 @@ texts! {
     ComeLive: "sí", "yes";
     ComeNot: "no", "no";
     UnknownVendor: "no hay marca '{}'; hay: zkteco, hikvision", "there is no vendor '{}'; there are: zkteco, hikvision";
+    PlainNeedsDaemon: "Quién usa HTTP sin cifrar lo sabe el Programa Satélite en marcha, y no contesta en {}: {}", "Who speaks plain HTTP is known to the running satellite, which does not answer at {}: {}";
+    NonePlain: "Ningún dispositivo aprobado mandó su última petición por HTTP sin cifrar", "No approved terminal sent its last request over plain HTTP";
     NoDevices: "No hay dispositivos. Para dar de alta: {} devices add --tenant CLIENTE --vendor zkteco --serial SERIE", "No devices. To enrol one: {} devices add --tenant TENANT --vendor zkteco --serial SERIAL";
     ApproveThem: "Para aprobar: {} devices approve SERIE --tenant CLIENTE", "To approve: {} devices approve SERIAL --tenant TENANT";
     ApproveIt: "Para aprobarlo: {} devices approve {} --tenant {}", "To approve it: {} devices approve {} --tenant {}";

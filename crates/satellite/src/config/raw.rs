@@ -15,9 +15,11 @@ use notify::Language;
 use serde::Deserialize;
 use store::Target;
 
+use crate::tls::TlsFiles;
+
 use super::{
     ClockTrust, Config, Limits, Listen, SECRETS_FOLDER, STORE_LABEL, SentinelGuard, Tenant,
-    Unknown, target,
+    TlsDoor, Unknown, target,
 };
 
 /// State folder of an installed package.
@@ -49,11 +51,8 @@ struct RawListen {
     isup: Option<SocketAddr>,
 }
 
-/// The shape is checked although the door does not exist yet, so that a file written for a
-/// later release fails for one reason only.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "read for its shape only")]
 struct RawTls {
     address: SocketAddr,
     certificate: String,
@@ -67,6 +66,8 @@ struct RawLimits {
     connections_per_address: Option<usize>,
     body: Option<ByteSize>,
     in_flight: Option<ByteSize>,
+    handshake_seconds: Option<u64>,
+    handshakes: Option<usize>,
     header_seconds: Option<u64>,
     body_seconds: Option<u64>,
     idle_seconds: Option<u64>,
@@ -158,15 +159,6 @@ pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
 }
 
 fn listen(source: &Source, raw: RawListen) -> Result<Listen, ConfigError> {
-    if raw.devices_tls.is_some() {
-        return Err(source.error(
-            "listen.devices_tls",
-            (
-                "TLS comes in a later release; take this key out for now",
-                "TLS llega en una versión posterior; por ahora quite esta clave",
-            ),
-        ));
-    }
     let defaults = Config::in_folder(Path::new("")).listen;
     let public_url = raw.public_url.map(|url| {
         let url = url.trim_end_matches('/').to_owned();
@@ -174,6 +166,13 @@ fn listen(source: &Source, raw: RawListen) -> Result<Listen, ConfigError> {
     });
     Ok(Listen {
         devices: raw.devices.unwrap_or(defaults.devices),
+        devices_tls: raw.devices_tls.map(|raw| TlsDoor {
+            address: raw.address,
+            files: TlsFiles {
+                certificate: raw.certificate,
+                key: raw.key,
+            },
+        }),
         admin: raw.admin.unwrap_or(defaults.admin),
         public_url: public_url.transpose()?,
         isup: raw.isup,
@@ -243,6 +242,12 @@ fn limits(source: &Source, raw: RawLimits) -> Result<Limits, ConfigError> {
         )?,
         body,
         in_flight,
+        handshakes: positive("handshakes", raw.handshakes, defaults.handshakes)?,
+        handshake_time: seconds(
+            "handshake_seconds",
+            raw.handshake_seconds,
+            defaults.handshake_time,
+        )?,
         header_time: seconds("header_seconds", raw.header_seconds, defaults.header_time)?,
         body_time: seconds("body_seconds", raw.body_seconds, defaults.body_time)?,
         idle_time: seconds("idle_seconds", raw.idle_seconds, defaults.idle_time)?,

@@ -52,11 +52,14 @@ devices = "0.0.0.0:18081"
 admin = "127.0.0.1:19810"
 public_url = "http://satelite.example.mx:8081/"
 isup = "0.0.0.0:7660"
+devices_tls = {{ address = "0.0.0.0:18443", certificate = "devices.crt", key = "devices.key" }}
 [limits]
 connections = 7
 connections_per_address = 3
 body = "1MiB"
 in_flight = "2MiB"
+handshakes = 9
+handshake_seconds = 8
 header_seconds = 4
 body_seconds = 5
 idle_seconds = 6
@@ -88,6 +91,12 @@ relays = ["smtp://127.0.0.1:25"]
     let config = read(&text).unwrap();
     assert_eq!(config.limits.body, 1 << 20);
     assert_eq!(config.limits.idle_time, Duration::from_secs(6));
+    assert_eq!(config.limits.handshake_time, Duration::from_secs(8));
+    let door = config.listen.devices_tls.as_ref().unwrap();
+    assert_eq!(
+        (door.address.port(), door.files.key.as_str()),
+        (18443, "devices.key")
+    );
     let public = config.listen.public_url.as_deref();
     assert_eq!(public, Some("http://satelite.example.mx:8081"));
     assert_eq!(config.listen.isup, "0.0.0.0:7660".parse().ok());
@@ -165,11 +174,14 @@ fn each_wrong_value_is_told_with_its_line_and_key() {
             "http://",
         ),
         (
-            format!(
-                "[listen]\ndevices_tls = {{ address = \"0.0.0.0:1\", certificate = \"c\", key = \"k\" }}\n{TENANT}"
-            ),
+            format!("[listen]\ndevices_tls = {{ address = \"0.0.0.0:1\", key = \"k\" }}\n{TENANT}"),
             "satellite.toml:2:",
-            "later release",
+            "certificate",
+        ),
+        (
+            format!("[limits]\nhandshakes = 0\n{TENANT}"),
+            "satellite.toml:2:",
+            "at least 1",
         ),
         (
             format!("[store]\nurl = \"sqlite:///no/such/folder/x.db\"\n{TENANT}"),

@@ -20,7 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument;
 use zkteco_push::{Refusal, Reply};
@@ -28,7 +28,7 @@ use zkteco_push::{Refusal, Reply};
 use super::crowd::Slot;
 use super::pace::{Pace, Patience, Phase};
 use super::wire::{Framing, Wire};
-use super::{HEAD_LIMIT, hikvision, zkteco};
+use super::{HEAD_LIMIT, Origin, hikvision, zkteco};
 use crate::clock;
 use crate::hub::Hub;
 
@@ -44,13 +44,18 @@ const TLS_HERE: &str =
 /// made it grow to, so that a thousand devices with pictures would hold 400 MiB for nothing.
 const BUFFER: usize = 32 * 1024;
 
+/// What a connection runs over: TCP, or TLS over it.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
 /// The other end of a connection.
 pub(super) struct Visitor {
     pub(super) hub: Arc<Hub>,
     pub(super) pace: Arc<Pace>,
     pub(super) framing: Arc<Framing>,
     /// Where the connection comes from.
-    pub(super) address: IpAddr,
+    pub(super) origin: Origin,
     /// Whether that is a trusted proxy, which speaks for others.
     pub(super) is_proxy: bool,
 }
@@ -96,7 +101,7 @@ enum Ended {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(hub: Arc<Hub>, stream: TcpStream, address: IpAddr, slot: Slot) {
+pub(super) async fn serve<S: Stream>(hub: Arc<Hub>, stream: S, origin: Origin, slot: Slot) {
     let limits = Arc::clone(&hub.config.load()).limits.clone();
     let patience = Patience {
         head: limits.header_time,
@@ -109,8 +114,8 @@ pub(super) async fn serve(hub: Arc<Hub>, stream: TcpStream, address: IpAddr, slo
         hub: Arc::clone(&hub),
         pace: Arc::clone(&pace),
         framing: Arc::clone(&framing),
-        address,
-        is_proxy: limits.trusted_proxies.contains(&address),
+        origin,
+        is_proxy: limits.trusted_proxies.contains(&origin.address),
     });
     drop(limits);
     let wire = TokioIo::new(Wire::new(stream, Arc::clone(&pace), Arc::clone(&framing)));
@@ -127,16 +132,17 @@ pub(super) async fn serve(hub: Arc<Hub>, stream: TcpStream, address: IpAddr, slo
     let ended = watch(&hub, &pace, connection).await;
     drop(slot);
     let tls = framing.is_tls();
-    report(&hub, &pace, (address, tls), ended);
+    report(&hub, &pace, (origin.address, tls), ended);
 }
 
 /// Drives the connection until it is done or its patience ends.
-async fn watch<S>(
+async fn watch<T, S>(
     hub: &Hub,
     pace: &Pace,
-    mut connection: Pin<&mut http1::Connection<TokioIo<Wire<TcpStream>>, S>>,
+    mut connection: Pin<&mut http1::Connection<TokioIo<Wire<T>>, S>>,
 ) -> Ended
 where
+    T: Stream,
     S: hyper::service::HttpService<Incoming, ResBody = Full<Bytes>>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {

@@ -20,6 +20,7 @@ use store::Refused;
 use store::registry::TokenHash;
 use tracing::Instrument;
 
+use super::Transport;
 use super::body;
 use super::connection::{Answer, Visitor};
 use super::crowd::Room;
@@ -105,6 +106,7 @@ struct Case {
     headers: HeaderMap,
     body: Incoming,
     address: IpAddr,
+    transport: Transport,
 }
 
 /// Answers a post to `/hikvision/<token>`.
@@ -122,6 +124,7 @@ pub(super) async fn answer(
         headers: parts.headers,
         body,
         address: sender.address,
+        transport: sender.transport,
     };
     let (at, began) = (clock::now(), Instant::now());
     let done = match sender.is_too_many() {
@@ -186,7 +189,7 @@ impl Case {
         conditions::clear(known, Condition::WrongDevice);
         hub.trace
             .step(serial, Step::Approved, true, at, Says::Enrolled);
-        known.facts().heard(self.address, at);
+        known.facts().heard(self.address, self.transport, at);
         note_size(hub, known, &post);
         let brought = sorted(post, at);
         if brought.records.is_empty() && brought.aside.is_empty() {

@@ -1,14 +1,15 @@
 //! The door for terminals: accepts connections and keeps them within limits.
 //!
 //! `crowd` counts what all peers use, `pace` times each one, `wire` sits under HTTP,
-//! `connection` serves one peer, `zkteco` (with `greeting`) and `hikvision` are the only modules that
-//! know what is asked. The
-//! accept loop never waits for anything a peer does.
+//! `connection` serves one peer, after `handshake` where it speaks TLS; `zkteco` (with `greeting`)
+//! and `hikvision` are the only modules that know what is asked. The accept loop never waits for
+//! anything a peer does.
 
 mod body;
 mod connection;
 mod crowd;
 mod greeting;
+mod handshake;
 mod head;
 mod hikvision;
 mod pace;
@@ -27,6 +28,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) use crowd::Crowd;
+pub(crate) use handshake::{Failed as HandshakeFailed, VERSIONS as TLS_VERSIONS};
 pub(crate) use hikvision::REASONS as HIKVISION_REASONS;
 pub(crate) use twins::Twins;
 
@@ -43,19 +45,49 @@ const TURN: Duration = Duration::from_secs(5);
 /// Longest that it may not turn.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin {
+    /// Its address.
+    pub(super) address: IpAddr,
+    /// The door it came through.
+    pub(super) transport: Transport,
+}
+
+/// How a terminal speaks to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// Plain HTTP.
+    Plain,
+    /// HTTP inside TLS.
+    Tls,
+}
+
+impl Transport {
+    /// The word in `/devices` and lists.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Tls => "tls",
+        }
+    }
+}
+
 /// Accepts connections until the end begins.
-pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener) {
+pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener, transport: Transport) {
     let end = hub.drain.token();
-    let heartbeat = hub
-        .progress
-        .heartbeat("accept", STUCK_AFTER, Instant::now());
+    let name = match transport {
+        Transport::Plain => "accept",
+        Transport::Tls => "accept_tls",
+    };
+    let heartbeat = hub.progress.heartbeat(name, STUCK_AFTER, Instant::now());
     let mut turn = tokio::time::interval(TURN);
     loop {
         tokio::select! {
             () = end.cancelled() => break,
             _ = turn.tick() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => welcome(&hub, stream, peer),
+                Ok((stream, peer)) => welcome(&hub, stream, peer, transport),
                 Err(error) => not_accepted(&error).await,
             },
         }
@@ -64,7 +96,7 @@ pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener) {
     heartbeat.stop();
 }
 
-fn welcome(hub: &Arc<Hub>, stream: TcpStream, peer: SocketAddr) {
+fn welcome(hub: &Arc<Hub>, stream: TcpStream, peer: SocketAddr, transport: Transport) {
     let address: IpAddr = peer.ip().to_canonical();
     match hub.crowd.admit(address, &hub.config.load().limits) {
         Ok(slot) => {
@@ -72,8 +104,21 @@ fn welcome(hub: &Arc<Hub>, stream: TcpStream, peer: SocketAddr) {
                 tracing::debug!(%address, %error, "a connection was gone at once");
                 return;
             }
-            hub.drain
-                .spawn(connection::serve(Arc::clone(hub), stream, address, slot));
+            let (hub, origin) = (Arc::clone(hub), Origin { address, transport });
+            match transport {
+                Transport::Plain => {
+                    drop(
+                        hub.drain
+                            .spawn(connection::serve(Arc::clone(&hub), stream, origin, slot)),
+                    )
+                }
+                Transport::Tls => {
+                    drop(
+                        hub.drain
+                            .spawn(handshake::serve(Arc::clone(&hub), stream, origin, slot)),
+                    )
+                }
+            }
         }
         // Closed without a word: an answer would need the resources that are used up.
         Err(reason) => hub.refusals.note(reason, None, address, "", clock::now()),

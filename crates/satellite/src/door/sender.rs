@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use hyper::header::HeaderMap;
 
+use super::Transport;
 use super::connection::Visitor;
 use super::crowd::Slot;
 
@@ -14,6 +15,8 @@ use super::crowd::Slot;
 pub(super) struct Sender {
     /// Its address.
     pub(super) address: IpAddr,
+    /// How it spoke, at the door or at the proxy.
+    pub(super) transport: Transport,
     /// Its place among those of its address, when a proxy forwarded the request.
     place: Result<Option<Slot>, &'static str>,
 }
@@ -23,17 +26,30 @@ impl Sender {
     pub(super) fn of(visitor: &Visitor, headers: &HeaderMap) -> Self {
         if !visitor.is_proxy {
             return Self {
-                address: visitor.address,
+                address: visitor.origin.address,
+                transport: visitor.origin.transport,
                 place: Ok(None),
             };
         }
         let named = headers.get_all("x-forwarded-for").iter().next_back();
         let last =
             named.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
-        let address = last.map_or(visitor.address, |address: IpAddr| address.to_canonical());
+        let address = last.map_or(visitor.origin.address, |address: IpAddr| {
+            address.to_canonical()
+        });
         let limits = &visitor.hub.config.load().limits;
         let place = visitor.hub.crowd.admit_forwarded(address, limits).map(Some);
-        Self { address, place }
+        let spoken = headers.get("x-forwarded-proto");
+        let transport = match spoken.map(|word| word.as_bytes()) {
+            Some(b"https") => Transport::Tls,
+            Some(_) => Transport::Plain,
+            None => visitor.origin.transport,
+        };
+        Self {
+            address,
+            transport,
+            place,
+        }
     }
 
     /// The limit that this sender has reached, if it has. While the value lives, its place is

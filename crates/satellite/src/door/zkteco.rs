@@ -19,6 +19,7 @@ use zkteco_push::{
     AccessBlock, Ask, Head, Refusal, Reply, Table, Upload, parse_results, read_settings, route,
 };
 
+use super::Transport;
 use super::body::{self, Fault};
 use super::connection::{Answer, Visitor};
 use super::greeting;
@@ -47,6 +48,7 @@ struct Case {
     headers: HeaderMap,
     body: Incoming,
     address: IpAddr,
+    transport: Transport,
     at: Millis,
     began: Instant,
 }
@@ -80,6 +82,7 @@ pub(super) async fn answer(visitor: Arc<Visitor>, request: Request<Incoming>) ->
         headers: parts.headers,
         body,
         address: sender.address,
+        transport: sender.transport,
         at: clock::now(),
         began: Instant::now(),
         visitor,
@@ -245,7 +248,8 @@ impl Case {
         }
         hub.trace
             .step(serial, Step::Approved, true, self.at, Says::Enrolled);
-        known.facts().heard(self.address, self.at);
+        let (from, over) = (self.address, self.transport);
+        known.facts().heard(from, over, self.at);
         self.twins(hub, known);
         greeting::note(hub, known, &ask, self.at);
         if matches!(ask, Ask::Handshake(_) | Ask::Registry) {

@@ -83,21 +83,11 @@ impl CertificateLook {
             return Observation::unknown(self.subject(), now, Phrase::CertificateUnread);
         };
         let left = ends.duration_since(now);
-        let mut troubles = Vec::new();
-        if left <= SignedDuration::ZERO || why.is_some() {
-            let words = why.unwrap_or_else(|| Phrase::CertificateEnded.into());
+        let refused = why.map(|why| {
             let trouble = Trouble::new(Kind::CertificateBad);
-            troubles.push(trouble.fact(Fact::Until, ends).fact(Fact::Detail, words));
-        } else if left <= SignedDuration::from_hours(24 * DAYS) {
-            let last = left <= SignedDuration::from_hours(24 * LAST_DAYS);
-            let severity = if last {
-                Severity::Critical
-            } else {
-                Severity::Warning
-            };
-            let trouble = Trouble::new(Kind::CertificateExpiring).severity(severity);
-            troubles.push(trouble.fact(Fact::Until, ends));
-        }
+            trouble.fact(Fact::Until, ends).fact(Fact::Detail, why)
+        });
+        let troubles = refused.or_else(|| end(ends, now)).into_iter().collect();
         let seen = Observation::wrong(self.subject(), now, troubles);
         seen.number("left_seconds", left.as_secs_f64())
     }
@@ -127,6 +117,24 @@ impl Look for CertificateLook {
             Err(why) => Observation::unknown(self.subject(), now, why),
         })
     }
+}
+
+/// What is wrong with a certificate that ends then.
+pub(super) fn end(ends: Timestamp, now: Timestamp) -> Option<Trouble> {
+    let left = ends.duration_since(now);
+    let within = |days| left <= SignedDuration::from_hours(24 * days);
+    if left <= SignedDuration::ZERO {
+        let words = Value::from(Phrase::CertificateEnded);
+        let trouble = Trouble::new(Kind::CertificateBad);
+        return Some(trouble.fact(Fact::Until, ends).fact(Fact::Detail, words));
+    }
+    let severity = if within(LAST_DAYS) {
+        Severity::Critical
+    } else {
+        Severity::Warning
+    };
+    let trouble = Trouble::new(Kind::CertificateExpiring).severity(severity);
+    within(DAYS).then(|| trouble.fact(Fact::Until, ends))
 }
 
 /// When a certificate (DER) ends.

@@ -87,7 +87,8 @@ impl Work {
         let history = &mut self.memory().history;
         let seen_at = Instant::now();
         let moving = history.moving(status, seen_at);
-        let troubles = history.troubles(status, seen_at);
+        let mut troubles = history.troubles(status, seen_at);
+        troubles.extend(status.tls.as_ref().and_then(|tls| judge::tls(tls, now)));
         let stuck = status.stages.iter().find(|stage| stage.stalled);
         let admin = if stuck.is_some() {
             Admin::Stuck

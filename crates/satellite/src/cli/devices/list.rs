@@ -9,15 +9,16 @@ use std::collections::HashMap;
 use clap::ValueEnum;
 use daemon::exit::Exit;
 use event::{DeviceId, Millis, TenantId, Text, Vendor};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use store::inventory::{self, Inventory};
 use store::mirror::Pending;
-use store::registry::Enrolment;
+use store::registry::{Enrolment, EnrolmentState};
 use store::status::{self, StatusRow};
 
-use super::super::databases;
 use super::super::words::{Speaks as _, Word};
 use super::super::{Context, out, table, time};
+use super::super::{databases, http};
 use super::hikvision;
 
 /// What `devices list` is told.
@@ -29,6 +30,9 @@ pub(crate) struct Args {
     /// Only in this state
     #[arg(long, value_enum)]
     state: Option<State>,
+    /// Only approved terminals whose last request came over plain HTTP; asks the running satellite
+    #[arg(long)]
+    plain: bool,
     /// What each one is: model, firmware, protocol, address, log, clock
     #[arg(long)]
     inventory: bool,
@@ -71,11 +75,16 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     let inventories = inventories(context, tenant.as_ref()).await;
     let state = |state: State| args.state.is_none_or(|wanted| wanted == state);
     let of_tenant = |id: &TenantId| tenant.as_ref().is_none_or(|tenant| tenant == id);
+    let spoken = spoken(args.plain, context).await?;
+    let plain = |one: &Enrolment| {
+        let spoken = spoken.get(&key(one)).map(String::as_str);
+        !args.plain || one.state == EnrolmentState::Approved && spoken == Some("plain")
+    };
     let wanted = |one: &&Enrolment| {
         let its_state = args
             .state
             .is_none_or(|wanted| wanted.as_str() == one.state.as_str());
-        of_tenant(&one.tenant) && its_state
+        of_tenant(&one.tenant) && its_state && plain(one)
     };
     let lines: Vec<Line<'_>> = enrolments
         .iter()
@@ -86,21 +95,62 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
             inventory: inventories.get(&enrolment.id),
         })
         .collect();
-    let pending: Vec<&Pending> = if state(State::Pending) && tenant.is_none() {
+    let pending: Vec<&Pending> = if state(State::Pending) && tenant.is_none() && !args.plain {
         pending.iter().collect()
     } else {
         Vec::new()
     };
     if args.json {
-        let lines = lines.iter().map(|line| enrolled_json(line, context));
+        let lines = lines.iter().map(|line| {
+            let mut one = enrolled_json(line, context);
+            if let Some(spoken) = spoken.get(&key(line.enrolment)) {
+                one["transport"] = spoken.as_str().into();
+            }
+            one
+        });
         let all: Vec<Value> = lines.chain(pending.into_iter().map(pending_json)).collect();
         out::json(&Value::Array(all))?;
     } else if args.inventory {
         out::print(&inventory_table(&lines, context))?;
+    } else if args.plain && lines.is_empty() {
+        out::line(&context.say(Word::NonePlain, &[]))?;
     } else {
         print(&lines, &pending, context)?;
     }
     Ok(Exit::Fine)
+}
+
+/// How each terminal last spoke, by tenant and serial: what the running satellite says.
+async fn spoken(asked: bool, context: &Context) -> anyhow::Result<HashMap<Key, String>> {
+    if !asked {
+        return Ok(HashMap::new());
+    }
+    let listener = context.config.listen.admin;
+    let answer = http::get(listener, "/devices").await;
+    let page = match answer {
+        Ok((200, body)) => serde_json::from_str::<Page>(&body).map_err(|error| error.to_string()),
+        Ok((status, _)) => Err(format!("HTTP {status}")),
+        Err(error) => Err(error.to_string()),
+    };
+    let page = page.map_err(|why| {
+        let why = context.lang.detail(&why);
+        anyhow::anyhow!(context.say(Word::PlainNeedsDaemon, &[&listener, &why]))
+    })?;
+    let of = |one: Spoken| Some(((one.tenant, one.serial), one.transport?));
+    Ok(page.devices.into_iter().filter_map(of).collect())
+}
+
+/// What is read of `/devices`.
+#[derive(Deserialize)]
+struct Page {
+    devices: Vec<Spoken>,
+}
+
+#[derive(Deserialize)]
+struct Spoken {
+    tenant: String,
+    serial: String,
+    transport: Option<String>,
 }
 
 /// What each terminal said of itself, by its enrolment. A database that does not answer was

@@ -380,6 +380,7 @@ mod tests {
             admin: "127.0.0.1:9810".parse().unwrap(),
             public_url: public_url.map(str::to_owned),
             isup: None,
+            devices_tls: None,
         })
     }
 

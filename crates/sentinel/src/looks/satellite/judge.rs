@@ -6,7 +6,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::status::{Status, Store};
+use jiff::Timestamp;
+
+use super::status::{Status, Store, Tls};
+use crate::looks::certificate;
+use crate::looks::store::moment;
 use crate::looks::wide;
 use crate::{Fact, Kind, Phrase, Severity, Trouble, Value};
 
@@ -260,6 +264,23 @@ fn journal_state(word: &str) -> Value {
     }
 }
 
+/// What is wrong with the certificate of satellite's own door: that it ends, or that the one which
+/// should follow it does not serve.
+pub(super) fn tls(tls: &Tls, now: Timestamp) -> Option<Trouble> {
+    let place = |trouble: Trouble| trouble.fact(Fact::Place, Value::heard("listen.devices_tls"));
+    let ends = moment(&tls.certificate_ends_at)?;
+    let why = tls.trouble.as_deref().map(Value::heard);
+    if let Some(trouble) = certificate::end(ends, now) {
+        let with_why = match why {
+            Some(why) => trouble.fact(Fact::Detail, why),
+            None => trouble,
+        };
+        return Some(place(with_why));
+    }
+    let renewal = Trouble::new(Kind::CertificateExpiring).fact(Fact::Until, ends);
+    why.map(|why| place(renewal.fact(Fact::Detail, why)))
+}
+
 /// What satellite says is wrong with a store, as a kind that operators know.
 pub(super) fn store(store: &Store) -> Vec<Trouble> {
     if store.up {
@@ -305,6 +326,7 @@ mod tests {
                 commits: 7,
             }],
             pending: 0,
+            tls: None,
             stages: vec![Stage {
                 name: "settle".to_owned(),
                 stalled: false,
@@ -463,6 +485,36 @@ mod tests {
         assert_eq!(
             play(6, epoch),
             [(Kind::DatabaseReplaced, Severity::Warning)]
+        );
+    }
+
+    #[test]
+    fn the_certificate_of_the_terminals_door_is_told_before_it_ends_and_when_its_successor_is_bad()
+    {
+        let now = moment("2026-11-26 12:00:00.000").unwrap();
+        let seen = |ends: &str, trouble: Option<&str>| {
+            let page = Tls {
+                certificate_ends_at: ends.to_owned(),
+                trouble: trouble.map(str::to_owned),
+            };
+            tls(&page, now).map(|trouble| (trouble.kind, trouble.severity))
+        };
+        assert_eq!(seen("2027-11-26 12:00:00.000", None), None);
+        let expiring = |severity| Some((Kind::CertificateExpiring, severity));
+        assert_eq!(
+            seen("2026-12-10 12:00:00.000", None),
+            expiring(Severity::Warning)
+        );
+        assert_eq!(
+            seen("2026-11-28 12:00:00.000", None),
+            expiring(Severity::Critical)
+        );
+        let bad = Some((Kind::CertificateBad, Severity::Critical));
+        assert_eq!(seen("2026-11-25 12:00:00.000", None), bad);
+        let successor = Some("listen.devices_tls.key: the key belongs to another certificate");
+        assert_eq!(
+            seen("2027-11-26 12:00:00.000", successor),
+            expiring(Severity::Warning)
         );
     }
 

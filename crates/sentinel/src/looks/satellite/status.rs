@@ -27,6 +27,8 @@ pub struct Status {
     pub stores: Vec<Store>,
     /// Terminals that wait for approval.
     pub pending: u64,
+    /// Its door behind TLS, if it has one.
+    pub tls: Option<Tls>,
     /// The stages of the work.
     pub stages: Vec<Stage>,
     /// What waits on disk.
@@ -54,6 +56,15 @@ pub struct Store {
     pub oldest_waiting_seconds: f64,
     /// Transactions since the start.
     pub commits: u64,
+}
+
+/// The door behind TLS.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Tls {
+    /// When the certificate in force ends, UTC.
+    pub certificate_ends_at: String,
+    /// Why the certificate on disk does not serve, if it does not.
+    pub trouble: Option<String>,
 }
 
 /// A stage of the work.

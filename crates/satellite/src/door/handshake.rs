@@ -108,6 +108,9 @@ fn about_certificate(alert: AlertDescription) -> bool {
             | AlertDescription::CertificateExpired
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            // The signature does not fit a certificate that it knows.
+            | AlertDescription::DecryptError
     )
 }
 

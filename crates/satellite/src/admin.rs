@@ -7,6 +7,7 @@
 
 mod conditions;
 mod devices;
+mod gauges;
 mod hikvision;
 mod pull;
 mod totals;
@@ -20,14 +21,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use event::{Serial, TenantId, Vendor};
+use event::{Serial, Vendor};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::clock;
-use crate::conditions::Condition;
 use crate::devices::Count;
-use crate::door::Transport;
 use crate::hub::Hub;
 use crate::refusals::Refused;
 use crate::stores::Store;
@@ -171,7 +170,7 @@ pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener) {
 }
 
 async fn metrics(State(hub): State<Arc<Hub>>) -> Response {
-    gauges(&hub);
+    gauges::set(&hub);
     match hub.metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => {
@@ -179,85 +178,6 @@ async fn metrics(State(hub): State<Arc<Hub>>) -> Response {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
-}
-
-/// Sets the figures that are looked up rather than counted.
-fn gauges(hub: &Hub) {
-    let metrics = &hub.metrics;
-    for store in hub.stores.load().list() {
-        let (report, label) = (store.writer.report(), [store.label.as_str()]);
-        metrics
-            .store_up
-            .with_label_values(&label)
-            .set(i64::from(report.up));
-        let waiting = report.oldest_waiting.unwrap_or_default().as_secs_f64();
-        metrics
-            .oldest_waiting
-            .with_label_values(&label)
-            .set(waiting);
-        metrics
-            .ambiguous
-            .with_label_values(&label)
-            .set(gauge(report.ambiguous_commits));
-    }
-    let counts = hub.devices.count(clock::now());
-    for tenant in &hub.config.load().tenants {
-        let count = counts.get(&tenant.id).copied().unwrap_or_default();
-        let states = [
-            ("approved", count.approved),
-            ("blocked", count.blocked),
-            ("online", count.online),
-        ];
-        for (state, n) in states {
-            metrics
-                .devices
-                .with_label_values(&[tenant.id.as_str(), state])
-                .set(gauge(n));
-        }
-    }
-    let ends = hub.tls.as_ref().map_or(0, |tls| tls.ends().0 / 1000);
-    metrics.certificate_ends.set(ends);
-    let mut conditions: HashMap<Condition, usize> = HashMap::new();
-    let mut plain: HashMap<TenantId, usize> = HashMap::new();
-    let mut gaps: HashMap<TenantId, u64> = HashMap::new();
-    for known in hub.devices.all(|known| !known.enrolment.canary) {
-        for (condition, _) in known.conditions().now() {
-            *conditions.entry(condition).or_default() += 1;
-        }
-        if known.is_approved() && known.facts().heard_over == Some(Transport::Plain) {
-            *plain.entry(known.enrolment.tenant.clone()).or_default() += 1;
-        }
-        let missing = known.claim().1.unwrap_or(0);
-        if missing > 0 {
-            *gaps.entry(known.enrolment.tenant.clone()).or_default() += missing;
-        }
-    }
-    for condition in Condition::ALL {
-        let n = conditions.get(&condition).copied().unwrap_or_default();
-        metrics
-            .conditions_now
-            .with_label_values(&[condition.as_str()])
-            .set(gauge(n));
-    }
-    for tenant in &hub.config.load().tenants {
-        let n = gaps.get(&tenant.id).copied().unwrap_or_default();
-        metrics
-            .gaps
-            .with_label_values(&[tenant.id.as_str()])
-            .set(gauge(n));
-        let n = plain.get(&tenant.id).copied().unwrap_or_default();
-        metrics
-            .devices_plain
-            .with_label_values(&[tenant.id.as_str()])
-            .set(gauge(n));
-    }
-    metrics.journal.set(gauge(hub.journal.waiting().events));
-    metrics.pending.set(gauge(hub.devices.pending()));
-    metrics.connections.set(gauge(hub.crowd.connections()));
-}
-
-fn gauge(n: impl TryInto<i64>) -> i64 {
-    n.try_into().unwrap_or(i64::MAX)
 }
 
 /// Whether work moves. A store that is down is no reason: its refusals are movement.

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock;
 use crate::config::{Config, ConfigError};
+use crate::door::Transport;
 use crate::enrolment::Keeper;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
@@ -75,22 +76,8 @@ impl Satellite {
                 config.state_dir.display()
             )
         })?;
-        let mut sockets = Sockets::passed();
         let tls = Tls::open(&config)?;
-        let doors = sockets.take("devices", config.listen.devices)?;
-        let secured = config
-            .listen
-            .devices_tls
-            .as_ref()
-            .map(|door| sockets.take("devices_tls", door.address));
-        let secured = secured.transpose()?;
-        let admin = sockets.take("admin", config.listen.admin)?;
-        let isup = config
-            .listen
-            .isup
-            .map(|address| sockets.take("isup", address));
-        let isup = isup.transpose()?;
-        sockets.warn_about_the_rest();
+        let doors = Doors::open(&config)?;
 
         let mirror = Mirror::open(&config.state_dir).await.with_context(|| {
             format!(
@@ -124,26 +111,64 @@ impl Satellite {
         hub.drain.spawn(keeper.run());
         in_the_background(&hub);
 
-        let (devices, admin_at) = (doors.local_addr()?, admin.local_addr()?);
-        let isup_at = isup.as_ref().map(TcpListener::local_addr).transpose()?;
-        if let Some(isup) = isup {
+        let running = doors.serve(hub)?;
+        let Running { devices, admin, .. } = &running;
+        tracing::info!(%devices, %admin, tenants = config.tenants.len(), "satellite takes events");
+        Ok(running)
+    }
+}
+
+/// The sockets, opened early, so that an address that cannot be used ends the start before a
+/// database is touched.
+struct Doors {
+    devices: TcpListener,
+    devices_tls: Option<TcpListener>,
+    admin: TcpListener,
+    isup: Option<TcpListener>,
+}
+
+impl Doors {
+    fn open(config: &Config) -> anyhow::Result<Self> {
+        let mut sockets = Sockets::passed();
+        let listen = &config.listen;
+        let devices = sockets.take("devices", listen.devices)?;
+        let secured = listen.devices_tls.as_ref();
+        let secured = secured.map(|door| sockets.take("devices_tls", door.address));
+        let admin = sockets.take("admin", listen.admin)?;
+        let isup = listen.isup.map(|address| sockets.take("isup", address));
+        let doors = Self {
+            devices,
+            devices_tls: secured.transpose()?,
+            admin,
+            isup: isup.transpose()?,
+        };
+        sockets.warn_about_the_rest();
+        Ok(doors)
+    }
+
+    /// Opens them all.
+    fn serve(self, hub: Arc<Hub>) -> anyhow::Result<Running> {
+        let at = |listener: &Option<TcpListener>| {
+            listener.as_ref().map(TcpListener::local_addr).transpose()
+        };
+        let (devices, admin) = (self.devices.local_addr()?, self.admin.local_addr()?);
+        let (devices_tls, isup) = (at(&self.devices_tls)?, at(&self.isup)?);
+        if let Some(isup) = self.isup {
             hub.drain.spawn(hikvision::run_isup(Arc::clone(&hub), isup));
         }
-        let secured_at = secured.as_ref().map(TcpListener::local_addr).transpose()?;
-        if let Some(secured) = secured {
+        if let Some(secured) = self.devices_tls {
             hub.drain.spawn(tls::run(Arc::clone(&hub)));
             hub.drain
-                .spawn(door::run(Arc::clone(&hub), secured, door::Transport::Tls));
+                .spawn(door::run(Arc::clone(&hub), secured, Transport::Tls));
         }
         hub.drain
-            .spawn(door::run(Arc::clone(&hub), doors, door::Transport::Plain));
-        let admin_task = tokio::spawn(admin::run(Arc::clone(&hub), admin));
-        tracing::info!(%devices, admin = %admin_at, tenants = config.tenants.len(), "satellite takes events");
+            .spawn(door::run(Arc::clone(&hub), self.devices, Transport::Plain));
+        let admin_task = tokio::spawn(admin::run(Arc::clone(&hub), self.admin));
         Ok(Running {
             devices,
-            devices_tls: secured_at,
-            admin: admin_at,
-            isup: isup_at,
+            devices_tls,
+            admin,
+            isup,
             hub,
             admin_task,
         })

@@ -95,7 +95,7 @@ fn grant(place: &Place, account: &str) -> String {
     let url = place.target.to_string();
     let (user, database) = parts(&url);
     let (user, host) = account.rsplit_once('@').unwrap_or((user, "%"));
-    format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {database}.* TO '{user}'@'{host}';")
+    format!("GRANT SELECT, INSERT, UPDATE ON {database}.* TO '{user}'@'{host}';")
 }
 
 /// User and database of `mysql://user@host/database`.

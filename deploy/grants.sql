@@ -1,0 +1,26 @@
+-- Accounts with the least rights that each of them needs, for MySQL 5.7 or MariaDB 10.4 and later.
+-- Put your own passwords and hosts in, then:  mariadb < grants.sql
+
+CREATE DATABASE IF NOT EXISTS satellite CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+-- Makes and updates the tables (satellite db migrate) and deletes what upkeep names (satellite db
+-- maintain). The running service does not use it. DROP, because MySQL asks for it where a view is
+-- replaced; no table is ever dropped.
+CREATE USER IF NOT EXISTS satellite_admin@'127.0.0.1' IDENTIFIED BY 'change-me';
+GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, CREATE VIEW, SHOW VIEW
+  ON satellite.* TO satellite_admin@'127.0.0.1';
+
+-- The running service and its commands: writes events, and can neither delete one nor change a table.
+CREATE USER IF NOT EXISTS satellite@'127.0.0.1' IDENTIFIED BY 'change-me';
+GRANT SELECT, INSERT, UPDATE ON satellite.* TO satellite@'127.0.0.1';
+
+-- Whoever reads the events: payroll, boards. Run these lines again after the first migration; a
+-- right on a view can be given only when the view is there.
+CREATE USER IF NOT EXISTS payroll@'127.0.0.1' IDENTIFIED BY 'change-me';
+GRANT SELECT ON satellite.event_feed TO payroll@'127.0.0.1';
+
+-- Sentinel: three views and nothing else.
+CREATE USER IF NOT EXISTS sentinel@'127.0.0.1' IDENTIFIED BY 'change-me';
+GRANT SELECT ON satellite.event_feed TO sentinel@'127.0.0.1';
+GRANT SELECT ON satellite.canary_feed TO sentinel@'127.0.0.1';
+GRANT SELECT ON satellite.device_status TO sentinel@'127.0.0.1';

@@ -1,0 +1,168 @@
+//! Promise: every command that a manual, the README or a shipped configuration names is one that
+//! the programs understand, with every option it uses.
+//!
+//! Each is given to the real program with `--help` behind it, which reads the whole line and does
+//! nothing. A word in capitals (SERIE, FILE) stands for what the reader puts there.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use promises::SentinelProcess;
+
+const PROGRAMS: [&str; 3] = ["satellite", "sentinel", "terminals"];
+
+fn root() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap().to_owned()
+}
+
+/// Every text that people read for commands.
+fn texts() -> Vec<PathBuf> {
+    let mut found = vec![root().join("README.md"), root().join("CHANGELOG.md")];
+    for folder in ["docs", "docs/es", "docs/devices", "deploy", "deploy/es"] {
+        let entries = std::fs::read_dir(root().join(folder)).unwrap().flatten();
+        let fits = |path: &PathBuf| {
+            path.extension()
+                .is_some_and(|end| ["md", "toml", "sql"].iter().any(|it| end == *it))
+        };
+        found.extend(entries.map(|entry| entry.path()).filter(fits));
+    }
+    found
+}
+
+/// What stands between backticks and in fenced blocks of shell, line by line.
+fn shown(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut fenced: Option<bool> = None;
+    let mut prose = String::new();
+    for line in text.lines() {
+        match (line.trim_start().strip_prefix("```"), fenced) {
+            (Some(language), None) => fenced = Some(["sh", "console"].contains(&language)),
+            (Some(_), Some(_)) => fenced = None,
+            (None, Some(true)) => found.push(line.to_owned()),
+            (None, Some(false)) => {}
+            (None, None) => prose += &format!("{line} "),
+        }
+    }
+    found.extend(prose.split('`').skip(1).step_by(2).map(str::to_owned));
+    found
+}
+
+/// The commands of our programs in a line: program and words.
+fn commands(line: &str) -> Vec<Vec<String>> {
+    let ours = |words: &Vec<String>| {
+        let named = words.len() > 1 && PROGRAMS.contains(&words[0].as_str());
+        // An alternative or an ellipsis is no command to type.
+        named && !words.iter().any(|word| word.contains(['…', '[', '{']))
+    };
+    let mut all = vec![Vec::new()];
+    for word in words(line) {
+        if word.starts_with('#') {
+            break;
+        }
+        let ends = ["|", "||", "&", "&&", ";", ">", ">>", "<", "\\", "→"].contains(&word.as_str());
+        match all.last_mut() {
+            Some(words) if !ends => {
+                let (word, ends) = match word.strip_suffix(';') {
+                    Some(word) => (word.to_owned(), true),
+                    None => (word, false),
+                };
+                words.push(word);
+                if ends {
+                    all.push(Vec::new());
+                }
+            }
+            _ => all.push(Vec::new()),
+        }
+    }
+    all.into_iter().filter(ours).collect()
+}
+
+/// The words of a line as a shell parts them: what stands in quotes is one.
+fn words(line: &str) -> Vec<String> {
+    let (mut all, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for letter in line.chars() {
+        match quote {
+            Some(open) if letter == open => quote = None,
+            None if letter == '"' || letter == '\'' => quote = Some(letter),
+            None if letter.is_whitespace() => all.push(std::mem::take(&mut word)),
+            _ => word.push(letter),
+        }
+    }
+    all.push(word);
+    all.retain(|word| !word.is_empty());
+    all
+}
+
+/// Why the program does not understand these words; `None` when it does.
+fn misunderstood(program: &Path, words: &[String]) -> Option<String> {
+    let mut command = Command::new(program);
+    let output = command.args(&words[1..]).arg("--help").output().unwrap();
+    if output.status.success() {
+        return None;
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let stands_for = |word: &String| {
+        let capitals = word
+            .chars()
+            .all(|c| c.is_uppercase() || c == '_' || c == '-');
+        capitals && said.contains(&format!("invalid value '{word}'"))
+    };
+    (!words.iter().any(stands_for)).then_some(said)
+}
+
+#[test]
+fn every_command_in_a_manual_is_one_that_the_programs_understand() {
+    let sentinel = SentinelProcess::prepare("").unwrap();
+    let mut wanted: BTreeMap<Vec<String>, BTreeSet<String>> = BTreeMap::new();
+    for path in texts() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.strip_prefix(root()).unwrap().display().to_string();
+        for words in shown(&text).iter().flat_map(|line| commands(line)) {
+            wanted.entry(words).or_default().insert(name.clone());
+        }
+    }
+    assert!(
+        wanted.len() > 100,
+        "only {} commands were found",
+        wanted.len()
+    );
+    let wrong: Vec<String> = wanted
+        .iter()
+        .filter_map(|(words, places)| {
+            let program = sentinel.program().with_file_name(&words[0]);
+            let said = misunderstood(&program, words)?;
+            let first = said.lines().next().unwrap_or_default();
+            Some(format!("{places:?}: {}\n    {first}", words.join(" ")))
+        })
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{} are not understood:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    println!("{} commands are understood", wanted.len());
+}
+
+#[test]
+fn commands_are_found_in_blocks_and_in_prose_without_what_surrounds_them() {
+    let text = "Run `satellite devices list`.\n```sh\nsatellite check && systemctl reload satellite # soon\n\
+                satellite events --since \"2026-11-21 07:00\" --json | head\n```\n```toml\nsatellite = no\n```\n";
+    let found: Vec<String> = shown(text)
+        .iter()
+        .flat_map(|line| commands(line))
+        .map(|words| words.join(" "))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "satellite check",
+            "satellite events --since 2026-11-21 07:00 --json",
+            "satellite devices list"
+        ]
+    );
+}

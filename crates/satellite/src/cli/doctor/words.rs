@@ -42,6 +42,10 @@ texts! {
     AdminOpen: "la puerta de operación atiende en {}, también desde fuera", "the operators' door listens at {}, also from outside";
     NoPublicUrl: "no sabe su dirección pública (listen.public_url); los ajustes que imprime la dejan en blanco", "it does not know its public address (listen.public_url); the settings it prints leave it out";
 
+    CertificateEnds: "el certificado de la puerta con TLS vence el {}", "the certificate of the door behind TLS ends on {}";
+    CertificateEnded: "el certificado de la puerta con TLS venció el {}", "the certificate of the door behind TLS ended on {}";
+    CertificateBad: "el certificado de la puerta con TLS no sirve: {}", "the certificate of the door behind TLS does not serve: {}";
+
     // A database.
     Ready: "{}, con sus tablas al día: {}", "{}, its tables up to date: {}";
     Behind: "sus tablas no están al día: {}", "its tables are not up to date: {}";

@@ -4,10 +4,12 @@
 //! because there can be only one on a machine otherwise: it has one queue and one socket. Its
 //! files are under `/tmp`, where that user may write; they end with the value.
 
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
@@ -22,6 +24,8 @@ pub(super) struct Mail {
     child: Child,
     port: u16,
     boxes: PathBuf,
+    /// What was read already, by file; a letter does not change.
+    read: Mutex<HashMap<PathBuf, Letter>>,
     _folder: TempDir,
 }
 
@@ -95,6 +99,7 @@ impl Mail {
             child,
             port,
             boxes,
+            read: Mutex::default(),
             _folder: folder,
         };
         let end = Instant::now() + Duration::from_secs(10);
@@ -114,19 +119,24 @@ impl Mail {
 
     /// What arrived for that address, the oldest first.
     pub(super) fn letters(&self, to: &str) -> Result<Vec<Letter>> {
-        let mut found = Vec::new();
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         for entry in fs::read_dir(&self.boxes)? {
             let path = entry?.path();
-            let Some(at) = arrival(&path) else {
+            let Some(at) = arrival(&path).filter(|_| !read.contains_key(&path)) else {
                 continue;
             };
             let wire = String::from_utf8_lossy(&fs::read(&path)?).replace("\r\n", "\n");
+            read.insert(path, Letter { at, wire });
+        }
+        let mut found = Vec::new();
+        for letter in read.values() {
+            let wire = &letter.wire;
             let head = wire.split("\n\n").next().unwrap_or_default();
             if head
                 .lines()
                 .any(|line| line.starts_with("To:") && line.contains(to))
             {
-                found.push(Letter { at, wire });
+                found.push(letter.clone());
             }
         }
         found.sort_by_key(|letter| letter.at);

@@ -27,6 +27,7 @@ mod body;
 mod cap;
 mod digest;
 mod error;
+mod imap;
 mod letter;
 mod mime;
 mod once;
@@ -44,10 +45,10 @@ pub use ack::{AckLink, BadLink};
 pub use body::Body;
 pub use cap::{CapRule, History, Plan, Waiting, plan};
 pub use error::Error;
+pub use imap::ImapBox;
+pub use letter::{Channel, Letter, Recipient};
 /// A mail address that has been checked.
 pub use lettre::Address;
-
-pub use letter::{Channel, Letter, Recipient};
 pub use mime::{Sender, Wire};
 pub use once::send_once;
 pub use outbox::{Figures, Outbox, Standing, State};

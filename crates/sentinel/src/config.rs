@@ -9,6 +9,7 @@ mod agents;
 pub mod looks;
 mod promises;
 mod raw;
+mod round_trip;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -111,6 +112,25 @@ pub struct Mail {
     pub from: String,
     /// Relays in the order in which they are preferred.
     pub relays: Vec<Relay>,
+    /// A mailbox of its own to which test letters go.
+    pub round_trip: Option<RoundTrip>,
+}
+
+/// `[mail.round_trip]`.
+#[derive(Debug, Clone)]
+pub struct RoundTrip {
+    /// The mailbox's address.
+    pub address: String,
+    /// Where it is read: `imaps://host:port`.
+    pub url: String,
+    /// Who logs in there, with the password.
+    pub login: (String, Secret),
+    /// Authorities (PEM) that are trusted besides the public ones.
+    pub authorities: Option<String>,
+    /// From one test letter to the next.
+    pub every: Duration,
+    /// Within this time it must be back.
+    pub within: Duration,
 }
 
 /// A mail relay.

@@ -1,5 +1,5 @@
-//! What strangers call themselves, through everything that people read: mails, the acknowledge
-//! page, tables, logs. Whatever it is, exactly one well-formed message comes out.
+//! What strangers call themselves, through everything that people read: mails, webhooks, the
+//! acknowledge page, tables, logs. Whatever it is, exactly one well-formed message comes out.
 //!
 //! Serial, site, the words of a terminal and of whoever acknowledges are made of pieces that
 //! break headers, bodies, pages, spreadsheets and terminals elsewhere. The judge of mails is a
@@ -12,8 +12,10 @@ use async_trait::async_trait;
 use daemon::config::Source;
 use daemon::logging::Escaped;
 use jiff::{SignedDuration, Timestamp};
-use notify::{Brink, CapRule, Failed, Outbox, Pump, Relay, Sender, Ways, Wire};
+use notify::{Brink, CapRule, Failed, Outbox, Pump, Recipient, Relay, Sender, Ways, Webhook, Wire};
 use proptest::prelude::*;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use crate::decide::{Ask, Core, Incident, Setting};
 use crate::observation::{Fact, Observation, Round, Subject, Trouble, Value};
@@ -136,10 +138,20 @@ fn story(
 async fn sent(letters: &[notify::Letter]) -> Vec<Wire> {
     let taker = Arc::new(Taker::default());
     let relay: Arc<dyn Relay> = Arc::clone(&taker) as Arc<dyn Relay>;
+    pumped(letters, vec![relay], Vec::new()).await;
+    std::mem::take(&mut taker.0.lock().unwrap())
+}
+
+/// Delivers the letters by these ways.
+async fn pumped(
+    letters: &[notify::Letter],
+    relays: Vec<Arc<dyn Relay>>,
+    webhooks: Vec<Arc<Webhook>>,
+) {
     let ways = Ways {
         from: Sender::new("s@x.mx", "Sentinela").unwrap(),
-        relays: vec![relay],
-        webhooks: Vec::new(),
+        relays,
+        webhooks,
     };
     let now: Timestamp = "2026-11-26T16:00:00Z".parse().unwrap();
     let outbox = Outbox::in_memory().await.unwrap();
@@ -149,7 +161,78 @@ async fn sent(letters: &[notify::Letter]) -> Vec<Wire> {
         .unwrap();
     pump.outbox().queue_all(letters, now).await.unwrap();
     pump.tick().await.unwrap();
-    std::mem::take(&mut taker.0.lock().unwrap())
+}
+
+/// What the letters are as requests to a webhook, head and body.
+async fn posted(letters: &[notify::Letter]) -> Vec<(String, String)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/in", listener.local_addr().unwrap());
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&taken);
+    let server = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (mut bytes, mut some) = (Vec::new(), [0; 4096]);
+            let request = loop {
+                let read = stream.read(&mut some).await.unwrap();
+                bytes.extend_from_slice(&some[..read]);
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+                let length = head
+                    .lines()
+                    .find_map(|it| it.strip_prefix("content-length: "));
+                if length.is_some_and(|it| it.parse() == Ok(body.len())) || read == 0 {
+                    break (head.to_owned(), body.to_owned());
+                }
+            };
+            kept.lock().unwrap().push(request);
+            let done = b"HTTP/1.1 204 No Content\r\n\r\n";
+            stream.write_all(done).await.unwrap();
+        }
+    });
+    let key = daemon::config::Secret::new("Jefe".to_owned());
+    let hook = Arc::new(Webhook::new("chat", &url, key).unwrap());
+    let mut letters = letters.to_vec();
+    letters.dedup_by_key(|letter| letter.step.clone());
+    for letter in &mut letters {
+        letter.to = Recipient::webhook("chat").unwrap();
+    }
+    pumped(&letters, Vec::new(), vec![hook]).await;
+    server.abort();
+    std::mem::take(&mut taken.lock().unwrap())
+}
+
+/// One request with our headers, and one flat object with our keys in it, whose subject is one
+/// harmless line.
+fn is_one_post((head, body): &(String, String)) {
+    let names: Vec<&str> = head
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(names.len(), head.lines().count() - 1, "{head}");
+    let once: BTreeSet<&str> = names.iter().copied().collect();
+    assert_eq!(once.len(), names.len(), "{names:?}");
+    let read: serde_json::Value = serde_json::from_str(body).unwrap();
+    let keys: Vec<&String> = read.as_object().unwrap().keys().collect();
+    let ours = [
+        "critical",
+        "id",
+        "incident",
+        "kind",
+        "queued_at",
+        "step",
+        "subject",
+        "text",
+    ];
+    assert_eq!(keys, ours);
+    let (subject, text) = (&read["subject"], &read["text"]);
+    let subject = subject.as_str().unwrap();
+    assert!(
+        is_harmless(subject) && !subject.contains('\n'),
+        "{subject:?}"
+    );
+    assert!(is_harmless(text.as_str().unwrap()), "{text:?}");
 }
 
 /// No line can be started, hidden or turned around from inside.
@@ -218,6 +301,9 @@ proptest! {
         let wires = runtime.block_on(sent(&letters));
         prop_assert_eq!(wires.len(), letters.len());
         wires.iter().for_each(is_one_message);
+        let posts = runtime.block_on(posted(&letters));
+        prop_assert!(posts.len() >= 2, "{} posts", posts.len());
+        posts.iter().for_each(is_one_post);
         let now = Timestamp::UNIX_EPOCH;
         for language in [notify::Language::Spanish, notify::Language::English] {
             for page in [

@@ -12,6 +12,7 @@ pub mod check;
 pub mod database;
 pub mod host;
 pub mod mail;
+pub mod round_trip;
 pub mod satellite;
 pub mod store;
 pub mod terminals;
@@ -59,6 +60,12 @@ pub fn all(config: &Config, board: &Arc<Board>) -> Vec<Arc<dyn Look>> {
             &config.looks.backup,
             tenants,
         )));
+    }
+    match round_trip::RoundTripLook::of(config) {
+        Some(Ok(look)) => looks.push(Arc::new(look)),
+        // The configuration's check rules this out.
+        Some(Err(error)) => tracing::error!(%error, "the mailbox of test letters is not looked at"),
+        None => {}
     }
     match config.mail.as_ref().map(mail::Relays::new) {
         Some(Ok(relays)) => looks.push(Arc::new(relays)),

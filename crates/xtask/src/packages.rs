@@ -52,6 +52,20 @@ const NSPAWN: Package = Package {
     present: || answers("systemd-nspawn", "--version"),
 };
 
+const SMTPD: Package = Package {
+    name: "opensmtpd",
+    // It would push another mail server off the machine, which is not ours to decide.
+    present: || ["smtpd", "sendmail"].iter().any(|it| is_program(it)),
+};
+const DOVECOT: Package = Package {
+    name: "dovecot-imapd",
+    present: || is_program("dovecot"),
+};
+const FAKETIME: Package = Package {
+    name: "faketime",
+    present: || Path::new("/usr/bin/faketime").exists(),
+};
+
 /// What building satellite needs.
 const BUILD: &[Package] = &[C_COMPILER, C_HEADERS, PKG_CONFIG, SYSTEMD];
 /// What its tests need.
@@ -59,6 +73,9 @@ const TEST: &[Package] = &[C_COMPILER, C_HEADERS, PKG_CONFIG, SYSTEMD, MARIADB];
 
 /// What a system to install packages in needs.
 const CONTAINER: &[Package] = &[DEBOOTSTRAP, NSPAWN];
+
+/// What tests of the mail path need besides: real servers, and clocks that stand ahead.
+const MAIL: &[Package] = &[SMTPD, DOVECOT, FAKETIME];
 
 /// Makes sure that satellite can be built here.
 pub(crate) fn for_build() -> Result<()> {
@@ -73,6 +90,11 @@ pub(crate) fn for_test() -> Result<()> {
 /// Makes sure that a minimal system can be made and booted here.
 pub(crate) fn for_container() -> Result<()> {
     ensure(CONTAINER)
+}
+
+/// Makes sure that the mail path can be tested with real servers here.
+pub(crate) fn for_mail() -> Result<()> {
+    ensure(MAIL)
 }
 
 fn missing(packages: &[Package]) -> Vec<&'static str> {
@@ -150,6 +172,11 @@ fn answers(program: &str, argument: &str) -> bool {
         .stderr(Stdio::null())
         .status();
     asked.is_ok_and(|status| status.success())
+}
+
+/// Whether a program of the system is there.
+fn is_program(name: &str) -> bool {
+    Path::new("/usr/sbin").join(name).exists()
 }
 
 /// Whether we are root: the owner of our own entry in `/proc`.

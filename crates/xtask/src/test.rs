@@ -56,6 +56,7 @@ const STEPS: &[Step] = &[
     ("advisories", |_| advisories()),
     ("servers", Run::start_servers),
     ("judges", Run::install_judges),
+    ("mail servers", |_| Ok(mail_servers())),
     ("build", Run::build),
     ("container", Run::prepare_container),
     ("tests", Run::test),
@@ -119,6 +120,14 @@ fn shown(command: &Command) -> String {
         .map(|argument| argument.to_string_lossy())
         .collect();
     format!("cargo {}", arguments.join(" "))
+}
+
+/// Gets the mail servers that tests start for themselves; without them those tests say so.
+fn mail_servers() -> Outcome {
+    match packages::for_mail() {
+        Ok(()) => Outcome::Fine,
+        Err(error) => Outcome::Skipped(format!("NOT tried with real mail servers: {error:#}")),
+    }
 }
 
 /// `cargo deny check` for the given checks; `auto` is what cargo-deny decides by itself.

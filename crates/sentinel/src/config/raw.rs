@@ -17,6 +17,7 @@ use notify::{Language, Recipient};
 use serde::Deserialize;
 
 use super::promises::{self, RawPromises};
+use super::round_trip::{self, RawRoundTrip};
 use super::{Config, Contact, Level, Mail, Relay, SECRETS_FOLDER, Watch, WatchedStore, Webhook};
 use super::{agents, looks};
 use crate::calendar::{BadHoliday, Calendar, Holidays, Hours};
@@ -133,6 +134,7 @@ struct RawMail {
     password_file: Option<String>,
     #[serde(default)]
     relay: Vec<RawRelay>,
+    round_trip: Option<RawRoundTrip>,
 }
 
 #[derive(Deserialize)]
@@ -337,7 +339,7 @@ fn no_holiday(error: &BadHoliday) -> Said {
 }
 
 /// A secret from its file; errors name the key.
-fn secret(source: &Source, key: &str, name: &str) -> Result<Secret, ConfigError> {
+pub(super) fn secret(source: &Source, key: &str, name: &str) -> Result<Secret, ConfigError> {
     let places = secret_places(Path::new(SECRETS_FOLDER));
     secret_file(name, &places).map_err(|wrong| source.error(key, wrong))
 }
@@ -448,9 +450,11 @@ fn mail(source: &Source, raw: RawMail) -> Result<Mail, ConfigError> {
             ),
         ));
     }
+    let round_trip = raw.round_trip.map(|raw| round_trip::checked(source, raw));
     Ok(Mail {
         from: raw.from,
         relays,
+        round_trip: round_trip.transpose()?,
     })
 }
 
@@ -487,7 +491,7 @@ fn check_relay(source: &Source, key: &str, url: &str) -> Result<(), ConfigError>
         })
 }
 
-fn no_address(error: &notify::Error) -> Said {
+pub(super) fn no_address(error: &notify::Error) -> Said {
     let es = "no es una dirección a la que se pueda escribir; por ejemplo soporte@example.mx";
     Said::new(error.to_string(), es)
 }

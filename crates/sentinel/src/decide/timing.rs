@@ -75,6 +75,9 @@ pub(crate) fn gather(kind: Kind, severity: Severity) -> SignedDuration {
         // Nothing is above these that could explain them.
         (Kind::SatelliteDown | Kind::AcknowledgedNotFound, _) => 0,
         (_, Severity::Critical) => 5,
+        // A site that is cut falls silent within a round of polls; the mail is promised within
+        // 30 s of that, the look's own 10 s included.
+        (Kind::TerminalOffline, _) => 15,
         _ => 30,
     })
 }

@@ -39,6 +39,8 @@ const ACK_WITHIN: Duration = Duration::from_secs(10);
 const ASK_WITHIN: Duration = Duration::from_secs(4);
 /// How long a round waits for its rows.
 const WATCH_FOR: Duration = Duration::from_secs(6);
+/// Longest time of a round in which an older punch is looked for until it is found or missing.
+const SEEN_THROUGH: Duration = Duration::from_secs(20);
 /// An acknowledged punch whose row is not there after so long is not found.
 const MISSING_AFTER: Duration = Duration::from_secs(45);
 /// A punch is looked for so long, found or not.
@@ -142,8 +144,23 @@ impl CanaryLook {
         ended
     }
 
+    /// For how long a round that began so long ago looks for rows: one in which a punch of an
+    /// earlier round comes to its end sees it through, so that the worst that there is waits for
+    /// no further round.
+    fn patience(&self, spent: Duration) -> Duration {
+        let waiting = &self.memory().waiting;
+        let oldest = waiting.iter().map(|it| it.acked.elapsed()).max();
+        let oldest = oldest.unwrap_or_default();
+        let left = MISSING_AFTER.saturating_sub(oldest) + FIRST_PAUSE;
+        if oldest > WATCH_FOR && spent + left <= SEEN_THROUGH {
+            left.max(WATCH_FOR)
+        } else {
+            WATCH_FOR
+        }
+    }
+
     /// Looks for what was acknowledged, for a while.
-    async fn find(&self, reader: &mut Reader) -> Result<Vec<Ended>, Failed> {
+    async fn find(&self, reader: &mut Reader, patience: Duration) -> Result<Vec<Ended>, Failed> {
         let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
         let mut ended = Vec::new();
         loop {
@@ -153,7 +170,7 @@ impl CanaryLook {
             let rows = reader.ask_after(ROWS, after, ASK_WITHIN).await?;
             let seen = Instant::now();
             ended.extend(self.take(&rows, seen));
-            if self.memory().waiting.is_empty() || began.elapsed() >= WATCH_FOR {
+            if self.memory().waiting.is_empty() || began.elapsed() >= patience {
                 return Ok(ended);
             }
             tokio::time::sleep(pause).await;
@@ -277,6 +294,7 @@ impl Look for CanaryLook {
     }
 
     async fn look(&self, now: Timestamp) -> Round {
+        let began = Instant::now();
         let opened = Reader::open(&self.store, ASK_WITHIN).await;
         let (mut reader, mut unread) = match opened {
             Ok(reader) => (Some(reader), None),
@@ -285,7 +303,7 @@ impl Look for CanaryLook {
         let after = self.mark(reader.as_mut()).await;
         let mut ended = self.punch(now, after).await;
         if let Some(mut reader) = reader {
-            match self.find(&mut reader).await {
+            match self.find(&mut reader, self.patience(began.elapsed())).await {
                 Ok(found) => {
                     ended.extend(found);
                     reader.close().await;

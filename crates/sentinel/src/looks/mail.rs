@@ -3,8 +3,8 @@
 //! What the outbox knows (how old its oldest letter is, which were given up) belongs to the
 //! process that owns it and is told by it. Here the relays are asked for a handshake, without a
 //! letter: connection, greeting, EHLO, and TLS where it is in use, so that a relay that broke
-//! at night is known before the letter that needs it. A test letter that comes back through a
-//! mailbox is not done.
+//! at night is known before the letter that needs it. Whether a letter really arrives is
+//! another look's question (`round_trip`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -163,6 +163,7 @@ mod tests {
         let mail = Mail {
             from: "a@x.mx".to_owned(),
             relays: relays.collect(),
+            round_trip: None,
         };
         let round = Relays::new(&mail).unwrap().look(Timestamp::now()).await;
         let kind = |it: &Observation| match &it.finding {

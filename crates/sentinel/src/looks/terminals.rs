@@ -24,8 +24,9 @@ use crate::words::Phrase;
 use crate::{Look, Observation, Round, Subject, Value};
 use judge::Past;
 
-/// From round to round: a terminal is told offline within thirty seconds of being so.
-const EVERY: Duration = Duration::from_secs(25);
+/// From round to round: with the time for which others of the same cause are waited for, a
+/// terminal is told offline within thirty seconds of being so.
+const EVERY: Duration = Duration::from_secs(10);
 /// Longest round.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Longest wait for the list.

@@ -104,6 +104,10 @@ phrases! {
     NoBackup: "no tiene ningún respaldo", "it has no backup";
     NoGoodBackup: "nunca hubo un respaldo bueno", "there never was a good one";
 
+    // The mail path.
+    LetterNotTaken: "ningún servidor de correo tomó el correo de prueba: {}", "no mail relay took the test letter: {}";
+    BoxNotRead: "no se pudo leer la bandeja de prueba: {}", "the mailbox of test letters could not be read: {}";
+
     // Machines.
     LoadAndCpus: "carga {} con {} procesadores", "load {} with {} processors";
     InterfaceDown: "{}: sin conexión", "{}: down";

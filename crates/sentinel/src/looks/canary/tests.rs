@@ -175,3 +175,29 @@ fn the_commands_that_enrol_canaries_can_be_typed_as_they_stand() {
         ["satellite devices add --tenant acme --vendor zkteco --serial CANARY1 --canary"]
     );
 }
+
+#[tokio::test]
+async fn a_round_sees_a_punch_of_an_earlier_round_through_to_its_end() {
+    let played = Played::new().await;
+    let look = played.look();
+    let patience = |age: u64, spent: u64| {
+        let acked = Instant::now()
+            .checked_sub(Duration::from_secs(age))
+            .unwrap();
+        look.memory().waiting = vec![Waiting {
+            person: "1".to_owned(),
+            way: 0,
+            began: acked,
+            acked,
+            after: 0,
+        }];
+        look.patience(Duration::from_secs(spent)).as_secs_f64()
+    };
+    let through = patience(30, 1);
+    assert!((14.0..16.0).contains(&through), "{through}");
+    for (age, spent) in [(2, 1), (20, 1), (30, 12), (50, 1)] {
+        assert_eq!(patience(age, spent), WATCH_FOR.as_secs_f64(), "{age}");
+    }
+    look.memory().waiting.clear();
+    assert_eq!(look.patience(Duration::ZERO), WATCH_FOR);
+}

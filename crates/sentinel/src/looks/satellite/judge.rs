@@ -14,8 +14,10 @@ use crate::looks::store::moment;
 use crate::looks::wide;
 use crate::{Fact, Kind, Phrase, Severity, Trouble, Value};
 
-/// Work that waits for so long, while its database is up and nothing is committed, is stuck.
-const STUCK_AFTER: Duration = Duration::from_secs(30);
+/// Work that waits for so long, while its database is up and nothing is committed, is stuck. It
+/// is told when that has lasted for nine seconds more, so that a database that is away for 20 s
+/// is none.
+const STUCK_AFTER: Duration = Duration::from_secs(20);
 /// The time over which rises are judged.
 const WINDOW: Duration = Duration::from_secs(3600);
 /// A short time, for what comes in waves.
@@ -397,11 +399,11 @@ mod tests {
             !history.moving(&status, start + Duration::from_secs(second))["store"]
         };
         let seen: Vec<bool> = (0..60).step_by(5).map(|at| stuck(at, 7, 3)).collect();
-        assert_eq!(seen.iter().position(|it| *it), Some(6), "{seen:?}");
-        assert!(seen[6..].iter().all(|it| *it), "{seen:?}");
+        assert_eq!(seen.iter().position(|it| *it), Some(4), "{seen:?}");
+        assert!(seen[4..].iter().all(|it| *it), "{seen:?}");
         assert!(!stuck(60, 8, 3), "something was committed");
         assert!(!stuck(90, 8, 0), "nothing waits");
-        assert!(!stuck(95, 8, 3));
+        assert!(!stuck(101, 8, 3));
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl Satellite {
         let config = format!(
             "state_dir = \"{}\"\n\
              [listen]\ndevices = \"127.0.0.1:{devices}\"\nadmin = \"127.0.0.1:{admin}\"\n\
-             [limits]\nconnections = 20000\nconnections_per_address = 20000\n{stores}",
+             [limits]\nconnections = 20000\nconnections_per_address = 20000\nrequests_per_address = 1000000\nrequests_per_serial = 1000000\n{stores}",
             state.display()
         );
         std::fs::write(folder.path().join("satellite.toml"), config)?;

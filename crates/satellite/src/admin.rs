@@ -23,6 +23,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use event::{Serial, Vendor};
 use serde::Serialize;
+use store::lockdown::Lockdown;
 use tokio::net::TcpListener;
 
 use crate::clock;
@@ -31,6 +32,7 @@ use crate::hub::Hub;
 use crate::refusals::Refused;
 use crate::stores::Store;
 use crate::trace::Way;
+use crate::tries::Attack;
 
 pub use conditions::{ConditionStatus, DeviceConditions};
 pub use devices::{DeviceStatus, Devices};
@@ -65,6 +67,10 @@ pub struct Status {
     pub door: DoorStatus,
     /// The door behind TLS; `null` without one.
     pub tls: Option<TlsStatus>,
+    /// What lockdowns hold.
+    pub lockdown: Vec<LockdownStatus>,
+    /// Attacks that go on.
+    pub attacks: Vec<Attack>,
     /// The stages of the work, and whether they move.
     pub stages: Vec<StageStatus>,
     /// What waits on disk for a store.
@@ -129,6 +135,17 @@ pub struct DoorStatus {
     pub connections: usize,
     /// Bytes of bodies that may still come into memory.
     pub free_bytes: u64,
+}
+
+/// A lockdown that holds.
+#[derive(Debug, Serialize)]
+pub struct LockdownStatus {
+    /// The tenant, or `*` for everything.
+    pub scope: String,
+    /// Since when, UTC.
+    pub since: String,
+    /// Who began it.
+    pub actor: String,
 }
 
 /// The door behind TLS.
@@ -238,6 +255,8 @@ async fn status(State(hub): State<Arc<Hub>>) -> Json<Status> {
             certificate_ends_at: tls.ends().text(),
             trouble: tls.trouble(),
         }),
+        lockdown: hub.lockdowns.load().iter().map(lockdown_status).collect(),
+        attacks: hub.refusals.attacks(clock::now()),
         stages: stages
             .map(|stage| StageStatus {
                 name: stage.name.to_string(),
@@ -250,6 +269,14 @@ async fn status(State(hub): State<Arc<Hub>>) -> Json<Status> {
         totals: totals::totals(&hub.metrics),
         recent_refusals: hub.refusals.recent(),
     })
+}
+
+fn lockdown_status(held: &Lockdown) -> LockdownStatus {
+    LockdownStatus {
+        scope: held.scope().to_owned(),
+        since: held.since.text(),
+        actor: held.actor.clone(),
+    }
 }
 
 async fn all_devices(State(hub): State<Arc<Hub>>) -> Json<Devices> {

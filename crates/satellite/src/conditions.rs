@@ -80,11 +80,13 @@ pub(crate) enum Condition {
     DuplicateSerial,
     /// A window of its record is not stored, and is asked for until it comes.
     RecordsMissing,
+    /// It spoke from a network from which it never spoke before.
+    NewNetwork,
 }
 
 impl Condition {
     /// Every condition.
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::Unreachable,
         Self::LoginRefused,
         Self::SecretMissing,
@@ -113,6 +115,7 @@ impl Condition {
         Self::EncryptionWanted,
         Self::DuplicateSerial,
         Self::RecordsMissing,
+        Self::NewNetwork,
     ];
 
     /// The name in metrics, in `/status` and in manuals.
@@ -146,6 +149,7 @@ impl Condition {
             Self::ClockSkew => "clock_skew",
             Self::DuplicateSerial => "duplicate_serial",
             Self::RecordsMissing => "records_missing",
+            Self::NewNetwork => "new_network",
         }
     }
 }
@@ -156,7 +160,11 @@ impl Condition {
     fn happens(self) -> bool {
         matches!(
             self,
-            Self::RingOverrun | Self::SerialsRestarted | Self::LogCleared | Self::PostTooLarge
+            Self::RingOverrun
+                | Self::SerialsRestarted
+                | Self::LogCleared
+                | Self::PostTooLarge
+                | Self::NewNetwork
         )
     }
 }

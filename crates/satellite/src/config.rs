@@ -4,6 +4,7 @@
 //! and key. Secrets are read from their files while loading and leave this module only inside
 //! a [`Target`], whose texts never show them. Nothing here connects to anything.
 
+mod network;
 mod raw;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,6 +15,7 @@ pub use daemon::config::ConfigError;
 use daemon::config::{Secret, Source, StoreUrl, secret_file, secret_places};
 use event::{TenantId, Zone};
 use fetch::Url;
+pub use network::{Network, NoNetwork};
 use notify::Language;
 use store::Target;
 
@@ -97,8 +99,20 @@ pub struct Limits {
     pub body_time: Duration,
     /// Between two requests of one connection.
     pub idle_time: Duration,
-    /// Proxies that are exempt from the limit per address and whose `X-Forwarded-For` counts.
-    pub trusted_proxies: Vec<IpAddr>,
+    /// Requests a second of one address, ten seconds' worth at once.
+    pub requests_per_address: u32,
+    /// Requests a second of one enrolled serial, ten seconds' worth at once.
+    pub requests_per_serial: u32,
+    /// Proxies that are exempt from the limits per address and whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<Network>,
+}
+
+impl Limits {
+    /// Whether that address is a proxy which speaks for others.
+    pub fn is_trusted(&self, address: IpAddr) -> bool {
+        let mut proxies = self.trusted_proxies.iter();
+        proxies.any(|network| network.contains(address))
+    }
 }
 
 impl Default for Limits {
@@ -113,6 +127,8 @@ impl Default for Limits {
             header_time: Duration::from_secs(10),
             body_time: Duration::from_secs(30),
             idle_time: Duration::from_secs(75),
+            requests_per_address: 5_000,
+            requests_per_serial: 1_000,
             trusted_proxies: Vec::new(),
         }
     }
@@ -140,6 +156,8 @@ pub struct Tenant {
     pub zone: Zone,
     /// Whether its terminals set their clock from ours.
     pub set_clock: bool,
+    /// From where its terminals may speak; empty for everywhere.
+    pub networks: Vec<Network>,
     /// Its own event database, if it has one.
     pub own_store: Option<Target>,
 }
@@ -222,6 +240,7 @@ impl Config {
                 name: LOCAL_TENANT.to_owned(),
                 zone: machine_zone(),
                 set_clock: true,
+                networks: Vec::new(),
                 own_store: None,
             }],
             sentinel_guard: None,

@@ -172,6 +172,8 @@ sentences! {
     OtherNamed: "el envío dice ser del dispositivo {}", "the post names the device {}";
     NoSerial: "ninguno, sin serie", "no serial";
     TwoPlaces: "desde {} y desde {}", "from {} and {}";
+    NewNetwork: "desde {}; hasta ahora, desde {}", "from {}; until now from {}";
+    FromElsewhere: "su cliente no espera dispositivos en {}", "its tenant expects no terminals at {}";
 
     // What it sends.
     LengthAndChunks: "anuncia a la vez una longitud y un envío por partes", "a length and chunks are announced";

@@ -26,8 +26,8 @@ pub(crate) use due::inventory;
 
 use crate::again::{Audit, Mailbox};
 use crate::conditions::Conditions;
-use crate::config::Config;
-use crate::door::{Transport, Twins};
+use crate::config::{Config, Network};
+use crate::door::{Bucket, Transport, Twins};
 use crate::hikvision::{self, CHAIN, MAC};
 use crate::index::{INDEX, Index};
 use crate::pull;
@@ -56,6 +56,8 @@ pub(crate) struct Known {
     pub(crate) set_clock: bool,
     /// False when its tenant is no longer in the configuration.
     pub(crate) has_tenant: bool,
+    /// From where its tenant's terminals may speak; empty for everywhere.
+    networks: Vec<Network>,
     seen: Arc<Seen>,
 }
 
@@ -97,6 +99,8 @@ pub(crate) struct Facts {
     pub(crate) dialect: Option<Dialect>,
     /// The dialect as it was last committed with records.
     pub(crate) dialect_stored: Option<Dialect>,
+    /// How fast it asks.
+    pub(crate) pace: Bucket,
     /// From where it speaks.
     pub(crate) twins: Twins,
     /// Handshakes and registrations without anything else in between.
@@ -195,6 +199,13 @@ impl Known {
     /// True when it may post to its listening address.
     pub(crate) fn may_post(&self) -> bool {
         self.is_approved() && self.has_tenant
+    }
+
+    /// True when that address lies outside of where its tenant's terminals may speak. A canary
+    /// knocks from everywhere.
+    pub(crate) fn is_elsewhere(&self, address: IpAddr) -> bool {
+        let within = |network: &Network| network.contains(address);
+        !self.enrolment.canary && !self.networks.is_empty() && !self.networks.iter().any(within)
     }
 
     /// True when it is asked by us, so that what it has cannot be missed.
@@ -572,6 +583,9 @@ fn build(enrolment: &Enrolment, config: &Config, seen: Arc<Seen>) -> Known {
         }),
         set_clock: tenant.is_some_and(|tenant| tenant.set_clock),
         has_tenant: tenant.is_some(),
+        networks: tenant
+            .map(|tenant| tenant.networks.clone())
+            .unwrap_or_default(),
         enrolment: enrolment.clone(),
         seen,
     }

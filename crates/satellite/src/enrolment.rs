@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use daemon::logging::Escaped;
 use event::{DeviceId, Serial, TenantId, Text, Vendor};
+use store::lockdown::{self, Lockdown};
 use store::mirror::Pending;
 use store::registry::{self, Enrolment, NewEnrolment, RegistryError};
 use store::{Failure, Session, Want};
@@ -68,7 +69,8 @@ impl Keeper {
         self.take_cursors().await;
         let fresh = tokio::time::timeout(START_WITHIN, self.read_if_changed()).await;
         let config = self.hub.config.load_full();
-        if let Ok(Ok(Some(enrolments))) = &fresh {
+        if let Ok(Ok(Some((enrolments, held)))) = &fresh {
+            self.lock(held.clone()).await;
             self.mirror(enrolments).await;
             self.hub.devices.replace(
                 enrolments.clone(),
@@ -78,6 +80,8 @@ impl Keeper {
             return;
         }
         (self.number, self.was_down) = (None, true);
+        let held = self.hub.means.mirror.lockdowns().await;
+        self.hub.lockdowns.store(Arc::new(held.unwrap_or_default()));
         let mirrored = self
             .hub
             .means
@@ -159,8 +163,9 @@ impl Keeper {
     async fn refresh(&mut self) {
         match self.read_if_changed().await {
             Ok(None) => self.told_up(),
-            Ok(Some(enrolments)) => {
+            Ok(Some((enrolments, held))) => {
                 self.told_up();
+                self.lock(held).await;
                 self.mirror(&enrolments).await;
                 tracing::info!(terminals = enrolments.len(), "the registry changed");
                 let config = self.hub.config.load_full();
@@ -186,18 +191,36 @@ impl Keeper {
         }
     }
 
-    /// All enrolments, when the registry changed since they were last read.
-    async fn read_if_changed(&mut self) -> Result<Option<Vec<Enrolment>>, Failure> {
+    /// Follows what lockdowns hold.
+    async fn lock(&self, held: Vec<Lockdown>) {
+        if **self.hub.lockdowns.load() == held {
+            return;
+        }
+        for one in &held {
+            let (since, actor) = (one.since.text(), Escaped(&one.actor));
+            tracing::warn!(scope = one.scope(), since, %actor, "a lockdown holds: commands, enrolments and outputs are stopped");
+        }
+        if held.is_empty() {
+            tracing::warn!("no lockdown holds any more");
+        }
+        if let Err(failure) = self.hub.means.mirror.save_lockdowns(&held).await {
+            tracing::error!(%failure, "a restart without the registry would not know of the lockdown");
+        }
+        self.hub.lockdowns.store(Arc::new(held));
+    }
+
+    /// All enrolments and lockdowns, when the registry changed since they were last read.
+    async fn read_if_changed(&mut self) -> Result<Option<Registered>, Failure> {
         let mut session = self.session().await?;
         match changed(&mut session, self.number).await {
             Ok(None) => {
                 session.give_back();
                 Ok(None)
             }
-            Ok(Some((number, enrolments))) => {
+            Ok(Some((number, registered))) => {
                 session.give_back();
                 self.number = Some(number);
-                Ok(Some(enrolments))
+                Ok(Some(registered))
             }
             Err(failure) => {
                 session.give_up(&failure);
@@ -292,18 +315,22 @@ impl Keeper {
     }
 }
 
-/// The registry's change number and all enrolments, unless the number is the one that is known.
+/// What the registry holds.
+type Registered = (Vec<Enrolment>, Vec<Lockdown>);
+
+/// The registry's change number and what it holds, unless the number is the one that is known.
 async fn changed(
     session: &mut Session,
     known: Option<i64>,
-) -> Result<Option<(i64, Vec<Enrolment>)>, Failure> {
+) -> Result<Option<(i64, Registered)>, Failure> {
     // The number is read first: a change in between is read twice rather than never.
     let number = registry::change_number(session.engine()).await?;
     if known == Some(number) {
         return Ok(None);
     }
+    let held = lockdown::active(session.engine()).await?;
     let enrolments = registry::all(session.engine()).await?;
-    Ok(Some((number, enrolments)))
+    Ok(Some((number, (enrolments, held))))
 }
 
 async fn enrol(

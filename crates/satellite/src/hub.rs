@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use daemon::drain::Drain;
 use daemon::progress::{Progress, Stage};
 use event::{Millis, Serial, TenantId, Vendor};
+use store::lockdown::Lockdown;
 use store::{Failure, Journal, Session, Want};
 use tokio::sync::mpsc;
 
@@ -64,6 +65,8 @@ pub(crate) struct Hub {
     /// The certificate of the door behind TLS, if there is one.
     pub(crate) tls: Option<Tls>,
     pub(crate) devices: Devices,
+    /// What lockdowns hold, as it was last read.
+    pub(crate) lockdowns: ArcSwap<Vec<Lockdown>>,
     /// Commands to push terminals that have not ended.
     pub(crate) commands: Commands,
     pub(crate) metrics: Arc<Metrics>,
@@ -104,6 +107,7 @@ impl Hub {
             instance,
             tls,
             devices: Devices::new(),
+            lockdowns: ArcSwap::default(),
             commands: Commands::default(),
             refusals: Refusals::new(Arc::clone(&metrics)),
             metrics,
@@ -119,6 +123,12 @@ impl Hub {
             requests: AtomicU64::new(first_id(crate::clock::now())),
         };
         (Arc::new(hub), heard)
+    }
+
+    /// Whether a lockdown stops what concerns this tenant; without one, what concerns terminals
+    /// that nobody enrolled.
+    pub(crate) fn is_locked(&self, tenant: Option<&TenantId>) -> bool {
+        self.lockdowns.load().iter().any(|one| one.stops(tenant))
     }
 
     /// The approved devices that are dialled and whose events go into the store of that label.

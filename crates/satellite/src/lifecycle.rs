@@ -25,7 +25,9 @@ use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::stores::{self, Means, MigrationDenied, Stores};
 use crate::tls::{self, Tls};
-use crate::{admin, again, commands, dial, door, drainer, guard, hikvision, index, upkeep};
+use crate::{
+    admin, again, commands, dial, door, drainer, evidence, guard, hikvision, index, upkeep,
+};
 
 /// Most sessions at one database server; one that grants few connections is asked for fewer.
 /// More of them do not commit more: a server at which a hundred work at once is busy with its
@@ -278,6 +280,7 @@ fn in_the_background(hub: &Arc<Hub>) {
     hub.drain.spawn(again::run_comparisons(Arc::clone(hub)));
     hub.drain.spawn(dial::run(Arc::clone(hub)));
     hub.drain.spawn(guard::run(Arc::clone(hub)));
+    hub.drain.spawn(evidence::run(Arc::clone(hub)));
 }
 
 /// The name of this installation, made at its first start.

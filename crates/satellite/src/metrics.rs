@@ -20,9 +20,10 @@ use crate::conditions::Condition;
 use crate::config::Config;
 use crate::door::{HIKVISION_REASONS, HandshakeFailed, TLS_VERSIONS};
 use crate::hikvision::ISUP_REASONS;
+use crate::tries::Try;
 
 /// Why the door let go of a connection, beside the protocol's own refusals.
-pub(crate) const DOOR_REASONS: [&str; 9] = [
+pub(crate) const DOOR_REASONS: [&str; 11] = [
     "connections",
     "connections_per_address",
     "header_timeout",
@@ -32,6 +33,8 @@ pub(crate) const DOOR_REASONS: [&str; 9] = [
     "head_unreadable",
     "tls",
     "tls_handshake",
+    "requests_per_address",
+    "requests_per_serial",
 ];
 
 /// The ways by which events come in.
@@ -110,6 +113,12 @@ pub struct Metrics {
     pub(crate) certificate_ends: IntGauge,
     /// Terminals last heard over plain HTTP.
     pub(crate) devices_plain: IntGaugeVec,
+    /// Attacks that began.
+    pub(crate) attacks: IntCounterVec,
+    /// Attacks that go on.
+    pub(crate) attacks_now: IntGaugeVec,
+    /// 1 while a lockdown holds.
+    pub(crate) lockdown: IntGaugeVec,
     /// Tasks that ended in a panic.
     pub(crate) panics: IntCounter,
 }
@@ -129,7 +138,7 @@ fn put<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Re
 }
 
 /// Every metric with its help text.
-const HELP: [(&str, &str); 34] = [
+const HELP: [(&str, &str); 37] = [
     ("build_info", "Version of the running program."),
     (
         "events_received_total",
@@ -233,6 +242,15 @@ const HELP: [(&str, &str); 34] = [
         "When the certificate in force ends; 0 without one.",
     ),
     (
+        "attacks_total",
+        "Attacks that began: many different tokens or serials tried.",
+    ),
+    ("attacks", "Attacks that go on, by kind."),
+    (
+        "lockdown",
+        "1 while commands, enrolments and outputs are stopped.",
+    ),
+    (
         "devices_plain",
         "Approved terminals whose last request came over plain HTTP.",
     ),
@@ -322,6 +340,9 @@ impl Metrics {
             certificates: make.counters("tls_certificates_total", &["result"]),
             certificate_ends: make.gauge("tls_certificate_end_timestamp_seconds"),
             devices_plain: make.gauges("devices_plain", &["tenant"]),
+            attacks: make.counters("attacks_total", &["kind"]),
+            attacks_now: make.gauges("attacks", &["kind"]),
+            lockdown: make.gauges("lockdown", &["tenant"]),
             panics: make.counter("panics_total"),
             registry: registry.clone(),
         };
@@ -343,6 +364,7 @@ impl Metrics {
                 .with_label_values(&[tenant.id.as_str()]);
             self.gaps.with_label_values(&[tenant.id.as_str()]);
             self.devices_plain.with_label_values(&[tenant.id.as_str()]);
+            self.lockdown.with_label_values(&[tenant.id.as_str()]);
             for state in ["approved", "blocked", "online"] {
                 self.devices.with_label_values(&[tenant.id.as_str(), state]);
             }
@@ -378,6 +400,10 @@ impl Metrics {
             .chain(&ISUP_REASONS)
         {
             self.refused.with_label_values(&[reason]);
+        }
+        for kind in Try::ALL {
+            self.attacks.with_label_values(&[kind.as_str()]);
+            self.attacks_now.with_label_values(&[kind.as_str()]);
         }
         for version in TLS_VERSIONS {
             self.handshakes.with_label_values(&[version]);

@@ -5,6 +5,7 @@
 //! escaped here and nowhere later.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +13,9 @@ use daemon::logging::Escaped;
 use event::{Millis, Serial};
 use serde::Serialize;
 
+use crate::evidence::Kept;
 use crate::metrics::Metrics;
+use crate::tries::{Attack, Tries, Try};
 
 /// Refusals kept for the status page.
 const RECENT: usize = 50;
@@ -39,6 +42,8 @@ pub struct Refused {
 /// The book of refusals.
 pub(crate) struct Refusals {
     metrics: Arc<Metrics>,
+    tries: Tries,
+    kept: Kept,
     book: Mutex<Book>,
 }
 
@@ -74,6 +79,8 @@ impl Refusals {
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             metrics,
+            tries: Tries::new(),
+            kept: Kept::default(),
             book: Mutex::default(),
         }
     }
@@ -88,6 +95,7 @@ impl Refusals {
         now: Millis,
     ) {
         self.metrics.refused.with_label_values(&[reason]).inc();
+        self.kept.note(reason, serial, address, now);
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(kept_back) = book.windows.entry(reason).or_default().allow(now) else {
             return;
@@ -112,6 +120,25 @@ impl Refusals {
             not_logged_before = kept_back,
             "refused"
         );
+    }
+
+    /// Somebody tried what he may not: told once when it becomes an attack.
+    pub(crate) fn tried(&self, what: Try, mark: impl Hash, address: IpAddr, now: Millis) {
+        if self.tries.note(what, mark, address, now) {
+            let kind = what.as_str();
+            self.metrics.attacks.with_label_values(&[kind]).inc();
+            tracing::error!(kind, %address, "it looks like an attack: satellite lockdown status");
+        }
+    }
+
+    /// What is kept of refusals for later.
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// Attacks that go on.
+    pub(crate) fn attacks(&self, now: Millis) -> Vec<Attack> {
+        self.tries.attacks(now)
     }
 
     /// The last refusals that were logged, newest last.

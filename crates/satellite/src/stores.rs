@@ -413,6 +413,7 @@ mod tests {
             name: id.to_owned(),
             zone: Zone::utc(),
             set_clock: true,
+            networks: Vec::new(),
             own_store: own,
         }
     }

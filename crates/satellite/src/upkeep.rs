@@ -96,6 +96,7 @@ async fn write_states(hub: &Hub) {
 
 /// What an operator should hear of a terminal's log and clock.
 fn look(hub: &Hub, known: &Known) {
+    conditions::expire(known);
     let (fill, skew) = {
         let facts = known.facts();
         let fill = facts.log_used.zip(facts.log_capacity);

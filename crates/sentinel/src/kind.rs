@@ -219,6 +219,10 @@ kinds! {
     UnknownTerminals "unknown_terminals" Security Warning;
     /// Terminals that were shut out, or prove nothing, go on trying.
     RefusedTerminals "refused_terminals" Security Warning;
+    /// Many different tokens or serials are tried.
+    UnderAttack "under_attack" Security Warning;
+    /// Somebody put satellite into lockdown: commands, enrolments and outputs are stopped.
+    Lockdown "lockdown" Security Warning;
 
     // Certificates and the mail path.
     /// A certificate ends soon.

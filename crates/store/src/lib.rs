@@ -31,6 +31,7 @@ mod journal;
 mod journal_code;
 mod journal_task;
 pub mod lease;
+pub mod lockdown;
 pub mod maintain;
 mod memory;
 pub mod mirror;

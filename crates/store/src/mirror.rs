@@ -13,6 +13,7 @@ use event::{DeviceId, Millis, Serial, Text, Vendor};
 use tokio::sync::Mutex;
 
 use crate::floor::{Floor, Floors};
+use crate::lockdown::{self, Lockdown};
 use crate::registry::{Enrolment, SELECT, enrolment_row};
 use crate::transaction::{ended, placeholders};
 use crate::{AnyEngine, Failure, Target, Value, access};
@@ -26,7 +27,7 @@ const ROWS: usize = 100;
 
 /// Each made where it is missing, so that a file of an earlier version gets what is new: only
 /// tables are ever added, never columns.
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     "CREATE TABLE IF NOT EXISTS enrolment (device_id BLOB NOT NULL PRIMARY KEY, vendor TEXT NOT \
      NULL, serial TEXT NOT NULL, tenant TEXT NOT NULL, state TEXT NOT NULL, name TEXT NULL, \
      site TEXT NULL, time_zone TEXT NULL, canary INTEGER NOT NULL, accept_from TEXT NULL, \
@@ -41,6 +42,8 @@ const TABLES: [&str; 6] = [
      NOT NULL, PRIMARY KEY (device_id, name))",
     "CREATE TABLE IF NOT EXISTS pending (vendor TEXT NOT NULL, serial TEXT NOT NULL, first_seen \
      TEXT NOT NULL, address TEXT NOT NULL, model TEXT NULL, PRIMARY KEY (vendor, serial))",
+    "CREATE TABLE IF NOT EXISTS lockdown (scope TEXT NOT NULL PRIMARY KEY, since TEXT NOT NULL, \
+     actor TEXT NOT NULL)",
 ];
 
 const ENROLMENT_COLUMNS: &str = "device_id, vendor, serial, tenant, state, name, site, time_zone, \
@@ -132,6 +135,24 @@ impl Mirror {
         let sql = format!("{SELECT} ORDER BY e.serial, e.vendor");
         let rows = self.fetch(crate::built(sql), &[]).await?;
         rows.iter().map(enrolment_row).collect()
+    }
+
+    /// Replaces the copy of what lockdowns hold.
+    pub async fn save_lockdowns(&self, held: &[Lockdown]) -> Result<(), Failure> {
+        let mut slot = self.connection.lock().await;
+        let mut engine = self.take(&mut slot).await?;
+        engine.begin().await?;
+        let done = lockdown::replace(&mut engine, held).await;
+        ended(&mut engine, done).await?;
+        *slot = Some(engine);
+        Ok(())
+    }
+
+    /// The copy of what lockdowns hold.
+    pub async fn lockdowns(&self) -> Result<Vec<Lockdown>, Failure> {
+        let sql = crate::fixed("SELECT scope, since, actor FROM lockdown ORDER BY scope");
+        let rows = self.fetch(sql, &[]).await?;
+        rows.iter().map(lockdown::row).collect()
     }
 
     /// How far the store of that label had come; `None` when it was never noted.

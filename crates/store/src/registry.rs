@@ -9,6 +9,7 @@ use event::{DeviceId, Millis, Serial, TenantId, Text, Vendor};
 use serde_json::json;
 
 pub use crate::access::{Access, TokenHash, normal_mac};
+use crate::lockdown::{self, Lockdown};
 use crate::transaction::{ended, for_update};
 use crate::{AnyEngine, Failure, Row, Trouble, Value, access};
 
@@ -150,6 +151,9 @@ pub enum RegistryError {
     /// Terminals of two vendors carry the same serial.
     #[error("terminals of several vendors have the serial {0}; enrol it again with its vendor")]
     Ambiguous(Serial),
+    /// A lockdown stops new enrolments.
+    #[error("enrolments are stopped by a lockdown since {} UTC, begun by {}", .0.since.text(), .0.actor.escape_debug())]
+    LockedDown(Lockdown),
     /// A text that is longer than its column.
     #[error("the {field} is longer than {limit} characters")]
     TooLong {
@@ -257,6 +261,12 @@ async fn enrol_inside(
 ) -> Result<Enrolled, RegistryError> {
     queue_up(engine).await?;
     let before = find(engine, Some(new.vendor), &new.serial).await?;
+    let goes_on = before.as_ref().is_some_and(|before| {
+        before.tenant == new.tenant && !new.replace && before.state == EnrolmentState::Approved
+    });
+    if !goes_on {
+        not_locked(engine, &new.tenant).await?;
+    }
     let (action, enrolled) = match before {
         Some(before) if before.tenant == new.tenant && !new.replace => {
             let kept = Enrolment {
@@ -416,6 +426,9 @@ async fn set_state_inside(
 ) -> Result<Enrolment, RegistryError> {
     queue_up(engine).await?;
     let before = only_one(engine, serial).await?;
+    if state == EnrolmentState::Approved && before.state != state {
+        not_locked(engine, &before.tenant).await?;
+    }
     let action = match state {
         EnrolmentState::Approved => "approve",
         EnrolmentState::Blocked => "block",
@@ -433,6 +446,15 @@ async fn set_state_inside(
     )
     .await?;
     Ok(after)
+}
+
+/// Nobody is let in while a lockdown holds.
+async fn not_locked(engine: &mut AnyEngine, tenant: &TenantId) -> Result<(), RegistryError> {
+    let held = lockdown::active(engine).await?;
+    match held.into_iter().find(|one| one.stops(Some(tenant))) {
+        Some(held) => Err(RegistryError::LockedDown(held)),
+        None => Ok(()),
+    }
 }
 
 /// The one terminal of that serial, where none may be guessed.
@@ -540,6 +562,30 @@ pub(crate) async fn audit_inside(
     engine.execute(crate::fixed(sql), &values).await.map(drop)
 }
 
+/// At most `limit` lines of the audit with a higher number than `after`, in their order.
+pub async fn audit_after(
+    engine: &mut AnyEngine,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<AuditRow>, Failure> {
+    let sql = "SELECT id, CAST(happened_at AS CHAR), actor, action, subject, detail FROM audit \
+               WHERE id > ? ORDER BY id LIMIT ?";
+    let values = [Value::Int(after), Value::Int(i64::from(limit))];
+    let rows = engine.fetch(crate::fixed(sql), &values).await?;
+    rows.iter().map(audit_row).collect()
+}
+
+fn audit_row(row: &Row) -> Result<AuditRow, Failure> {
+    Ok(AuditRow {
+        id: row.int(0)?,
+        happened_at: row.time(1)?,
+        actor: row.text(2)?,
+        action: row.text(3)?,
+        subject: row.text(4)?,
+        detail: row.text(5)?,
+    })
+}
+
 /// The last `limit` lines of the audit, oldest first.
 pub async fn audit_tail(engine: &mut AnyEngine, limit: u32) -> Result<Vec<AuditRow>, Failure> {
     let sql = "SELECT id, CAST(happened_at AS CHAR), actor, action, subject, detail FROM audit \
@@ -547,17 +593,7 @@ pub async fn audit_tail(engine: &mut AnyEngine, limit: u32) -> Result<Vec<AuditR
     let rows = engine
         .fetch(crate::fixed(sql), &[Value::Int(i64::from(limit))])
         .await?;
-    let lines = rows.iter().rev().map(|row| {
-        Ok(AuditRow {
-            id: row.int(0)?,
-            happened_at: row.time(1)?,
-            actor: row.text(2)?,
-            action: row.text(3)?,
-            subject: row.text(4)?,
-            detail: row.text(5)?,
-        })
-    });
-    lines.collect()
+    rows.iter().rev().map(audit_row).collect()
 }
 
 /// Reads the columns in the order of [`SELECT`], which the mirror shares.

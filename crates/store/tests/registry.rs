@@ -8,7 +8,7 @@ use store::registry::{
     Access, Enrolled, Enrolment, EnrolmentState, NewEnrolment, RegistryError, TokenHash, audit,
     audit_tail, change_number, enrol, find, set_state,
 };
-use store::{AnyEngine, registry};
+use store::{AnyEngine, lockdown, registry};
 
 mod common;
 use common::stores;
@@ -365,4 +365,54 @@ async fn a_call_that_is_dropped_half_way_leaves_the_mirror_usable() {
     }
     assert!(cut > 0, "no call was cut");
     assert_eq!(mirror.stamps().await.unwrap(), stamp);
+}
+
+#[tokio::test]
+async fn a_lockdown_is_the_audits_last_word_and_lets_nobody_in_but_those_who_are() {
+    for store in stores().await {
+        let mut engine = store.engine().await;
+        add(&mut engine, new("A1", "acme"), NOW).await;
+        add(&mut engine, new("B1", "beta"), NOW).await;
+        let (acme, who) = (TenantId::new("acme").unwrap(), (LATER, "ana"));
+        let before = change_number(&mut engine).await.unwrap();
+        for changed in [true, false] {
+            let set = lockdown::set(&mut engine, Some(&acme), true, Some("why"), who).await;
+            assert_eq!(set.unwrap(), changed, "{}", store.name);
+        }
+        assert_eq!(change_number(&mut engine).await.unwrap(), before + 1);
+        let held = lockdown::active(&mut engine).await.unwrap();
+        assert_eq!((held[0].scope(), held[0].since), ("acme", LATER));
+        assert!(held[0].stops(Some(&acme)) && !held[0].stops(None));
+        let refused = enrol(&mut engine, new("A2", "acme"), LATER, "ana").await;
+        assert!(matches!(refused, Err(RegistryError::LockedDown(_))));
+        // Moving one in is letting one in; what is in stays, and may be shut out.
+        let moved = enrol(&mut engine, new("B1", "acme"), LATER, "ana").await;
+        assert!(matches!(moved, Err(RegistryError::LockedDown(_))));
+        add(&mut engine, new("A1", "acme"), LATER).await;
+        add(&mut engine, new("B2", "beta"), LATER).await;
+        let block = EnrolmentState::Blocked;
+        set_state(&mut engine, &serial("A1"), block, LATER, "ana")
+            .await
+            .unwrap();
+        let again = EnrolmentState::Approved;
+        let refused = set_state(&mut engine, &serial("A1"), again, LATER, "ana").await;
+        assert!(matches!(refused, Err(RegistryError::LockedDown(_))));
+        lockdown::set(&mut engine, None, true, None, who)
+            .await
+            .unwrap();
+        lockdown::set(&mut engine, Some(&acme), false, None, who)
+            .await
+            .unwrap();
+        let held = lockdown::active(&mut engine).await.unwrap();
+        assert_eq!(held.len(), 1);
+        assert!(held[0].stops(None) && held[0].stops(Some(&acme)));
+        let mirror = Mirror::in_memory().await.unwrap();
+        mirror.save_lockdowns(&held).await.unwrap();
+        assert_eq!(mirror.lockdowns().await.unwrap(), held);
+        lockdown::set(&mut engine, None, false, None, who)
+            .await
+            .unwrap();
+        assert!(lockdown::active(&mut engine).await.unwrap().is_empty());
+        add(&mut engine, new("A2", "acme"), LATER).await;
+    }
 }

@@ -124,6 +124,8 @@ pub enum Refusal {
     Pending,
     /// The serial was blocked.
     Blocked,
+    /// The serial came from where its tenant expects none of its terminals.
+    WrongNetwork,
     /// The store that holds this terminal's events is down.
     StoreUnavailable,
     /// Too much work at the moment.
@@ -165,10 +167,11 @@ impl Refusal {
     }
 
     /// Every value.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::UnknownDevice,
         Self::Pending,
         Self::Blocked,
+        Self::WrongNetwork,
         Self::StoreUnavailable,
         Self::Overloaded,
         Self::TooLarge,
@@ -191,6 +194,7 @@ impl Refusal {
             Self::UnknownDevice => "unknown_device",
             Self::Pending => "pending",
             Self::Blocked => "blocked",
+            Self::WrongNetwork => "wrong_network",
             Self::StoreUnavailable => "store_unavailable",
             Self::Overloaded => "overloaded",
             Self::TooLarge => "too_large",
@@ -214,6 +218,7 @@ impl Refusal {
             Self::UnknownDevice => (403, "This serial number is not enrolled here."),
             Self::Pending => (403, "This terminal waits for approval."),
             Self::Blocked => (403, "This terminal is barred."),
+            Self::WrongNetwork => (403, "This terminal is not expected at this address."),
             Self::StoreUnavailable => (503, "Database not available; send again later."),
             Self::Overloaded => (503, "Too busy; send again later."),
             Self::TooLarge => (413, "The body is too large."),

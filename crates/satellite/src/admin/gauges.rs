@@ -10,6 +10,7 @@ use crate::clock;
 use crate::conditions::Condition;
 use crate::door::Transport;
 use crate::hub::Hub;
+use crate::tries::Try;
 
 /// Sets them all.
 pub(super) fn set(hub: &Hub) {
@@ -17,6 +18,7 @@ pub(super) fn set(hub: &Hub) {
     stores(hub);
     tenants(hub);
     terminals(hub);
+    alarms(hub);
     let ends = hub.tls.as_ref().map_or(0, |tls| tls.ends().0 / 1000);
     metrics.certificate_ends.set(ends);
     metrics.journal.set(gauge(hub.journal.waiting().events));
@@ -89,6 +91,23 @@ fn terminals(hub: &Hub) {
             .devices_plain
             .with_label_values(&label)
             .set(gauge(n));
+    }
+}
+
+/// Attacks and lockdowns.
+fn alarms(hub: &Hub) {
+    let attacks = hub.refusals.attacks(clock::now());
+    for kind in Try::ALL {
+        let kind = kind.as_str();
+        let n = attacks.iter().filter(|one| one.name == kind).count();
+        let now = hub.metrics.attacks_now.with_label_values(&[kind]);
+        now.set(gauge(n));
+    }
+    for tenant in &hub.config.load().tenants {
+        let held = hub.is_locked(Some(&tenant.id));
+        let label = [tenant.id.as_str()];
+        let lockdown = hub.metrics.lockdown.with_label_values(&label);
+        lockdown.set(i64::from(held));
     }
 }
 

@@ -104,6 +104,17 @@ impl Again<'_> {
 
 const TABLE: &[Told] = &[
     Told {
+        name: "new_network",
+        es: (
+            "Habló desde una red desde la que nunca había hablado.",
+            "Si el sitio cambió de proveedor de internet, no hay que hacer nada. Si no, alguien puede estar usando su número de serie: PROGRAM devices block SERIAL, y avise al sitio.",
+        ),
+        en: (
+            "It spoke from a network from which it never spoke before.",
+            "If the site has a new internet provider there is nothing to do. Else somebody may be using its serial: PROGRAM devices block SERIAL, and tell the site.",
+        ),
+    },
+    Told {
         name: "unreachable",
         es: (
             "No se puede conectar con el dispositivo en su dirección.",

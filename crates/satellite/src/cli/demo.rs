@@ -146,6 +146,7 @@ fn config(folder: &Path) -> anyhow::Result<Config> {
             name: name.to_owned(),
             zone: Zone::named(zone)?,
             set_clock: true,
+            networks: Vec::new(),
             own_store: None,
         });
         text.push_str(&format!(

@@ -12,6 +12,7 @@ mod import;
 pub(crate) mod list;
 mod listening;
 pub(crate) mod pull;
+mod rotate;
 pub(crate) mod show;
 
 use clap::Subcommand;
@@ -33,6 +34,7 @@ pub(crate) const EXAMPLES: &str = "Examples:
   satellite devices configure K12345678
   satellite devices command ABC1 info
   satellite devices block ABC1
+  satellite devices rotate-token K12345678
   satellite devices show ABC1                          # and what to type into the terminal
   satellite devices import terminals.csv --dry-run
 A running satellite notices a change within 10 seconds.";
@@ -69,6 +71,9 @@ pub(crate) enum Command {
     /// Write into a Hikvision device where it shall post, and read it back
     #[command(after_help = "Example:\n  satellite devices configure K12345678")]
     Configure(configure::Args),
+    /// Give a device that posts another token: the old one stops working
+    #[command(name = "rotate-token", after_help = rotate::EXAMPLES)]
+    RotateToken(rotate::Args),
     /// Tell a ZKTeco push terminal something, and show what it answers
     #[command(name = "command", after_help = command::EXAMPLES)]
     Tell(command::Args),
@@ -82,6 +87,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<E
     match command {
         Command::Add(args) => add::run(&args, context).await,
         Command::Configure(args) => configure::run(&args, context).await,
+        Command::RotateToken(args) => rotate::run(&args, context).await,
         Command::Tell(args) => command::run(&args, context).await,
         Command::Approve { serial, tenant } => approve(&serial, tenant.as_deref(), context).await,
         Command::Block { serial } => block(&serial, context).await,
@@ -117,6 +123,7 @@ impl<'a> Registry<'a> {
     fn told(&self, error: RegistryError) -> anyhow::Error {
         match error {
             RegistryError::Failure(failure) => databases::told(self.context, &self.place, &failure),
+            RegistryError::LockedDown(held) => super::lockdown::told(&held, self.context),
             other => other.into(),
         }
     }

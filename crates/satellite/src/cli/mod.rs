@@ -15,8 +15,10 @@ mod demo;
 mod devices;
 mod doctor;
 mod events;
+mod evidence;
 mod help;
 mod http;
+mod lockdown;
 mod nearest;
 mod out;
 mod quarantine;
@@ -110,6 +112,12 @@ enum Command {
     /// How far a terminal gets, and what to do about it
     #[command(after_help = trace::EXAMPLES)]
     Trace(trace::Args),
+    /// What happened since a moment, in one file that anybody can verify
+    #[command(after_help = evidence::EXAMPLES)]
+    Evidence(evidence::Args),
+    /// After a break-in: stop commands, enrolments and outputs, and go on storing
+    #[command(subcommand, after_help = lockdown::EXAMPLES)]
+    Lockdown(lockdown::Command),
     /// Print the completion script of a shell
     #[command(
         after_help = "Example:\n  satellite completion bash > /etc/bash_completion.d/satellite"
@@ -294,6 +302,8 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
         Command::Cutoff(args) => cutoff::run(&args, &context).await,
         Command::Devices(command) => devices::run(command, &context).await,
         Command::Events(args) => events::run(&args, &context).await,
+        Command::Evidence(args) => evidence::run(&args, &context).await,
+        Command::Lockdown(command) => lockdown::run(command, &context).await,
         Command::Quarantine(command) => quarantine::run(command, &context).await,
         Command::Trace(args) => trace::run(&args, &context).await,
         // These need no configuration of ours and were dealt with before.

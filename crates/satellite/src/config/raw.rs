@@ -3,7 +3,7 @@
 //! The types here mirror the TOML one to one and are thrown away after the checks. A key that
 //! is not named here is an error; a value that passes here is never doubted later.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use store::Target;
 use crate::tls::TlsFiles;
 
 use super::{
-    ClockTrust, Config, Limits, Listen, SECRETS_FOLDER, STORE_LABEL, SentinelGuard, Tenant,
-    TlsDoor, Unknown, target,
+    ClockTrust, Config, Limits, Listen, Network, NoNetwork, SECRETS_FOLDER, STORE_LABEL,
+    SentinelGuard, Tenant, TlsDoor, Unknown, target,
 };
 
 /// State folder of an installed package.
@@ -71,8 +71,10 @@ struct RawLimits {
     header_seconds: Option<u64>,
     body_seconds: Option<u64>,
     idle_seconds: Option<u64>,
+    requests_per_address: Option<u32>,
+    requests_per_serial: Option<u32>,
     #[serde(default)]
-    trusted_proxies: Vec<IpAddr>,
+    trusted_proxies: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -107,6 +109,8 @@ struct RawTenant {
     time_zone: String,
     #[serde(default = "yes")]
     set_clock: bool,
+    #[serde(default)]
+    networks: Vec<String>,
     url: Option<StoreUrl>,
     password_file: Option<String>,
 }
@@ -251,8 +255,50 @@ fn limits(source: &Source, raw: RawLimits) -> Result<Limits, ConfigError> {
         header_time: seconds("header_seconds", raw.header_seconds, defaults.header_time)?,
         body_time: seconds("body_seconds", raw.body_seconds, defaults.body_time)?,
         idle_time: seconds("idle_seconds", raw.idle_seconds, defaults.idle_time)?,
-        trusted_proxies: raw.trusted_proxies,
+        requests_per_address: rate(
+            source,
+            "requests_per_address",
+            raw.requests_per_address,
+            defaults.requests_per_address,
+        )?,
+        requests_per_serial: rate(
+            source,
+            "requests_per_serial",
+            raw.requests_per_serial,
+            defaults.requests_per_serial,
+        )?,
+        trusted_proxies: networks(source, "limits.trusted_proxies", &raw.trusted_proxies)?,
     })
+}
+
+/// Requests a second, as they are written.
+fn rate(source: &Source, key: &str, value: Option<u32>, usual: u32) -> Result<u32, ConfigError> {
+    match value {
+        None => Ok(usual),
+        Some(rate @ 1..=1_000_000) => Ok(rate),
+        Some(_) => {
+            let message = (
+                "must be from 1 to 1000000 requests a second",
+                "debe ser de 1 a 1000000 peticiones por segundo",
+            );
+            Err(source.error(&format!("limits.{key}"), message))
+        }
+    }
+}
+
+/// Networks as they are written in a list.
+fn networks(source: &Source, key: &str, texts: &[String]) -> Result<Vec<Network>, ConfigError> {
+    let read = texts.iter().map(|text| {
+        text.parse().map_err(|NoNetwork| {
+            let shown = text.escape_debug();
+            let message = Said::new(
+                format!("'{shown}' is no network; write 203.0.113.7 or 203.0.113.0/24"),
+                format!("'{shown}' no es una red; escriba 203.0.113.7 o 203.0.113.0/24"),
+            );
+            source.error(key, message)
+        })
+    });
+    read.collect()
 }
 
 fn tenants(source: &Source, raw: Vec<RawTenant>, state: &Path) -> Result<Vec<Tenant>, ConfigError> {
@@ -304,12 +350,14 @@ fn tenants(source: &Source, raw: Vec<RawTenant>, state: &Path) -> Result<Vec<Ten
             None => None,
         };
         let name = raw.name.unwrap_or_else(|| raw.id.as_str().to_owned());
+        let networks = networks(source, &format!("{table}.networks"), &raw.networks)?;
         let (id, set_clock) = (raw.id, raw.set_clock);
         tenants.push(Tenant {
             id,
             name,
             zone,
             set_clock,
+            networks,
             own_store,
         });
     }

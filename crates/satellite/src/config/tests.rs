@@ -63,7 +63,9 @@ handshake_seconds = 8
 header_seconds = 4
 body_seconds = 5
 idle_seconds = 6
-trusted_proxies = ["10.0.0.9"]
+trusted_proxies = ["10.0.0.9", "10.1.0.0/16"]
+requests_per_address = 50
+requests_per_serial = 5
 [store]
 url = "mysql://satellite@127.0.0.1:3306/satellite"
 password_file = "{}"
@@ -75,6 +77,7 @@ id = "acme"
 name = "Acme S.A. de C.V."
 time_zone = "America/Mexico_City"
 set_clock = false
+networks = ["203.0.113.0/24"]
 url = "mysql://acme@db.example.mx/acme"
 [[tenant]]
 id = "beta"
@@ -97,6 +100,10 @@ relays = ["smtp://127.0.0.1:25"]
         (door.address.port(), door.files.key.as_str()),
         (18443, "devices.key")
     );
+    assert_eq!(config.limits.requests_per_serial, 5);
+    assert!(config.limits.is_trusted("10.1.2.3".parse().unwrap()));
+    assert!(!config.limits.is_trusted("10.2.2.3".parse().unwrap()));
+    assert_eq!(config.tenants[0].networks.len(), 1);
     let public = config.listen.public_url.as_deref();
     assert_eq!(public, Some("http://satelite.example.mx:8081"));
     assert_eq!(config.listen.isup, "0.0.0.0:7660".parse().ok());
@@ -177,6 +184,21 @@ fn each_wrong_value_is_told_with_its_line_and_key() {
             format!("[listen]\ndevices_tls = {{ address = \"0.0.0.0:1\", key = \"k\" }}\n{TENANT}"),
             "satellite.toml:2:",
             "certificate",
+        ),
+        (
+            format!("[limits]\ntrusted_proxies = [\"10.0.0.0/33\"]\n{TENANT}"),
+            "satellite.toml:2:",
+            "is no network",
+        ),
+        (
+            format!("{TENANT}networks = [\"x\"]\n"),
+            "satellite.toml:4:",
+            "is no network",
+        ),
+        (
+            format!("[limits]\nrequests_per_serial = 0\n{TENANT}"),
+            "satellite.toml:2:",
+            "requests a second",
         ),
         (
             format!("[limits]\nhandshakes = 0\n{TENANT}"),

@@ -115,7 +115,7 @@ pub(super) async fn serve<S: Stream>(hub: Arc<Hub>, stream: S, origin: Origin, s
         pace: Arc::clone(&pace),
         framing: Arc::clone(&framing),
         origin,
-        is_proxy: limits.trusted_proxies.contains(&origin.address),
+        is_proxy: limits.is_trusted(origin.address),
     });
     drop(limits);
     let wire = TokioIo::new(Wire::new(stream, Arc::clone(&pace), Arc::clone(&framing)));

@@ -4,14 +4,20 @@
 //! What is taken is given back by dropping it, so that no error path can forget to.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use event::Millis;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::bucket::Bucket;
 use crate::config::Limits;
+
+/// Addresses whose requests are counted one by one: below 2 MiB in all. Those beyond share one
+/// bucket.
+const PACED: usize = 16_384;
 
 /// Bytes of bodies are counted in pieces of this size.
 const PIECE: usize = 1024;
@@ -20,6 +26,8 @@ const PIECE: usize = 1024;
 pub(crate) struct Crowd {
     total: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
+    /// How fast each address asks.
+    paced: Mutex<HashMap<IpAddr, Bucket>>,
     /// The pieces that are free, and how many there are in all.
     budget: ArcSwap<(Arc<Semaphore>, usize)>,
 }
@@ -39,6 +47,7 @@ impl Crowd {
         Self {
             total: AtomicUsize::new(0),
             by_address: Mutex::default(),
+            paced: Mutex::default(),
             budget: ArcSwap::from_pointee(budget(limits)),
         }
     }
@@ -78,7 +87,7 @@ impl Crowd {
             counted: true,
             address: None,
         };
-        if !limits.trusted_proxies.contains(&address.to_canonical()) {
+        if !limits.is_trusted(address) {
             slot.address = Some(self.count(address, limits)?);
         }
         Ok(slot)
@@ -112,6 +121,19 @@ impl Crowd {
         Ok(address)
     }
 
+    /// Takes one request of that address; false when it asks faster than it may.
+    pub(crate) fn is_paced(&self, address: IpAddr, rate: u32, now: Millis) -> bool {
+        let mut paced = self.paced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut key = group(address);
+        if !paced.contains_key(&key) && paced.len() >= PACED {
+            paced.retain(|_, bucket| !bucket.is_full(now));
+            if paced.len() >= PACED {
+                key = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+            }
+        }
+        paced.entry(key).or_default().take(rate, now)
+    }
+
     /// Room for that many bytes, or `None` when too much is in memory already.
     pub(crate) fn room(&self, bytes: u64) -> Option<Room> {
         let pieces = u32::try_from(bytes.div_ceil(PIECE as u64)).ok()?;
@@ -127,7 +149,7 @@ fn budget(limits: &Limits) -> (Arc<Semaphore>, usize) {
 }
 
 /// What counts as one address: for IPv6 the /64 that one peer usually has to itself.
-fn group(address: IpAddr) -> IpAddr {
+pub(crate) fn group(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => {
@@ -163,7 +185,7 @@ mod tests {
             connections: 3,
             connections_per_address: 2,
             in_flight: 10 * PIECE,
-            trusted_proxies: vec![IpAddr::from([10, 0, 0, 9])],
+            trusted_proxies: vec![IpAddr::from([10, 0, 0, 9]).into()],
             ..Limits::default()
         }
     }
@@ -208,6 +230,28 @@ mod tests {
             crowd.admit_forwarded(behind, &limits).err(),
             Some("connections_per_address")
         );
+    }
+
+    #[test]
+    fn an_address_that_floods_is_held_back_alone_and_memory_stays_bounded() {
+        let crowd = Crowd::new(&limits());
+        let now = Millis(1_795_273_200_000);
+        let loud = IpAddr::from([203, 0, 113, 1]);
+        let taken = (0..1_000).filter(|_| crowd.is_paced(loud, 10, now)).count();
+        assert_eq!(taken, 100);
+        assert!(crowd.is_paced(IpAddr::from([203, 0, 113, 2]), 10, now));
+        for n in 0..100_000_u32 {
+            let [_, a, b, c] = n.to_be_bytes();
+            crowd.is_paced(IpAddr::from([198, a, b, c]), 10, now);
+        }
+        assert!(crowd.paced.lock().unwrap().len() <= PACED + 1);
+        assert!(
+            !crowd.is_paced(loud, 10, now),
+            "the loud one is not forgotten"
+        );
+        let later = Millis(now.0 + 20_000);
+        assert!(crowd.is_paced(IpAddr::from([192, 0, 2, 1]), 10, later));
+        assert!(crowd.paced.lock().unwrap().len() <= 2, "quiet ones are");
     }
 
     #[test]

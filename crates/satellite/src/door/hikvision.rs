@@ -32,8 +32,10 @@ use crate::detail::{Detail, Says};
 use crate::devices::Known;
 use crate::hikvision::{Brought, Intake, Kept, NotKept};
 use crate::hub::Hub;
+use crate::origins;
 use crate::stores::Store;
 use crate::trace::Step;
+use crate::tries::Try;
 
 /// Most bytes of text that a post may keep in memory; its pictures are never kept.
 const KEPT: u64 = 512 * 1024;
@@ -47,6 +49,8 @@ pub(crate) enum No {
     UnknownToken,
     /// The post names another device than the enrolled one.
     WrongDevice,
+    /// From where its tenant expects none of its devices.
+    WrongNetwork,
     /// Neither POST nor PUT.
     Method,
     /// The body ended early, or was no proper body.
@@ -60,7 +64,7 @@ pub(crate) enum No {
 }
 
 /// What [`No::as_str`] says beyond the reasons that other doors have too.
-pub(crate) const REASONS: [&str; 2] = ["unknown_token", "wrong_device"];
+pub(crate) const REASONS: [&str; 3] = ["unknown_token", "wrong_device", "wrong_network"];
 
 impl No {
     /// The reason in metrics and logs.
@@ -68,6 +72,7 @@ impl No {
         match self {
             Self::UnknownToken => "unknown_token",
             Self::WrongDevice => "wrong_device",
+            Self::WrongNetwork => "wrong_network",
             Self::Method => "method",
             Self::Broken => "bad_request",
             Self::Overloaded => "overloaded",
@@ -79,7 +84,7 @@ impl No {
     /// The same for people.
     fn says(self) -> Says {
         match self {
-            Self::UnknownToken | Self::WrongDevice => Says::OtherPosts,
+            Self::UnknownToken | Self::WrongDevice | Self::WrongNetwork => Says::OtherPosts,
             Self::Method => Says::PostMethod,
             Self::Broken => Says::PostBroken,
             Self::Overloaded => Says::TooBusy,
@@ -91,7 +96,9 @@ impl No {
     fn status(self) -> StatusCode {
         match self {
             // One answer for all of them, so that nothing can be learned by trying.
-            Self::UnknownToken | Self::WrongDevice | Self::Method => StatusCode::NOT_FOUND,
+            Self::UnknownToken | Self::WrongDevice | Self::WrongNetwork | Self::Method => {
+                StatusCode::NOT_FOUND
+            }
             Self::Broken => StatusCode::BAD_REQUEST,
             Self::Overloaded | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -160,8 +167,28 @@ impl Case {
                 done.map_err(|no| (Some(known), no))
             }
             _ if !hub.devices.is_loaded() => Err((None, No::StoreUnavailable)),
-            _ => Err((None, No::UnknownToken)),
+            _ => {
+                hub.refusals.tried(Try::Token, token, self.address, at);
+                Err((None, No::UnknownToken))
+            }
         }
+    }
+
+    /// Lets a device in, unless it comes from where it may not, or too fast.
+    fn admit(&self, hub: &Hub, known: &Known, at: Millis) -> Result<(), No> {
+        let serial = &known.enrolment.serial;
+        if known.is_elsewhere(self.address) {
+            let detail = Says::FromElsewhere.with(&[&self.address]);
+            hub.trace.step(serial, Step::Approved, false, at, detail);
+            return Err(No::WrongNetwork);
+        }
+        let rate = hub.config.load().limits.requests_per_serial;
+        if known.facts().pace.take(rate, at) {
+            return Ok(());
+        }
+        let refusals = &hub.refusals;
+        refusals.note("requests_per_serial", Some(serial), self.address, "", at);
+        Err(No::Overloaded)
     }
 
     async fn enrolled(
@@ -174,6 +201,7 @@ impl Case {
         if self.method != Method::POST && self.method != Method::PUT {
             return Err(No::Method);
         }
+        self.admit(hub, known, at)?;
         let serial = &known.enrolment.serial;
         let pace = Arc::clone(&self.visitor.pace);
         let (post, room) = self.read(hub, &pace).await.inspect_err(|no| {
@@ -189,6 +217,7 @@ impl Case {
         conditions::clear(known, Condition::WrongDevice);
         hub.trace
             .step(serial, Step::Approved, true, at, Says::Enrolled);
+        origins::note(hub, known, self.address);
         known.facts().heard(self.address, self.transport, at);
         note_size(hub, known, &post);
         let brought = sorted(post, at);

@@ -6,6 +6,7 @@
 //! anything a peer does.
 
 mod body;
+mod bucket;
 mod connection;
 mod crowd;
 mod greeting;
@@ -27,7 +28,8 @@ use std::time::{Duration, Instant};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 
-pub(crate) use crowd::Crowd;
+pub(crate) use bucket::Bucket;
+pub(crate) use crowd::{Crowd, group};
 pub(crate) use handshake::{Failed as HandshakeFailed, VERSIONS as TLS_VERSIONS};
 pub(crate) use hikvision::REASONS as HIKVISION_REASONS;
 pub(crate) use twins::Twins;

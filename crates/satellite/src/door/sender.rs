@@ -10,6 +10,7 @@ use hyper::header::HeaderMap;
 use super::Transport;
 use super::connection::Visitor;
 use super::crowd::Slot;
+use crate::clock;
 
 /// The sender of one request.
 pub(super) struct Sender {
@@ -25,10 +26,11 @@ impl Sender {
     /// Looks at the headers of a request.
     pub(super) fn of(visitor: &Visitor, headers: &HeaderMap) -> Self {
         if !visitor.is_proxy {
+            let address = visitor.origin.address;
             return Self {
-                address: visitor.origin.address,
+                address,
                 transport: visitor.origin.transport,
-                place: Ok(None),
+                place: paced(visitor, address).map(|()| None),
             };
         }
         let named = headers.get_all("x-forwarded-for").iter().next_back();
@@ -38,7 +40,8 @@ impl Sender {
             address.to_canonical()
         });
         let limits = &visitor.hub.config.load().limits;
-        let place = visitor.hub.crowd.admit_forwarded(address, limits).map(Some);
+        let admit = || visitor.hub.crowd.admit_forwarded(address, limits).map(Some);
+        let place = paced(visitor, address).and_then(|()| admit());
         let spoken = headers.get("x-forwarded-proto");
         let transport = match spoken.map(|word| word.as_bytes()) {
             Some(b"https") => Transport::Tls,
@@ -56,5 +59,15 @@ impl Sender {
     /// taken.
     pub(super) fn is_too_many(&self) -> Option<&'static str> {
         self.place.as_ref().err().copied()
+    }
+}
+
+/// Whether an address asks no faster than it may.
+fn paced(visitor: &Visitor, address: IpAddr) -> Result<(), &'static str> {
+    let rate = visitor.hub.config.load().limits.requests_per_address;
+    if visitor.hub.crowd.is_paced(address, rate, clock::now()) {
+        Ok(())
+    } else {
+        Err("requests_per_address")
     }
 }

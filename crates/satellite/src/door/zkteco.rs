@@ -35,7 +35,9 @@ use crate::detail::{Detail, Says};
 use crate::devices::Known;
 use crate::hub::{Hub, Wish};
 use crate::index;
+use crate::origins;
 use crate::trace::Step;
+use crate::tries::Try;
 
 /// Most bytes read of a body that is not wanted, so that its sender can hear why.
 const UNWANTED: u64 = 64 * 1024;
@@ -162,8 +164,15 @@ impl Case {
                 detail,
             });
         }
+        hub.refusals
+            .tried(Try::Serial, serial, self.address, self.at);
         let unknown = hub.config.load().unknown.clone();
-        if unknown == Unknown::Reject {
+        let is_shut = match &unknown {
+            Unknown::Reject => true,
+            Unknown::Accept(tenant) => hub.is_locked(Some(tenant)),
+            Unknown::Hold => hub.is_locked(None) && !hub.devices.is_pending(Vendor::Zkteco, serial),
+        };
+        if is_shut {
             return Err(Refusal::UnknownDevice.into());
         }
         if hub.devices.first_sight(Vendor::Zkteco, serial, self.at) {
@@ -224,6 +233,30 @@ impl Case {
         }
     }
 
+    /// Lets an approved terminal in, unless it comes from where it may not, or too fast.
+    fn admit(&self, hub: &Hub, known: &Known) -> Result<(), No> {
+        let serial = &known.enrolment.serial;
+        if known.is_elsewhere(self.address) {
+            let detail = Says::FromElsewhere.with(&[&self.address]);
+            let trace = &hub.trace;
+            trace.step(serial, Step::Approved, false, self.at, detail);
+            return Err(Refusal::WrongNetwork.into());
+        }
+        let rate = hub.config.load().limits.requests_per_serial;
+        if known.facts().pace.take(rate, self.at) {
+            return Ok(());
+        }
+        let refusals = &hub.refusals;
+        refusals.note(
+            "requests_per_serial",
+            Some(serial),
+            self.address,
+            "",
+            self.at,
+        );
+        Err(Refusal::Overloaded.into())
+    }
+
     async fn enrolled(
         &mut self,
         hub: &Arc<Hub>,
@@ -246,8 +279,10 @@ impl Case {
                 detail: Detail::from(detail).to_string().into(),
             });
         }
+        self.admit(hub, known)?;
         hub.trace
             .step(serial, Step::Approved, true, self.at, Says::Enrolled);
+        origins::note(hub, known, self.address);
         let (from, over) = (self.address, self.transport);
         known.facts().heard(from, over, self.at);
         self.twins(hub, known);
@@ -286,6 +321,10 @@ impl Case {
     /// What a poll hears. No database is asked.
     fn commands(&self, hub: &Hub, known: &Known) -> Reply {
         let (dialect, question) = (commands::dialect(known), known.index().question());
+        if hub.is_locked(Some(&known.enrolment.tenant)) {
+            // They wait, and end by their own time.
+            return Reply::commands(&[]);
+        }
         let mut queue = hub.commands.lock();
         let handed = queue.hand_out(known.enrolment.id, dialect, question, self.at);
         drop(queue);

@@ -283,6 +283,8 @@ pub(super) const ROWS: &[Row] = &[
                 Kind::RefusedTerminals,
                 Kind::DuplicateSerial,
                 Kind::RejectsRising,
+                Kind::UnderAttack,
+                Kind::Lockdown,
             ],
         ),
         needed: |configured| configured.admin,

@@ -91,6 +91,9 @@ phrases! {
     CountsDisagree: "su cuenta y la nuestra no coinciden (counts_disagree)", "its count and ours disagree (counts_disagree)";
     LogNearlyFull: "su memoria está casi llena (log_nearly_full)", "its log is nearly full (log_nearly_full)";
     ClockIsWrong: "su reloj está mal (clock_skew)", "its clock is wrong (clock_skew)";
+    NewNetwork: "habla desde una red nueva para él (new_network)", "it speaks from a network that is new for it (new_network)";
+    BruteForce: "prueban muchos tokens distintos (brute_force)", "many different tokens are tried (brute_force)";
+    SerialFlood: "prueban muchas series distintas (serial_flood)", "many different serials are tried (serial_flood)";
     TwoPlaces: "la misma serie envía desde dos lugares (duplicate_serial)", "the same serial sends from two places (duplicate_serial)";
     FeedBeingRead: "todavía se leen los eventos anteriores", "earlier events are still being read";
     FeedIsOlder: "los eventos están antes de lo ya leído; ¿un respaldo?", "the events stand before what was read; an older copy?";

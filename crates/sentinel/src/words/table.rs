@@ -21,6 +21,12 @@ const TERMINAL: &[&str] = &[
     "satellite devices show {serial}",
 ];
 const PENDING: &[&str] = &["satellite devices list --state pending"];
+const ATTACK: &[&str] = &[
+    "satellite lockdown on",
+    "satellite devices list --state pending",
+    "journalctl -u satellite -n 50",
+];
+const LOCKDOWN: &[&str] = &["satellite lockdown status", "satellite lockdown off"];
 const HOST: &[&str] = &["sentinel status", "uptime", "free -h", "df -h"];
 const DISK: &[&str] = &["df -h", "journalctl --vacuum-time=7d"];
 const MAIL: &[&str] = &["sentinel mail test", "journalctl -u sentinel -n 50"];
@@ -587,6 +593,32 @@ pub(super) const ROWS: &[Row] = &[
         [
             "Blocked or unproven terminals insist",
             "See from where and tell the site.",
+        ],
+    ),
+    (
+        Kind::UnderAttack,
+        Side::Outside,
+        ATTACK,
+        [
+            "Parece un ataque: prueban tokens o series",
+            "Cerrar esa dirección en el cortafuegos; si algo entró, lockdown on y evidence.",
+        ],
+        [
+            "It looks like an attack: tokens or serials are tried",
+            "Shut that address out at the firewall; if something got in: lockdown on, evidence.",
+        ],
+    ),
+    (
+        Kind::Lockdown,
+        Side::Ours,
+        LOCKDOWN,
+        [
+            "Bloqueo de seguridad en vigor",
+            "Se sigue guardando; órdenes y altas están detenidas. Terminarlo al cerrar la contingencia.",
+        ],
+        [
+            "A lockdown is in force",
+            "Punches are stored; commands and enrolments are stopped. End it when it is over.",
         ],
     ),
     (

@@ -17,7 +17,7 @@ use store::registry::{self, Enrolment, EnrolmentState};
 use zkteco_push::{Denied, Dialect, Order, Policy, Window, result_name};
 
 use super::super::words::{Speaks as _, Word};
-use super::super::{Context, databases, now, out, table, time};
+use super::super::{Context, databases, lockdown, now, out, table, time};
 use super::Registry;
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -67,6 +67,9 @@ pub(crate) struct Args {
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
     let mut registry = Registry::open(context).await?;
     let enrolment = target(&mut registry, &args.serial, context).await?;
+    if !args.dry_run {
+        lockdown::refuse(context, Some(&enrolment.tenant)).await?;
+    }
     let dialect = dialect(&enrolment, context).await;
     let order = match order(args, dialect, context)? {
         Ok(order) => order,

@@ -266,9 +266,9 @@ pub(crate) async fn waiting(context: &Context, enrolments: &[Enrolment]) -> Vec<
     pending
 }
 
-type Key = (String, String);
+pub(crate) type Key = (String, String);
 
-fn key(enrolment: &Enrolment) -> Key {
+pub(crate) fn key(enrolment: &Enrolment) -> Key {
     (enrolment.tenant.to_string(), enrolment.serial.to_string())
 }
 

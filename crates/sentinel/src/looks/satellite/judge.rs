@@ -109,6 +109,8 @@ impl History {
             self.unknown(status, &newest),
             self.shut_out(&newest),
             self.replaced(&newest),
+            attacked(status),
+            locked(status),
         ];
         found.into_iter().flatten().collect()
     }
@@ -266,6 +268,48 @@ fn journal_state(word: &str) -> Value {
     }
 }
 
+/// The attack that has gone on for longest, and how many there are.
+fn attacked(status: &Status) -> Option<Trouble> {
+    let oldest = status.attacks.iter().min_by(|a, b| a.since.cmp(&b.since))?;
+    let what = match oldest.name.as_str() {
+        "brute_force" => Phrase::BruteForce.into(),
+        "serial_flood" => Phrase::SerialFlood.into(),
+        other => Value::heard(other),
+    };
+    let trouble = Trouble::new(Kind::UnderAttack)
+        .fact(Fact::Condition, what)
+        .fact(Fact::Count, count(status.attacks.len() as u64))
+        .fact(Fact::Seen, count(oldest.tries));
+    let trouble = match &oldest.address {
+        Some(address) => trouble.fact(Fact::Place, Value::heard(address)),
+        None => trouble,
+    };
+    Some(match moment(&oldest.since) {
+        Some(since) => trouble.fact(Fact::Since, since),
+        None => trouble,
+    })
+}
+
+/// That somebody has put satellite into lockdown, so that nobody forgets to end it.
+fn locked(status: &Status) -> Option<Trouble> {
+    let oldest = status
+        .lockdown
+        .iter()
+        .min_by(|a, b| a.since.cmp(&b.since))?;
+    let scopes: Vec<&str> = status
+        .lockdown
+        .iter()
+        .map(|one| one.scope.as_str())
+        .collect();
+    let trouble = Trouble::new(Kind::Lockdown)
+        .fact(Fact::Place, Value::heard(scopes.join(", ")))
+        .fact(Fact::Detail, Value::heard(&oldest.actor));
+    Some(match moment(&oldest.since) {
+        Some(since) => trouble.fact(Fact::Since, since),
+        None => trouble,
+    })
+}
+
 /// What is wrong with the certificate of satellite's own door: that it ends, or that the one which
 /// should follow it does not serve.
 pub(super) fn tls(tls: &Tls, now: Timestamp) -> Option<Trouble> {
@@ -329,6 +373,8 @@ mod tests {
             }],
             pending: 0,
             tls: None,
+            lockdown: Vec::new(),
+            attacks: Vec::new(),
             stages: vec![Stage {
                 name: "settle".to_owned(),
                 stalled: false,
@@ -483,6 +529,23 @@ mod tests {
             play(1, pending),
             [(Kind::UnknownTerminals, Severity::Notice)]
         );
+        let guessed = |_: u64, status: &mut Status| {
+            status.attacks = vec![super::super::status::Attack {
+                name: "brute_force".to_owned(),
+                address: Some("203.0.113.7".to_owned()),
+                since: "2026-11-26 12:00:00.000".to_owned(),
+                tries: 40,
+            }];
+        };
+        assert_eq!(play(1, guessed), [(Kind::UnderAttack, Severity::Warning)]);
+        let locked = |_: u64, status: &mut Status| {
+            status.lockdown = vec![super::super::status::Lockdown {
+                scope: "*".to_owned(),
+                since: "2026-11-26 12:00:00.000".to_owned(),
+                actor: "ana".to_owned(),
+            }];
+        };
+        assert_eq!(play(1, locked), [(Kind::Lockdown, Severity::Warning)]);
         let epoch = |minute: u64, status: &mut Status| status.totals.new_epochs = minute / 5;
         assert_eq!(
             play(6, epoch),

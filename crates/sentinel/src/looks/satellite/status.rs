@@ -29,6 +29,12 @@ pub struct Status {
     pub pending: u64,
     /// Its door behind TLS, if it has one.
     pub tls: Option<Tls>,
+    /// What lockdowns hold. One that is too old to have any says nothing of them.
+    #[serde(default)]
+    pub lockdown: Vec<Lockdown>,
+    /// Attacks that go on, as above.
+    #[serde(default)]
+    pub attacks: Vec<Attack>,
     /// The stages of the work.
     pub stages: Vec<Stage>,
     /// What waits on disk.
@@ -56,6 +62,30 @@ pub struct Store {
     pub oldest_waiting_seconds: f64,
     /// Transactions since the start.
     pub commits: u64,
+}
+
+/// A lockdown that holds.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Lockdown {
+    /// The tenant, or `*`.
+    pub scope: String,
+    /// Since when, UTC.
+    pub since: String,
+    /// Who began it.
+    pub actor: String,
+}
+
+/// An attack that goes on.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Attack {
+    /// `brute_force` or `serial_flood`.
+    pub name: String,
+    /// From where, if from one address.
+    pub address: Option<String>,
+    /// Since when, UTC.
+    pub since: String,
+    /// How many tries.
+    pub tries: u64,
 }
 
 /// The door behind TLS.

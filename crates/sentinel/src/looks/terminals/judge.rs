@@ -113,7 +113,7 @@ fn gap(device: &Device, past: &Past) -> Option<Trouble> {
 
 /// satellite's names for what holds of a terminal, with what each means here; what needs nobody
 /// is not among them. A manual tells more under the same name.
-const CONDITIONS: [(&str, Kind, Severity, Phrase); 15] = {
+const CONDITIONS: [(&str, Kind, Severity, Phrase); 16] = {
     use Kind::{
         ClockSkew, DuplicateSerial, GapOpen, LogFilling, RefusedTerminals, TerminalOffline,
     };
@@ -162,6 +162,7 @@ const CONDITIONS: [(&str, Kind, Severity, Phrase); 15] = {
             Warning,
             Phrase::TwoPlaces,
         ),
+        ("new_network", DuplicateSerial, Notice, Phrase::NewNetwork),
         ("clock_skew", ClockSkew, Warning, Phrase::ClockIsWrong),
         (
             "log_nearly_full",

@@ -1,0 +1,324 @@
+//! `satellite evidence`: what happened since a moment, in one file that anybody can verify.
+//!
+//! For whoever has to show after a break-in who did what and who tried what: the audit, refusals
+//! with their addresses, configurations, terminals. A tar archive, because every machine opens it;
+//! SHA-256 of each part inside and of the whole beside it, because every machine computes it.
+//! Rows pass through one at a time, so that a year costs no more memory than a day. No password
+//! and no token can be in it: neither is in what it is made from.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use daemon::exit::Exit;
+use event::Millis;
+use satellite::evidence::{FOLDER, days, hash_file, hex};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use store::registry;
+
+use super::words::Word;
+use super::{Context, databases, devices, now, out, time};
+
+pub(crate) const EXAMPLES: &str = "Examples:
+  satellite evidence --since 2d --out /var/lib/satellite/evidence.tar
+  satellite evidence --since 2026-11-20 --until 2026-11-22 --out /var/lib/satellite/evidence.tar
+  cd /var/lib/satellite && sha256sum -c evidence.tar.sha256
+  tar xf evidence.tar && sha256sum -c SHA256SUMS
+The file is written by the user of the state folder and is never overwritten.";
+
+/// Lines of the audit read at once.
+const PAGE: u32 = 500;
+/// A block of a tar archive, in bytes.
+const BLOCK: usize = 512;
+
+/// What `evidence` is told.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// From when on: 2h, 2026-11-21, "2026-11-21 08:00"
+    #[arg(long, value_name = "TIME")]
+    since: String,
+    /// Up to when [default: now]
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// The file; its hash is written beside it with the end .sha256
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// The time that is asked for, in the form of the audit.
+struct Span {
+    since: Millis,
+    until: Millis,
+}
+
+impl Span {
+    /// Whether a time in the form `YYYY-MM-DD HH:MM:SS.mmm` lies in it.
+    fn holds(&self, at: &str) -> bool {
+        Millis::parse(at).is_some_and(|at| (self.since..=self.until).contains(&at))
+    }
+}
+
+/// Writes the file and says how to verify it.
+pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
+    let zone = context.zone(None, None);
+    let moment = |text: &str| time::moment(text, &zone, now()).map_err(anyhow::Error::msg);
+    let span = Span {
+        since: moment(&args.since)?,
+        until: args.until.as_deref().map_or_else(|| Ok(now()), moment)?,
+    };
+    let written = write(&args.out, &span, context).await;
+    if written.is_err() && !matches!(&written, Err(error) if is_there(error)) {
+        // Half of it would look like all of it.
+        std::fs::remove_file(&args.out).ok();
+    }
+    let parts = written?;
+    let (name, hash) = (file_name(&args.out), hash_file(&args.out)?);
+    let mut beside = args.out.clone().into_os_string();
+    beside.push(".sha256");
+    std::fs::write(&beside, format!("{hash}  {name}\n"))?;
+    for (name, rows) in parts {
+        out::line(&context.say(Word::EvidencePart, &[&name, &rows]))?;
+    }
+    out::line(&context.say(Word::EvidenceDone, &[&args.out.display(), &hash]))?;
+    out::line(&context.say(Word::EvidenceVerify, &[&name, &name]))?;
+    Ok(Exit::Fine)
+}
+
+/// True when the file was there before, and so is not ours.
+fn is_there(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// Writes every part; answers their names and how many rows each has.
+async fn write(
+    path: &Path,
+    span: &Span,
+    context: &Context,
+) -> anyhow::Result<Vec<(&'static str, u64)>> {
+    let mut archive = Archive::create(path)?;
+    let mut parts = Vec::new();
+    archive.begin("README.txt")?;
+    archive.write_all(readme(span).as_bytes())?;
+    archive.end()?;
+    archive.begin("audit.jsonl")?;
+    parts.push(("audit.jsonl", audit(&mut archive, span, context).await?));
+    archive.end()?;
+    for (name, what) in [
+        ("refusals.jsonl", "refused"),
+        ("configuration.jsonl", "configuration"),
+    ] {
+        archive.begin(name)?;
+        let folder = context.config.state_dir.join(FOLDER);
+        parts.push((name, kept(&mut archive, &folder, what, span)?));
+        archive.end()?;
+    }
+    archive.begin("terminals.jsonl")?;
+    parts.push(("terminals.jsonl", terminals(&mut archive, context).await?));
+    archive.end()?;
+    archive.finish()?;
+    Ok(parts)
+}
+
+/// The lines of the audit in that time.
+async fn audit(archive: &mut Archive, span: &Span, context: &Context) -> anyhow::Result<u64> {
+    let place = databases::registry_place(context);
+    let mut engine = databases::open(context, &place).await?;
+    let (mut after, mut rows) = (0, 0);
+    loop {
+        let page = registry::audit_after(&mut engine, after, PAGE).await;
+        let page = page.map_err(|failure| databases::told(context, &place, &failure))?;
+        let Some(last) = page.last() else {
+            return Ok(rows);
+        };
+        after = last.id;
+        let within =
+            |line: &&registry::AuditRow| (span.since..=span.until).contains(&line.happened_at);
+        for line in page.iter().filter(within) {
+            let detail = serde_json::from_str(&line.detail);
+            let line = json!({
+                "id": line.id,
+                "at": time::utc(line.happened_at),
+                "actor": line.actor,
+                "action": line.action,
+                "subject": line.subject,
+                "detail": detail.unwrap_or_else(|_| Value::from(line.detail.as_str())),
+            });
+            writeln!(archive, "{line}")?;
+            rows += 1;
+        }
+    }
+}
+
+/// The lines of that kind that satellite kept in that time.
+fn kept(archive: &mut Archive, folder: &Path, what: &str, span: &Span) -> anyhow::Result<u64> {
+    let mut rows = 0;
+    for day in days(folder)? {
+        for line in BufReader::new(File::open(day)?).lines() {
+            let line = line?;
+            let Ok(read) = serde_json::from_str::<Value>(&line) else {
+                continue;
+            };
+            let at = read["at"].as_str().unwrap_or_default();
+            if read["what"] == what && span.holds(at) {
+                writeln!(archive, "{line}")?;
+                rows += 1;
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// Every enrolled terminal as it stands now, with where it was last heard from.
+async fn terminals(archive: &mut Archive, context: &Context) -> anyhow::Result<u64> {
+    let enrolments = databases::enrolments(context).await?;
+    let states = devices::list::states(context, None).await;
+    let inventories = devices::list::inventories(context, None).await;
+    let mut rows = 0;
+    for enrolment in &enrolments {
+        let line = devices::list::Line {
+            enrolment,
+            status: states.get(&devices::list::key(enrolment)),
+            inventory: inventories.get(&enrolment.id),
+        };
+        writeln!(archive, "{}", devices::list::enrolled_json(&line, context))?;
+        rows += 1;
+    }
+    Ok(rows)
+}
+
+fn readme(span: &Span) -> String {
+    let [since, until, made] = [span.since, span.until, now()].map(time::utc);
+    let version = env!("CARGO_PKG_VERSION");
+    format!(
+        "Evidencia del Programa Satélite {version}, hecha el {made} (UTC)\n\
+         Del {since} al {until} (UTC)\n\n\
+         audit.jsonl          quién hizo qué: altas, bloqueos, órdenes, tokens, bloqueo de seguridad\n\
+         refusals.jsonl       lo que se rechazó: motivo, dirección, serie, cuántas veces\n\
+         configuration.jsonl  la configuración, cada vez que cambió\n\
+         terminals.jsonl      los dispositivos dados de alta y desde dónde hablaron\n\n\
+         Para comprobar que nadie la cambió: sha256sum -c SHA256SUMS\n\n\
+         Evidence of satellite {version}, made at {made} (UTC)\n\
+         {since} to {until} (UTC)\n\n\
+         audit.jsonl          who did what: enrolments, blocks, commands, tokens, lockdowns\n\
+         refusals.jsonl       what was refused: reason, address, serial, how often\n\
+         configuration.jsonl  the configuration, whenever it changed\n\
+         terminals.jsonl      the enrolled terminals and where they spoke from\n\n\
+         To verify that nobody changed it: sha256sum -c SHA256SUMS\n"
+    )
+}
+
+/// A tar archive (ustar) that is written in one go: a part's head, which says how long it is, is
+/// filled in when its end is known.
+struct Archive {
+    file: BufWriter<File>,
+    hash: Sha256,
+    name: &'static str,
+    head_at: u64,
+    length: u64,
+    sums: String,
+}
+
+impl Archive {
+    fn create(path: &Path) -> anyhow::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        let file = options.open(path).map_err(|error| {
+            let shown = path.display().to_string();
+            anyhow::Error::from(error).context(shown)
+        })?;
+        Ok(Self {
+            file: BufWriter::new(file),
+            hash: Sha256::new(),
+            name: "",
+            head_at: 0,
+            length: 0,
+            sums: String::new(),
+        })
+    }
+
+    fn begin(&mut self, name: &'static str) -> io::Result<()> {
+        self.name = name;
+        self.head_at = self.file.stream_position()?;
+        self.length = 0;
+        self.hash = Sha256::new();
+        self.file.write_all(&[0; BLOCK])
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        let hash = hex(&std::mem::take(&mut self.hash).finalize());
+        self.sums.push_str(&format!("{hash}  {}\n", self.name));
+        self.fill()?;
+        let end = self.file.stream_position()?;
+        self.file.seek(SeekFrom::Start(self.head_at))?;
+        let head = head(self.name, self.length, now());
+        self.file.write_all(&head)?;
+        self.file.seek(SeekFrom::Start(end)).map(drop)
+    }
+
+    /// Fills the last block.
+    fn fill(&mut self) -> io::Result<()> {
+        let block = u64::try_from(BLOCK).unwrap_or(1);
+        let over = usize::try_from(self.length % block).unwrap_or(0);
+        let free = if over == 0 { 0 } else { BLOCK - over };
+        self.file
+            .write_all([0; BLOCK].get(..free).unwrap_or_default())
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        let sums = std::mem::take(&mut self.sums);
+        self.begin("SHA256SUMS")?;
+        self.write_all(sums.as_bytes())?;
+        self.end()?;
+        self.file.write_all(&[0; 2 * BLOCK])?;
+        self.file.flush()?;
+        self.file.get_ref().sync_all()
+    }
+}
+
+impl Write for Archive {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.file.write(bytes)?;
+        self.hash.update(bytes.get(..n).unwrap_or_default());
+        self.length += u64::try_from(n).unwrap_or_default();
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// A part's head: name, mode, owner, length and time in octal, and the sum over all of it.
+fn head(name: &str, length: u64, now: Millis) -> [u8; BLOCK] {
+    let mut head = [0; BLOCK];
+    let mut put = |at: usize, text: &str| {
+        let places = head.iter_mut().skip(at);
+        places
+            .zip(text.bytes())
+            .for_each(|(place, byte)| *place = byte);
+    };
+    put(0, name);
+    put(100, "0000600\0");
+    put(108, "0000000\0");
+    put(116, "0000000\0");
+    put(124, &format!("{length:011o}\0"));
+    put(136, &format!("{:011o}\0", now.0.max(0) / 1000));
+    put(148, "        ");
+    put(156, "0");
+    put(257, "ustar\x0000");
+    let sum: u32 = head.iter().map(|byte| u32::from(*byte)).sum();
+    let text = format!("{sum:06o}\0 ");
+    let places = head.iter_mut().skip(148);
+    places
+        .zip(text.bytes())
+        .for_each(|(place, byte)| *place = byte);
+    head
+}

@@ -34,6 +34,8 @@ const REFUSED: u64 = 100;
 const TIMES: u64 = 5;
 /// Refusals within [`WAVE`] of those who were shut out or prove nothing.
 const STRANGERS: u64 = 20;
+/// The key of satellite's configuration that names the certificate, the same in every language.
+const TLS_KEY: &str = "listen.devices_tls";
 /// The journal's oldest may wait so long before that is told, in seconds.
 const JOURNAL_WAITS: u64 = 300;
 
@@ -313,7 +315,7 @@ fn locked(status: &Status) -> Option<Trouble> {
 /// What is wrong with the certificate of satellite's own door: that it ends, or that the one which
 /// should follow it does not serve.
 pub(super) fn tls(tls: &Tls, now: Timestamp) -> Option<Trouble> {
-    let place = |trouble: Trouble| trouble.fact(Fact::Place, Value::heard("listen.devices_tls"));
+    let place = |trouble: Trouble| trouble.fact(Fact::Place, Value::heard(TLS_KEY));
     let ends = moment(&tls.certificate_ends_at)?;
     let why = tls.trouble.as_deref().map(Value::heard);
     if let Some(trouble) = certificate::end(ends, now) {

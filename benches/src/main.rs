@@ -17,6 +17,7 @@ mod parse;
 mod process;
 mod pull;
 mod report;
+mod restore;
 mod routing;
 mod samples;
 mod sentinel;
@@ -70,6 +71,8 @@ enum Bench {
     PullStore(pull::store::Options),
     /// Port 4370: a thousand terminals listened to: memory, delay, a cut of the network.
     PullLive(pull::live::Options),
+    /// Terminals of all kinds after an old copy of the database was restored: until all is back.
+    BackfillAfterRestore(restore::Options),
     /// Hikvision: what a month of our own logins does to a terminal's memory.
     HikvisionMonth(hikvision::month::Options),
     /// Sentinel: from each sort of fault to the mail about it. Needs OpenSMTPD and root.
@@ -122,6 +125,7 @@ async fn measure(bench: Bench) -> Result<Report> {
         Bench::PullRead(options) => pull::read::run(&options).await,
         Bench::PullStore(options) => pull::store::run(&options).await,
         Bench::PullLive(options) => pull::live::run(&options).await,
+        Bench::BackfillAfterRestore(options) => restore::run(&options).await,
         Bench::HikvisionMonth(options) => hikvision::month::run(&options).await,
         Bench::SentinelDetection(options) => sentinel::detection::run(&options).await,
         Bench::SentinelNoise(options) => sentinel::noise::run(&options).await,

@@ -11,6 +11,8 @@
 //! commands, the feed. No type of satellite or of its store is used, so that a fault in them
 //! cannot hide itself. Satellite's own counters are judged here and never trusted.
 
+mod backup;
+mod by_hand;
 mod checker;
 mod container;
 mod crew;
@@ -27,6 +29,8 @@ mod random;
 mod satellite;
 mod sentinel;
 
+pub use backup::Backup;
+pub use by_hand::{ByHand, until};
 pub use checker::{Checker, Comparison, FeedRow, Follower, Punch};
 pub use container::Container;
 pub use crew::Crew;

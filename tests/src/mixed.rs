@@ -181,6 +181,7 @@ async fn start_pulled(satellite: &SatelliteProcess, count: u32) -> Result<Vec<Te
             seed: u64::from(number),
             history: 30,
             strip_zeros: number % 2 == 0,
+            tcp: number % 3 != 0,
             ..PullOptions::default()
         };
         let terminal = Terminal::start(options, Some(book.clone()))?;

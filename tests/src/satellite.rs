@@ -463,15 +463,14 @@ impl Drop for SatelliteProcess {
     }
 }
 
-/// The program: named by `SATELLITE_BIN`, else built by cargo into the folder above this test.
+/// The program: named by `SATELLITE_BIN`, else built by cargo into the folder above this test, or
+/// beside this program where it is no test.
 fn program() -> Result<PathBuf> {
     let named = std::env::var_os("SATELLITE_BIN").map(PathBuf::from);
-    let test = std::env::current_exe().context("this test does not know its own path")?;
-    let built = test
-        .parent()
-        .and_then(Path::parent)
-        .map(|folder| folder.join("satellite"));
-    match named.or(built) {
+    let own = std::env::current_exe().context("this program does not know its own path")?;
+    let built = own.ancestors().skip(1).take(2);
+    let mut built = built.map(|folder| folder.join("satellite"));
+    match named.or_else(|| built.find(|program| program.is_file())) {
         Some(program) if program.is_file() => Ok(program),
         _ => bail!("the program satellite is not built: run `cargo xtask test`"),
     }

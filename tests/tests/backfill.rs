@@ -8,8 +8,10 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use promises::{Checker, Mixed, Place, SatelliteProcess, Setup, attlog, get, handshake, seed};
+use anyhow::{Context, Result, bail};
+use promises::{
+    ByHand, Checker, Mixed, Place, SatelliteProcess, Setup, attlog, handshake, seed, until,
+};
 use serde_json::Value;
 use terminals::Scenario;
 
@@ -30,21 +32,6 @@ fn busy() -> Scenario {
         people: 40,
         ..Scenario::default()
     }
-}
-
-async fn until(
-    limit: Duration,
-    what: &str,
-    mut holds: impl AsyncFnMut() -> Result<bool>,
-) -> Result<()> {
-    let begin = Instant::now();
-    while !holds().await? {
-        if begin.elapsed() > limit {
-            bail!("not within {limit:?}: {what}");
-        }
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
-    Ok(())
 }
 
 fn names(shown: &Value) -> Vec<&str> {
@@ -195,78 +182,6 @@ async fn a_window_asked_for_by_command_comes_back_from_every_kind_and_a_second_t
     assert_eq!(house.equal(LONG).await.unwrap(), before);
 }
 
-/// A terminal in attendance mode, played by hand: what it counts, and what it sends of that.
-struct ByHand<'a> {
-    satellite: &'a SatelliteProcess,
-    counts: Vec<&'static str>,
-    sends: Vec<&'static str>,
-}
-
-impl ByHand<'_> {
-    /// Does what it is told with each poll until that holds.
-    async fn serve(&self, what: &str, mut holds: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
-        until(LONG, what, async || {
-            let poll = get(&format!("/iclock/getrequest?SN={SILENT}"));
-            let told = self.satellite.send(&poll).await?.body;
-            for line in told.lines().filter_map(|line| line.strip_prefix("C:")) {
-                let (id, words) = line.split_once(':').context("a command without an id")?;
-                self.obey(id, words).await?;
-            }
-            holds().await
-        })
-        .await
-    }
-
-    async fn obey(&self, id: &str, words: &str) -> Result<()> {
-        let (from, to) = span(words);
-        let inside = |row: &&&str| {
-            row.split('\t')
-                .nth(1)
-                .is_some_and(|at| from <= at && at <= to)
-        };
-        if words.starts_with("VERIFY SUM") {
-            let count = self.counts.iter().filter(inside).count();
-            let result = format!("ID={id}&Return=0&CMD=VERIFY SUM&AttlogSum={count}\n");
-            return self.result(&result).await;
-        }
-        let rows: Vec<&str> = self.sends.iter().filter(inside).copied().collect();
-        self.upload(&rows).await?;
-        self.result(&format!("ID={id}&Return={}&CMD=DATA\n", rows.len()))
-            .await
-    }
-
-    async fn result(&self, text: &str) -> Result<()> {
-        let length = text.len();
-        let request = format!(
-            "POST /iclock/devicecmd?SN={SILENT} HTTP/1.1\r\nHost: x\r\n\
-             Content-Length: {length}\r\n\r\n{text}"
-        );
-        let reply = self.satellite.send(request.as_bytes()).await?;
-        ensure!(reply.status == 200, "{reply:?}");
-        Ok(())
-    }
-
-    async fn upload(&self, rows: &[&str]) -> Result<()> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let body = rows.join("\n") + "\n";
-        let request = attlog(SILENT, "9999", body.as_bytes());
-        let reply = self.satellite.send(&request).await?;
-        ensure!(reply.accepts(rows.len()), "{reply:?}");
-        Ok(())
-    }
-}
-
-/// The times that a command is about.
-fn span(words: &str) -> (&str, &str) {
-    let value = |key: &str| {
-        let at = words.find(key).map_or(words.len(), |at| at + key.len());
-        words.get(at..at + 19).unwrap_or_default()
-    };
-    (value("StartTime="), value("EndTime="))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminal_that_counts_more_than_it_sends_is_named_with_day_and_numbers_until_it_sends_them()
  {
@@ -279,11 +194,9 @@ async fn a_terminal_that_counts_more_than_it_sends_is_named_with_day_and_numbers
         "1\t2026-11-03 09:00:00\t0\t1",
         "7\t2026-11-03 09:00:05\t0\t1",
     );
-    let mut terminal = ByHand {
-        satellite: &satellite,
-        counts: vec![first, second],
-        sends: vec![first],
-    };
+    let mut terminal = ByHand::new(&satellite, SILENT);
+    terminal.counts.extend([first, second].map(str::to_owned));
+    terminal.sends.push(first.to_owned());
     terminal.upload(&[first]).await.unwrap();
     let is_named = async || {
         let held = conditions(&satellite, SILENT).await?;
@@ -303,7 +216,7 @@ async fn a_terminal_that_counts_more_than_it_sends_is_named_with_day_and_numbers
     );
 
     // It finds the record after all, and is asked by command.
-    terminal.sends.push(second);
+    terminal.sends.push(second.to_owned());
     let words = [
         "backfill",
         SILENT,

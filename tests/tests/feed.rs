@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use mariadb::Flavor;
 use promises::{
-    Checker, FeedRow, Follower, Place, Punch, Running, SatelliteProcess, Setup, blocking, seed,
+    Backup, Checker, FeedRow, Follower, Place, Punch, Running, SatelliteProcess, Setup, seed,
     shared_mariadb, unkind,
 };
 use terminals::Scenario;
@@ -24,59 +24,6 @@ const EPOCH_BITS: u32 = 40;
 /// When the terminals' clocks stand at the beginning, so that a second run of the same seed
 /// makes the same records.
 const START: &str = "2026-11-21 08:59:00";
-
-/// An older copy of a database.
-enum Copy {
-    Sqlite(PathBuf),
-    Dump(String),
-}
-
-impl Copy {
-    /// Copies a database in use.
-    async fn take(place: &Place, folder: &Path) -> Result<Self> {
-        match place {
-            Place::Sqlite(_) => {
-                let file = folder.join("copy.db");
-                Checker::open(place).await?.copy_sqlite(&file).await?;
-                Ok(Self::Sqlite(file))
-            }
-            Place::Mariadb { server, database } => {
-                let output = tokio::process::Command::new("mariadb-dump")
-                    .args([
-                        "--no-defaults",
-                        "--protocol=TCP",
-                        "--host=127.0.0.1",
-                        "--user=root",
-                    ])
-                    .arg(format!("--port={}", server.port()))
-                    .args(["--single-transaction", "--hex-blob", database])
-                    .output()
-                    .await
-                    .context("mariadb-dump did not start")?;
-                let said = String::from_utf8_lossy(&output.stderr);
-                ensure!(output.status.success(), "mariadb-dump: {said}");
-                Ok(Self::Dump(String::from_utf8(output.stdout)?))
-            }
-        }
-    }
-
-    /// Puts the copy in the place of the database, which nobody may have open.
-    async fn restore(self, place: &Place) -> Result<()> {
-        match (self, place) {
-            (Self::Sqlite(copy), Place::Sqlite(_)) => place.put_back(&copy).await?,
-            (Self::Dump(dump), Place::Mariadb { server, database }) => {
-                let script = format!(
-                    "DROP DATABASE `{database}`; CREATE DATABASE `{database}`; \
-                     USE `{database}`;\n{dump}"
-                );
-                let server = server.clone();
-                blocking(move || server.sql(&script)).await?;
-            }
-            _ => anyhow::bail!("a copy of another engine"),
-        }
-        Ok(())
-    }
-}
 
 /// A reader that follows while others write, until it is told to stop.
 struct Following {
@@ -147,11 +94,11 @@ async fn two_writers(
     place: &Place,
     seed: u64,
     folder: &Path,
-) -> Result<(Follower, Copy)> {
+) -> Result<(Follower, Backup)> {
     let following = Following::begin(Follower::default(), place).await?;
     let mut copy = None;
     let [one, other] = push(satellites, seed, "before", async || {
-        copy = Some(Copy::take(place, folder).await?);
+        copy = Some(Backup::take(place, folder).await?);
         Ok(())
     })
     .await?;
@@ -208,8 +155,9 @@ async fn the_feed_follows(place: Place) -> Result<()> {
     let (follower, copy) = two_writers(&satellites, &place, seed, folder.path()).await?;
     let reached = follower.at();
 
+    // Not in an orderly way, as when the machine is taken away together with the database.
     for satellite in &mut satellites {
-        satellite.terminate().await?;
+        satellite.kill9().await?;
     }
     copy.restore(&place).await?;
     let restored = punches(&Checker::open(&place).await?.feed().await?);

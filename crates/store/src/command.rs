@@ -18,7 +18,7 @@ use crate::{AnyEngine, Failure, Row, Trouble, Value};
 pub enum CommandState {
     /// It was not handed out yet.
     Waiting,
-    /// It was handed out, and nothing has come back.
+    /// It was handed out, or one satellite has taken it to hand it out; nothing has come back.
     Sent,
     /// Its result came, and records may still follow.
     Answered,
@@ -246,6 +246,43 @@ pub async fn save(engine: &mut AnyEngine, command: &Command, now: Millis) -> Res
     engine.begin().await?;
     let done = save_inside(engine, command, now).await;
     ended(engine, done).await
+}
+
+/// Takes a command to hand it out: of several satellites on one registry one alone gets true, for
+/// each time that it goes out. `command` is as it was read.
+///
+/// # Errors
+/// The registry does not answer; then nobody may hand it out.
+pub async fn claim(
+    engine: &mut AnyEngine,
+    command: &Command,
+    now: Millis,
+) -> Result<bool, Failure> {
+    let sql = "UPDATE command SET state = 'sent', attempts = attempts + 1, sent_at = ? \
+               WHERE id = ? AND state = ? AND attempts = ?";
+    let at = now.text();
+    let values = [
+        Value::Text(&at),
+        Value::Text(&command.id),
+        Value::Text(command.state.as_str()),
+        Value::Int(command.attempts),
+    ];
+    Ok(engine.execute(crate::fixed(sql), &values).await? == 1)
+}
+
+/// Gives back what was taken by [`claim`] and not handed out; `command` is as it was then.
+///
+/// # Errors
+/// The registry does not answer; the command counts as handed out.
+pub async fn give_back(engine: &mut AnyEngine, command: &Command) -> Result<(), Failure> {
+    let sql = "UPDATE command SET state = ?, attempts = attempts - 1 \
+               WHERE id = ? AND state = 'sent' AND attempts = ?";
+    let values = [
+        Value::Text(command.state.as_str()),
+        Value::Text(&command.id),
+        Value::Int(command.attempts + 1),
+    ];
+    engine.execute(crate::fixed(sql), &values).await.map(drop)
 }
 
 async fn save_inside(

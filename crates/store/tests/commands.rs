@@ -92,3 +92,31 @@ async fn a_new_command_is_a_change_that_a_running_satellite_notices() {
         assert!(registry::change_number(&mut engine).await.unwrap() > before);
     }
 }
+
+#[tokio::test]
+async fn of_many_that_take_a_command_one_gets_it_each_time_that_it_goes_out() {
+    for store in stores().await {
+        let mut engine = store.engine().await;
+        let one = asked(&mut engine, "INFO", 0).await;
+        let mut takers = Vec::new();
+        for _ in 0..8 {
+            let (mut engine, one) = (store.engine().await, one.clone());
+            let take = async move { command::claim(&mut engine, &one, NOW).await.unwrap() };
+            takers.push(tokio::spawn(take));
+        }
+        let mut got = 0;
+        for taker in takers {
+            got += u32::from(taker.await.unwrap());
+        }
+        assert_eq!(got, 1, "{}", store.name);
+        let taken = command::open(&mut engine).await.unwrap().remove(0);
+        assert_eq!((taken.state, taken.attempts), (CommandState::Sent, 1));
+
+        // Given back, it may be taken once more; and so may one that was handed out in vain.
+        command::give_back(&mut engine, &one).await.unwrap();
+        assert!(command::claim(&mut engine, &one, NOW).await.unwrap());
+        assert!(!command::claim(&mut engine, &one, NOW).await.unwrap());
+        assert!(command::claim(&mut engine, &taken, NOW).await.unwrap());
+        assert!(!command::claim(&mut engine, &taken, NOW).await.unwrap());
+    }
+}

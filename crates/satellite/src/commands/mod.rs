@@ -11,6 +11,10 @@
 //! writes what changed and takes over what is new every few seconds. With the registry down the
 //! queue goes on; what came back is written when it answers again. After a restart the table is
 //! read before any result is taken, so that none is lost.
+//!
+//! What stands in the table goes out only after it was taken there (`store::command::claim`), each
+//! time that it goes out: of several satellites on one registry one alone hands it out, and a
+//! restart that was taken is never told twice, whoever dies in between.
 
 mod queue;
 
@@ -97,11 +101,25 @@ pub(crate) async fn ask(
     let (text, now) = (text_for(known, order)?, clock::now());
     let new = new_command(known, order, &text, (lifetime, actor), now);
     let mut session = session(hub).await?;
-    let done = command::enqueue(session.engine(), &new, now).await;
-    let command = finished(session, done)?;
+    let done = enqueue_and_take(&mut session, &new, now).await;
+    let (command, is_ours) = finished(session, done)?;
     let id = command.id.clone();
-    let told = hub.commands.lock().add(command);
+    let mut queue = hub.commands.lock();
+    let told = queue.add(command.clone());
+    if is_ours {
+        queue.taken(&command, now);
+    }
     Ok(Ticket { id, told })
+}
+
+async fn enqueue_and_take(
+    session: &mut Session,
+    new: &NewCommand<'_>,
+    now: Millis,
+) -> Result<(Command, bool), Failure> {
+    let command = command::enqueue(session.engine(), new, now).await?;
+    let is_ours = command::claim(session.engine(), &command, now).await?;
+    Ok((command, is_ours))
 }
 
 /// Asks a terminal for a number, every hour and of every terminal: not written down, because it
@@ -182,10 +200,12 @@ pub(crate) async fn run(hub: Arc<Hub>) {
 
 /// Writes what changed since the last time, once nothing more comes in.
 pub(crate) async fn save_last(hub: &Hub) {
-    if !matches!(
-        tokio::time::timeout(LAST_WITHIN, write(hub)).await,
-        Ok(Ok(()))
-    ) {
+    let last = async {
+        write(hub).await?;
+        give_back(hub, true).await
+    };
+    let done = tokio::time::timeout(LAST_WITHIN, last).await;
+    if !matches!(done, Ok(Ok(()))) {
         tracing::warn!("results of commands were not written; those commands are sent again");
     }
 }
@@ -195,11 +215,61 @@ async fn turn(hub: &Hub) -> Result<(), Failure> {
     let mut session = session(hub).await?;
     let done = command::open(session.engine()).await;
     let open = finished(session, done)?;
-    let mut queue = hub.commands.lock();
-    queue.merge(open, clock::now());
-    queue.forget_ended();
-    hub.metrics.commands_open(queue.open());
-    Ok(())
+    let wanted = {
+        let mut queue = hub.commands.lock();
+        queue.merge(open, clock::now());
+        queue.forget_ended();
+        hub.metrics.commands_open(queue.open());
+        queue.to_take(clock::now())
+    };
+    take(hub, &wanted).await?;
+    give_back(hub, false).await
+}
+
+/// Takes those of the commands whose terminals speak to us.
+async fn take(hub: &Hub, wanted: &[Command]) -> Result<(), Failure> {
+    let now = clock::now();
+    let speaks = |command: &Command| {
+        let own = |known: &Known| known.enrolment.id == command.device;
+        let found = hub
+            .devices
+            .all(|known| own(known) && known.facts().is_online(now));
+        !found.is_empty()
+    };
+    let ours: Vec<&Command> = wanted.iter().filter(|command| speaks(command)).collect();
+    if ours.is_empty() {
+        return Ok(());
+    }
+    let mut session = session(hub).await?;
+    let mut done = Ok(());
+    for command in ours {
+        match command::claim(session.engine(), command, now).await {
+            Ok(true) => hub.commands.lock().taken(command, now),
+            Ok(false) => {}
+            Err(failure) => {
+                done = Err(failure);
+                break;
+            }
+        }
+    }
+    finished(session, done)
+}
+
+/// Gives back what was taken and has not gone out; all of it at the end.
+async fn give_back(hub: &Hub, all: bool) -> Result<(), Failure> {
+    let back = hub.commands.lock().to_give_back(all, clock::now());
+    if back.is_empty() {
+        return Ok(());
+    }
+    let mut session = session(hub).await?;
+    let mut done = Ok(());
+    for command in &back {
+        if let Err(failure) = command::give_back(session.engine(), command).await {
+            done = Err(failure);
+            break;
+        }
+    }
+    finished(session, done)
 }
 
 /// What is being written. When that fails, or is cut short by the end, it counts as not written.

@@ -24,6 +24,8 @@ const ATTEMPTS: i64 = 3;
 const QUIET: i64 = 20_000;
 /// Age from which a command that the database does not list any more has ended elsewhere.
 const SETTLED: i64 = 60_000;
+/// For how long a command that was taken may wait for a poll here, before others may have it.
+const TAKEN_FOR: i64 = 60_000;
 /// Parts of one answer that are told apart.
 const PARTS: usize = 20_000;
 
@@ -62,6 +64,8 @@ struct Slot {
     unsaved: bool,
     /// It stands in no table: a question that is asked anew rather than remembered.
     passing: bool,
+    /// Since when this process alone may hand it out, once.
+    taken: Option<Millis>,
     told: watch::Sender<Answer>,
 }
 
@@ -91,6 +95,7 @@ impl Slot {
             extra: Vec::new(),
             unsaved: false,
             passing: false,
+            taken: None,
             told: watch::Sender::new(answer),
             command,
         }
@@ -150,17 +155,24 @@ impl Slot {
         }
     }
 
+    /// It was handed out, nothing came back for long, and it may go out once more.
+    fn goes_again(&self, now: Millis) -> bool {
+        let command = &self.command;
+        let since = command.sent_at.max(self.last_records);
+        command.state == CommandState::Sent
+            && since.is_none_or(|at| now.0 - at.0 >= AGAIN_AFTER)
+            && command.attempts < ATTEMPTS
+            && self.order.as_ref().is_none_or(Order::may_be_repeated)
+    }
+
     /// What it may hand out now, or the end it comes to instead.
     fn due(&mut self, dialect: Dialect, busy: bool, now: Millis) -> Option<Order> {
-        let waited = |since: Option<Millis>| since.is_none_or(|at| now.0 - at.0 >= AGAIN_AFTER);
-        let command = &self.command;
-        let again = command.state == CommandState::Sent
-            && waited(command.sent_at.max(self.last_records))
-            && command.attempts < ATTEMPTS
-            && self.order.as_ref().is_none_or(Order::may_be_repeated);
-        if command.state != CommandState::Waiting && !again {
+        let again = self.goes_again(now);
+        let is_its_time = self.command.state == CommandState::Waiting || again;
+        if !is_its_time || !(self.passing || self.taken.is_some()) {
             return None;
         }
+        let command = &self.command;
         match Order::parse(&command.text, dialect, Policy::READ_ONLY) {
             // Rows without a number belong to the one question that is open.
             Ok(order) if order.brings_records() && busy && !again => None,
@@ -255,7 +267,9 @@ impl Queue {
         for command in open {
             let slots = self.slots.entry(command.device).or_default();
             match slots.iter_mut().find(|slot| slot.command.id == command.id) {
-                Some(slot) if slot.command.state == CommandState::Waiting => slot.command = command,
+                // One that was taken here stands as handed out there.
+                Some(slot) if slot.taken.is_some() => {}
+                Some(slot) if !slot.unsaved && slot.order.is_none() => slot.command = command,
                 Some(_) => {}
                 None => drop(self.add(command)),
             }
@@ -284,6 +298,44 @@ impl Queue {
             .or_default()
             .push(slot);
         told
+    }
+
+    /// Commands whose time it is, and that nobody here may hand out yet: to be taken in the table
+    /// first, where another satellite may have been quicker.
+    pub(crate) fn to_take(&self, now: Millis) -> Vec<Command> {
+        let is_due = |slot: &&Slot| {
+            let its_time = slot.command.state == CommandState::Waiting || slot.goes_again(now);
+            its_time && !slot.passing && slot.taken.is_none()
+        };
+        let slots = self.slots.values().flatten();
+        slots
+            .filter(is_due)
+            .map(|slot| slot.command.clone())
+            .collect()
+    }
+
+    /// A command was taken in the table: it goes out here with the next poll.
+    pub(crate) fn taken(&mut self, command: &Command, now: Millis) {
+        let slots = self.slots.get_mut(&command.device).into_iter().flatten();
+        for slot in slots.filter(|slot| slot.command.id == command.id) {
+            slot.taken = Some(now);
+        }
+    }
+
+    /// Commands that were taken and have waited long for a poll; with `all`, every one that has
+    /// not gone out. They do not go out here from now on.
+    pub(crate) fn to_give_back(&mut self, all: bool, now: Millis) -> Vec<Command> {
+        let mut back = Vec::new();
+        for slot in self.slots.values_mut().flatten() {
+            let long = slot
+                .taken
+                .is_some_and(|since| all || now.0 - since.0 >= TAKEN_FOR);
+            if long {
+                slot.taken = None;
+                back.push(slot.command.clone());
+            }
+        }
+        back
     }
 
     /// What a poll of this terminal hears: id and text of each command. `question` is how far the
@@ -321,6 +373,7 @@ impl Queue {
             }
             slot.question = question.filter(|_| order.asks_for_everything());
             slot.order = Some(order);
+            slot.taken = None;
             slot.parts.clear();
             slot.loose = 0;
             slot.command.attempts += 1;

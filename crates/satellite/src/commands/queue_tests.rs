@@ -35,7 +35,15 @@ fn queue(commands: &[(&str, &str)]) -> Queue {
     queue
 }
 
+/// Every command whose time it is, as the table gives it when nobody else wants it.
+fn take(queue: &mut Queue, at: i64) {
+    for command in queue.to_take(Millis(at)) {
+        queue.taken(&command, Millis(at));
+    }
+}
+
 fn poll(queue: &mut Queue, at: i64) -> Vec<String> {
+    take(queue, at);
     let lines = queue.hand_out(DEVICE, Dialect::Attendance, None, Millis(at));
     lines.into_iter().map(|(id, _)| id).collect()
 }
@@ -206,6 +214,7 @@ fn everything_that_a_terminal_holds_is_concluded_only_when_its_count_agrees() {
     let question = Some(IndexChain::new().ask());
     let ask = |told: i64, came: u64| {
         let mut queue = queue(&[("a", ALL)]);
+        take(&mut queue, 0);
         queue.hand_out(DEVICE, Dialect::Access, question, Millis(0));
         queue.brought(DEVICE, "a", Some((1, 1)), came, &[], Millis(1));
         let results = [result("a", told)];
@@ -256,4 +265,38 @@ fn a_command_that_ended_elsewhere_is_not_handed_out_here() {
     assert_eq!(queue.open(), 1, "it may be too new to be listed");
     queue.merge(Vec::new(), Millis(SETTLED + 1));
     assert!(poll(&mut queue, SETTLED + 2).is_empty());
+}
+
+#[test]
+fn what_nobody_has_taken_is_not_handed_out_and_what_waited_too_long_is_given_back() {
+    let mut queue = queue(&[("a", "INFO"), ("b", "INFO")]);
+    let hand = |queue: &mut Queue, at: i64| {
+        let lines = queue.hand_out(DEVICE, Dialect::Attendance, None, Millis(at));
+        lines.into_iter().map(|line| line.0).collect::<Vec<_>>()
+    };
+    assert!(hand(&mut queue, 0).is_empty());
+    let mut wanted = queue.to_take(Millis(0));
+    assert_eq!(wanted.len(), 2);
+    queue.taken(&wanted.remove(0), Millis(0));
+    assert_eq!(hand(&mut queue, 1), ["a"]);
+    // The other was taken by another satellite a moment ago; that is read later.
+    let sent = Command {
+        state: CommandState::Sent,
+        attempts: 1,
+        sent_at: Some(Millis(0)),
+        ..wanted.remove(0)
+    };
+    queue.merge(vec![sent], Millis(2));
+    assert!(queue.to_take(Millis(3)).is_empty());
+    // Nothing came back for long: whoever takes it now hands it out once more.
+    assert_eq!(queue.to_take(Millis(AGAIN_AFTER)).len(), 2);
+    take(&mut queue, AGAIN_AFTER);
+    assert!(
+        queue
+            .to_give_back(false, Millis(AGAIN_AFTER + 1))
+            .is_empty()
+    );
+    let back = queue.to_give_back(false, Millis(AGAIN_AFTER + TAKEN_FOR));
+    assert_eq!(back.len(), 2);
+    assert!(hand(&mut queue, AGAIN_AFTER + TAKEN_FOR).is_empty());
 }

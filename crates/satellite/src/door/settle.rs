@@ -78,9 +78,10 @@ impl Settle {
             .iter()
             .filter_map(|event| event.occurred_at)
             .max();
-        // A punch that comes alone is one that has just happened, unless it is one left over.
+        // A punch that comes alone is one that has just happened, unless it is one left over, or
+        // the only one of a day that was asked for.
         let alone = match reading.events.as_slice() {
-            [only] if only.kind == Kind::Punch => only.occurred_at,
+            [only] if only.kind == Kind::Punch && answer.is_none() => only.occurred_at,
             _ => None,
         };
         let mut aside = Aside::of(&reading.quarantined);

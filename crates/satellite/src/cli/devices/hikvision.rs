@@ -11,6 +11,7 @@ use daemon::logging::Escaped;
 use event::{DeviceId, Millis, Vendor, Zone};
 use hikvision_isapi::Chain;
 use satellite::hikvision::CHAIN_CURSOR;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::registry::Enrolment;
@@ -44,6 +45,18 @@ pub(crate) struct Condition {
     pub(crate) name: String,
     since: String,
     detail: String,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    devices: Vec<OneListed>,
+}
+
+#[derive(Deserialize)]
+struct OneListed {
+    serial: String,
+    #[serde(default)]
+    conditions: Vec<Condition>,
 }
 
 #[derive(Deserialize)]
@@ -86,8 +99,29 @@ pub(crate) async fn live_pull(
     Ok(all.find(|live| live.serial == serial))
 }
 
+/// Asks the running satellite for the conditions that hold for a terminal, whatever its kind;
+/// `None` when it does not list the terminal.
+///
+/// # Errors
+/// It does not answer, or not as expected.
+pub(crate) async fn held(
+    context: &Context,
+    serial: &str,
+) -> Result<Option<Vec<Condition>>, String> {
+    let listed: Listed = answer(context, "/devices").await?;
+    let mut own = listed
+        .devices
+        .into_iter()
+        .filter(|one| one.serial == serial);
+    Ok(own.next().map(|one| one.conditions))
+}
+
 async fn status(context: &Context) -> Result<Status, String> {
-    let asked = http::get(context.config.listen.admin, "/status").await;
+    answer(context, "/status").await
+}
+
+async fn answer<T: DeserializeOwned>(context: &Context, path: &str) -> Result<T, String> {
+    let asked = http::get(context.config.listen.admin, path).await;
     let (status, body) = asked.map_err(|error| error.to_string())?;
     if status != 200 {
         return Err(format!("HTTP {status}"));
@@ -305,11 +339,6 @@ fn stored_json(chain: &Chain) -> Value {
 }
 
 fn live_json(live: &Live) -> Value {
-    let conditions = live.conditions.iter().map(|condition| {
-        let since =
-            Millis::parse(&condition.since).map_or_else(|| condition.since.clone(), time::utc);
-        json!({ "name": condition.name, "since": since, "detail": condition.detail })
-    });
     json!({
         "search": live.search,
         "stream": live.stream,
@@ -321,6 +350,16 @@ fn live_json(live: &Live) -> Value {
         "completeness": live.completeness,
         "poll_seconds": live.poll_seconds,
         "footprint_percent": live.footprint_percent,
-        "conditions": conditions.collect::<Vec<_>>(),
+        "conditions": conditions_json(&live.conditions),
     })
+}
+
+/// Conditions for programs, with their times in UTC.
+pub(crate) fn conditions_json(held: &[Condition]) -> Value {
+    let one = |condition: &Condition| {
+        let since =
+            Millis::parse(&condition.since).map_or_else(|| condition.since.clone(), time::utc);
+        json!({ "name": condition.name, "since": since, "detail": condition.detail })
+    };
+    held.iter().map(one).collect()
 }

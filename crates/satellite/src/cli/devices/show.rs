@@ -45,7 +45,12 @@ struct Found<'a> {
     seen: Option<Seen<'a>>,
     /// More, of a terminal that is dialled on port 4370.
     pulled: Option<Pulled<'a>>,
+    /// What a running satellite says of one that only pushes.
+    held: Option<Held>,
 }
+
+/// Conditions, if a satellite runs and lists the terminal.
+type Held = Result<Option<Vec<hikvision::Condition>>, String>;
 
 /// Shows.
 pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
@@ -76,6 +81,10 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         }),
         _ => None,
     };
+    let held = match (&seen, &pulled) {
+        (None, None) => Some(hikvision::held(context, args.serial.as_str()).await),
+        _ => None,
+    };
     let found = Found {
         enrolment,
         status,
@@ -87,6 +96,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         zone: &zone,
         seen,
         pulled,
+        held,
     };
     if args.json {
         out::json(&found_json(&found, context))?;
@@ -174,6 +184,10 @@ fn found_json(found: &Found<'_>, context: &Context) -> Value {
     if let Some(pulled) = &found.pulled {
         all["pull"] = pulled.json();
     }
+    if let Some(held) = &found.held {
+        let held = held.as_ref().ok().and_then(Option::as_ref);
+        all["conditions"] = json!(held.map(|held| hikvision::conditions_json(held)));
+    }
     all
 }
 
@@ -249,7 +263,13 @@ fn found_text(found: &Found<'_>, context: &Context) -> String {
     match (&found.seen, &found.pulled) {
         (Some(seen), _) => page.push_str(&seen.conditions(context)),
         (None, Some(pulled)) => page.push_str(&pulled.conditions(context)),
-        (None, None) => page.push_str(&settings(context)),
+        (None, None) => {
+            if let Some(held) = &found.held {
+                let held = held.as_ref().map(Option::as_deref);
+                page.push_str(&hikvision::conditions_page(held, one, zone, context));
+            }
+            page.push_str(&settings(context));
+        }
     }
     page.push_str(&audit_lines(found, context));
     page

@@ -289,14 +289,11 @@ fn what_nobody_has_taken_is_not_handed_out_and_what_waited_too_long_is_given_bac
     queue.merge(vec![sent], Millis(2));
     assert!(queue.to_take(Millis(3)).is_empty());
     // Nothing came back for long: whoever takes it now hands it out once more.
-    assert_eq!(queue.to_take(Millis(AGAIN_AFTER)).len(), 2);
-    take(&mut queue, AGAIN_AFTER);
-    assert!(
-        queue
-            .to_give_back(false, Millis(AGAIN_AFTER + 1))
-            .is_empty()
-    );
-    let back = queue.to_give_back(false, Millis(AGAIN_AFTER + TAKEN_FOR));
+    let later = AGAIN_AFTER + 1;
+    assert_eq!(queue.to_take(Millis(later)).len(), 2);
+    take(&mut queue, later);
+    assert!(queue.to_give_back(false, Millis(later + 1)).is_empty());
+    let back = queue.to_give_back(false, Millis(later + TAKEN_FOR));
     assert_eq!(back.len(), 2);
-    assert!(hand(&mut queue, AGAIN_AFTER + TAKEN_FOR).is_empty());
+    assert!(hand(&mut queue, later + TAKEN_FOR).is_empty());
 }

@@ -257,7 +257,7 @@ async fn take(hub: &Hub, wanted: &[Command]) -> Result<(), Failure> {
 
 /// Gives back what was taken and has not gone out; all of it at the end.
 async fn give_back(hub: &Hub, all: bool) -> Result<(), Failure> {
-    let back = hub.commands.lock().to_give_back(all, clock::now());
+    let back = hub.commands.lock().take_back(all, clock::now());
     if back.is_empty() {
         return Ok(());
     }

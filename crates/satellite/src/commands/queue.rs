@@ -324,7 +324,7 @@ impl Queue {
 
     /// Commands that were taken and have waited long for a poll; with `all`, every one that has
     /// not gone out. They do not go out here from now on.
-    pub(crate) fn to_give_back(&mut self, all: bool, now: Millis) -> Vec<Command> {
+    pub(crate) fn take_back(&mut self, all: bool, now: Millis) -> Vec<Command> {
         let mut back = Vec::new();
         for slot in self.slots.values_mut().flatten() {
             let long = slot

@@ -292,8 +292,8 @@ fn what_nobody_has_taken_is_not_handed_out_and_what_waited_too_long_is_given_bac
     let later = AGAIN_AFTER + 1;
     assert_eq!(queue.to_take(Millis(later)).len(), 2);
     take(&mut queue, later);
-    assert!(queue.to_give_back(false, Millis(later + 1)).is_empty());
-    let back = queue.to_give_back(false, Millis(later + TAKEN_FOR));
+    assert!(queue.take_back(false, Millis(later + 1)).is_empty());
+    let back = queue.take_back(false, Millis(later + TAKEN_FOR));
     assert_eq!(back.len(), 2);
     assert!(hand(&mut queue, later + TAKEN_FOR).is_empty());
 }

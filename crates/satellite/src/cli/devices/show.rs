@@ -260,19 +260,24 @@ fn found_text(found: &Found<'_>, context: &Context) -> String {
     }
     let mut page = table::facts(&facts);
     page.push('\n');
-    match (&found.seen, &found.pulled) {
-        (Some(seen), _) => page.push_str(&seen.conditions(context)),
-        (None, Some(pulled)) => page.push_str(&pulled.conditions(context)),
-        (None, None) => {
-            if let Some(held) = &found.held {
-                let held = held.as_ref().map(Option::as_deref);
-                page.push_str(&hikvision::conditions_page(held, one, zone, context));
-            }
-            page.push_str(&settings(context));
-        }
-    }
+    page.push_str(&conditions(found, context));
     page.push_str(&audit_lines(found, context));
     page
+}
+
+/// The conditions that hold; of a terminal that pushes also what to type into it.
+fn conditions(found: &Found<'_>, context: &Context) -> String {
+    match (&found.seen, &found.pulled) {
+        (Some(seen), _) => seen.conditions(context),
+        (None, Some(pulled)) => pulled.conditions(context),
+        (None, None) => {
+            let held = found.held.as_ref().map(|held| {
+                let held = held.as_ref().map(Option::as_deref);
+                hikvision::conditions_page(held, found.enrolment, found.zone, context)
+            });
+            held.unwrap_or_default() + &settings(context)
+        }
+    }
 }
 
 /// What the terminal says it is; what it did not say makes no line.

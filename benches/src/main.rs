@@ -73,8 +73,6 @@ enum Bench {
     PullLive(pull::live::Options),
     /// Terminals of all kinds after an old copy of the database was restored: until all is back.
     BackfillAfterRestore(restore::Options),
-    /// Hikvision: what a month of our own logins does to a terminal's memory.
-    HikvisionMonth(hikvision::month::Options),
     /// Sentinel: from each sort of fault to the mail about it. Needs OpenSMTPD and root.
     SentinelDetection(sentinel::detection::Options),
     /// Sentinel: an hour of short outages and restarts. Needs OpenSMTPD and root.
@@ -126,7 +124,6 @@ async fn measure(bench: Bench) -> Result<Report> {
         Bench::PullStore(options) => pull::store::run(&options).await,
         Bench::PullLive(options) => pull::live::run(&options).await,
         Bench::BackfillAfterRestore(options) => restore::run(&options).await,
-        Bench::HikvisionMonth(options) => hikvision::month::run(&options).await,
         Bench::SentinelDetection(options) => sentinel::detection::run(&options).await,
         Bench::SentinelNoise(options) => sentinel::noise::run(&options).await,
         Bench::SentinelMemory(options) => sentinel::memory::run(&options).await,

@@ -168,7 +168,8 @@ fn lengths() -> Vec<Case> {
         .map(|_| "{\"eventType\":\"heartBeat\"}")
         .collect();
     vec![
-        case("a part of 100 MB", with(part(long), 21), 1, 1),
+        // 3 MiB of it, in pieces of 256 KiB.
+        case("a part of 100 MB", with(part(long), 21), 1, 12),
         case("a part's header of 1 MiB", with(head, 22), 1, 1),
         case("fifty thousand headers of a part", with(heads, 23), 1, 1),
         case("a boundary that is never closed", open, 1, 0),

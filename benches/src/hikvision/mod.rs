@@ -8,7 +8,7 @@
 //! ```text
 //! stage              database, satellite, ledger, enrolment
 //! feed ── verdict    when each row could be read, and what is missing, doubled or strange
-//! live, gaps, dialled, posts, backfill, month      one question each
+//! live, gaps, dialled, posts, backfill      one question each
 //! ```
 
 pub(crate) mod backfill;
@@ -16,7 +16,6 @@ pub(crate) mod dialled;
 mod feed;
 pub(crate) mod gaps;
 pub(crate) mod live;
-pub(crate) mod month;
 pub(crate) mod posts;
 mod stage;
 mod verdict;

@@ -8,6 +8,7 @@
 //! thing it takes from the machine is the time-zone database, through [`Zone::named`].
 
 mod device;
+mod faults;
 mod ident;
 mod record;
 mod time;

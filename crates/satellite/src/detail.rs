@@ -188,6 +188,7 @@ sentences! {
     PostMethod: "no es un envío: ni POST ni PUT", "neither POST nor PUT";
     PostBroken: "el envío llegó incompleto", "the post ended early or was no proper body";
     PostsUnread: "{} documentos de un envío de {} bytes eran demasiado largos", "{} documents of a post of {} bytes were too long";
+    PostDropped: "{} documentos de un envío de {} bytes eran demasiado largos; {} bytes de ellos no se conservan", "{} documents of a post of {} bytes were too long; {} bytes of them are kept nowhere";
     PostWasLarge: "un envío de {} bytes; sus eventos se guardaron", "a post of {} bytes; its events were stored";
     RegistersAgain: "se registra una y otra vez y no toma su código de registro; reinícielo, y revise que ningún proxy cambie las respuestas", "it registers again and again and does not take its registry code; restart it, and check that no proxy changes replies";
     AsksForDoor: "pregunta si abre la puerta; apague la verificación remota en el dispositivo", "it asks us whether to open the door; switch remote verification off on the terminal";

@@ -93,6 +93,8 @@ pub struct Metrics {
     pub(crate) backfilled: IntCounter,
     /// Parts of streams that could not be read.
     pub(crate) stream_faults: IntCounter,
+    /// Bytes of posts that are kept nowhere.
+    pub(crate) post_bytes_dropped: IntCounter,
     /// Conditions of devices that began.
     conditions: IntCounterVec,
     /// Devices for which a condition holds.
@@ -138,7 +140,7 @@ fn put<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Re
 }
 
 /// Every metric with its help text.
-const HELP: [(&str, &str); 37] = [
+const HELP: [(&str, &str); 38] = [
     ("build_info", "Version of the running program."),
     (
         "events_received_total",
@@ -204,6 +206,10 @@ const HELP: [(&str, &str); 37] = [
     (
         "stream_faults_total",
         "Parts of live streams that could not be read.",
+    ),
+    (
+        "post_bytes_dropped_total",
+        "Bytes of posts that were beyond all measure and are kept nowhere.",
     ),
     (
         "device_conditions_total",
@@ -330,6 +336,7 @@ impl Metrics {
             journal: make.gauge("journal_events"),
             backfilled: make.counter("backfill_events_total"),
             stream_faults: make.counter("stream_faults_total"),
+            post_bytes_dropped: make.counter("post_bytes_dropped_total"),
             conditions: make.counters("device_conditions_total", &["condition"]),
             conditions_now: make.gauges("device_conditions", &["condition"]),
             commands_open: make.gauge("commands_open"),

@@ -10,7 +10,7 @@ use event::Text;
 use serde_json::{Map, Value};
 
 use crate::json;
-use crate::multipart::{PartKind, Skip};
+use crate::multipart::{self, PartKind, Skip};
 use crate::record::{Fault, Fields, Record, Unreadable, read_search_item};
 use crate::xml::{self, Element, XmlError};
 
@@ -125,6 +125,14 @@ pub fn reread(searched: bool, raw: &Bytes) -> Vec<Heard> {
             Err(unreadable) => Heard::Unreadable(unreadable),
         }];
     }
+    // Text beyond the measure of a post stands together, one document after the other.
+    let documents = multipart::documents(raw);
+    if documents.len() > 1 {
+        let documents = documents.iter();
+        return documents
+            .flat_map(|part| read_part(part.kind, &part.body))
+            .collect();
+    }
     let first = raw.trim_ascii_start().first();
     read_part(
         first.map_or(PartKind::Unknown, |first| PartKind::of(*first)),
@@ -135,12 +143,17 @@ pub fn reread(searched: bool, raw: &Bytes) -> Vec<Heard> {
 /// What was passed over, as it belongs in quarantine: its beginning. `None` for what was no part
 /// of a stream or post.
 pub fn read_skipped(why: Skip, cut: Bytes) -> Option<Heard> {
-    let fault = match why {
-        Skip::TextTooLong => Fault::LONG_PART,
-        Skip::HeadTooLong => Fault::LONG_HEAD,
-        Skip::BodyTooLong => return None,
-    };
-    Some(Heard::Unreadable(Unreadable::new(fault, cut)))
+    let unreadable = Unreadable::new(fault_of(why)?, cut);
+    Some(Heard::Unreadable(unreadable))
+}
+
+/// What is wrong with a part that is passed over.
+pub(crate) fn fault_of(why: Skip) -> Option<Fault> {
+    match why {
+        Skip::TextTooLong => Some(Fault::LONG_PART),
+        Skip::HeadTooLong => Some(Fault::LONG_HEAD),
+        Skip::BodyTooLong => None,
+    }
 }
 
 fn hear(map: Map<String, Value>, raw: Bytes, names: &mut Identity) -> Heard {

@@ -41,7 +41,7 @@ mod xml;
 pub use alert::{Heard, Identity, read_part, read_part_of, read_skipped, reread};
 pub use head::ResponseHead;
 pub use listen::{Post, PostReader, token_of};
-pub use multipart::{CUT, Part, PartKind, Skip, TEXT_LIMIT};
+pub use multipart::{Part, PartKind, Skip, TEXT_LIMIT};
 pub use normalize::{Context, normalize};
 pub use record::{FAULTS, QUARANTINE_SOURCE, Record, Source, Unreadable, read_search_item};
 pub use stream::{AlertStream, BODY_LIMIT, Item, StreamError};

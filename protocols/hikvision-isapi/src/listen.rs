@@ -2,23 +2,28 @@
 //!
 //! What a post calls itself is not believed: the first bytes decide, because devices post
 //! multipart, XML and JSON under every content type and under none. Its stated length is the
-//! business of whoever reads the connection. Memory is bounded for each post: 1 MiB of text,
-//! pictures never. No post is refused for what is in it: what goes beyond the limits is passed
-//! over while it comes, counted, and its beginning stands among what was heard, for quarantine.
-//! Whether the token or the names are right is decided by the caller.
+//! business of whoever reads the connection. Memory is bounded for each post: 1 MiB of text that
+//! is read and 3 MiB that are not, pictures never. No post is refused for what is in it: what is
+//! beyond the measure of an event stands whole among what was heard, for quarantine, in pieces that
+//! quarantine takes; only of what is beyond the measure of a post the bytes are counted and no
+//! more. Whether the token or the names are right is decided by the caller.
 
-use bytes::Bytes;
-use event::Text;
+use bytes::BytesMut;
+use event::{Quarantined, Text};
 
-use crate::alert::{Heard, Identity, read_part_of, read_skipped};
+use crate::alert::{Heard, Identity, fault_of, read_part_of};
 use crate::head;
-use crate::multipart::{CUT, Found, Multipart, Part};
+use crate::multipart::{Found, Multipart, Part, Skip};
 use crate::record::{Fault, Unreadable};
 
 /// Most text that is read of one post, in bytes.
 const TEXT_TOTAL_LIMIT: usize = 1024 * 1024;
 /// Most documents that are read of one post.
 const DOCUMENT_LIMIT: usize = 1024;
+/// Most text that is kept of one post without being read, in bytes.
+const SURPLUS_LIMIT: usize = 3 * 1024 * 1024;
+/// Most bytes that stand in quarantine as one record.
+const PIECE_LIMIT: usize = Quarantined::RAW_LIMIT;
 /// The word before the token in a path.
 const WORD: &str = "hikvision";
 /// Longest token.
@@ -51,11 +56,14 @@ pub struct Post {
     pub pictures: u64,
     /// Their bytes.
     pub picture_bytes: u64,
-    /// Parts that were too long to read; the beginning of each is in `heard`.
+    /// Parts that were too long to read; they stand in `heard`.
     pub skipped: u64,
     /// Parts that were not read, or not to their end, because the post had more text or more
-    /// documents than one has; the beginning of the first is in `heard`.
+    /// documents than one has; they stand in `heard`, many in one piece.
     pub left_out: u64,
+    /// Bytes of those parts that are kept nowhere: beyond 3 MiB of a post, or behind a head that
+    /// was too long, where a picture may be.
+    pub dropped: u64,
     /// Length of the whole post.
     pub bytes: u64,
     /// What the device called itself.
@@ -68,7 +76,15 @@ pub struct PostReader {
     content_type: Option<Text>,
     parts: Option<Multipart>,
     text: usize,
+    surplus: Surplus,
     post: Post,
+}
+
+/// Text that is kept and not read: the piece that grows, and the bytes of all pieces so far.
+#[derive(Debug, Default)]
+struct Surplus {
+    piece: Option<(Fault, BytesMut)>,
+    kept: usize,
 }
 
 impl PostReader {
@@ -78,6 +94,7 @@ impl PostReader {
             content_type: content_type.map(Text::new),
             parts: None,
             text: 0,
+            surplus: Surplus::default(),
             post: Post::default(),
         }
     }
@@ -97,12 +114,14 @@ impl PostReader {
             parts.finish();
             self.collect(&mut parts);
         }
+        self.end_piece();
         self.post
     }
 
     /// Bytes held for the post so far.
     pub fn held(&self) -> usize {
-        self.text + self.parts.as_ref().map_or(0, Multipart::held)
+        let open = self.parts.as_ref().map_or(0, Multipart::held);
+        self.text + self.surplus.kept + open
     }
 
     fn piece(&mut self, mut piece: &[u8]) {
@@ -143,43 +162,81 @@ impl PostReader {
                 }
                 Found::Skipped(why, cut) => {
                     self.post.skipped += 1;
-                    if self.has_room_for(cut.len()) {
-                        self.text += cut.len();
-                        self.post.heard.extend(read_skipped(why, cut));
-                    } else {
-                        self.leave_out(&cut);
+                    if let Some(fault) = fault_of(why) {
+                        self.end_piece();
+                        self.keep(fault, &cut);
                     }
                 }
+                Found::Rest(Skip::TextTooLong, rest) => self.keep(Fault::LONG_PART, &rest),
+                Found::Rest(_, rest) => self.lose(rest.len()),
             }
         }
     }
 
     fn part(&mut self, part: &Part) {
-        if !self.has_room_for(part.body.len()) {
-            return self.leave_out(&part.body);
+        let room = DOCUMENT_LIMIT.saturating_sub(self.post.heard.len());
+        if self.text + part.body.len() > TEXT_TOTAL_LIMIT || room == 0 {
+            return self.leave_out(part);
         }
+        self.end_piece();
         self.text += part.body.len();
         let heard = read_part_of(part.kind, &part.body, &mut self.post.names);
-        let room = DOCUMENT_LIMIT.saturating_sub(self.post.heard.len());
         let fits = heard.len() <= room;
         self.post.heard.extend(heard.into_iter().take(room));
         if !fits {
-            self.leave_out(&part.body);
+            self.leave_out(part);
         }
     }
 
-    fn has_room_for(&self, bytes: usize) -> bool {
-        self.text + bytes <= TEXT_TOTAL_LIMIT && self.post.heard.len() < DOCUMENT_LIMIT
+    /// Keeps a part that is not read, with its neighbours: never a document in two pieces.
+    fn leave_out(&mut self, part: &Part) {
+        self.post.left_out += 1;
+        let fault = Fault::LONG_POST;
+        match &self.surplus.piece {
+            Some((open, piece))
+                if *open == fault && piece.len() + 1 + part.body.len() <= PIECE_LIMIT =>
+            {
+                self.keep(fault, b"\n");
+            }
+            _ => self.end_piece(),
+        }
+        self.keep(fault, &part.body);
     }
 
-    /// Counts a part that is not read; only the first leaves something behind.
-    fn leave_out(&mut self, body: &Bytes) {
-        if self.post.left_out == 0 {
-            let cut = Bytes::copy_from_slice(body.get(..CUT).unwrap_or(body));
-            let unreadable = Unreadable::new(Fault::LONG_POST, cut);
+    /// Keeps bytes in the piece that grows, or in a new one; counts those that are too many.
+    fn keep(&mut self, fault: Fault, bytes: &[u8]) {
+        let room = SURPLUS_LIMIT.saturating_sub(self.surplus.kept);
+        let (mut bytes, beyond) = bytes.split_at(room.min(bytes.len()));
+        self.lose(beyond.len());
+        self.surplus.kept += bytes.len();
+        while !bytes.is_empty() {
+            let full =
+                |(open, piece): &(Fault, BytesMut)| *open != fault || piece.len() >= PIECE_LIMIT;
+            if self.surplus.piece.as_ref().is_some_and(full) {
+                self.end_piece();
+            }
+            let (_, piece) = self
+                .surplus
+                .piece
+                .get_or_insert_with(|| (fault, BytesMut::new()));
+            let here = (PIECE_LIMIT - piece.len()).min(bytes.len());
+            let (now, later) = bytes.split_at(here);
+            piece.extend_from_slice(now);
+            bytes = later;
+        }
+    }
+
+    fn end_piece(&mut self) {
+        if let Some((fault, piece)) = self.surplus.piece.take() {
+            let unreadable = Unreadable::new(fault, piece.freeze());
             self.post.heard.push(Heard::Unreadable(unreadable));
         }
-        self.post.left_out += 1;
+    }
+
+    /// Counts bytes that are kept nowhere.
+    fn lose(&mut self, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.post.dropped = self.post.dropped.saturating_add(count);
     }
 }
 

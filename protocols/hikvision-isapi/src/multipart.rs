@@ -17,8 +17,6 @@ use crate::head::{HEAD_LIMIT, PartHead};
 
 /// Longest text part read, in bytes.
 pub const TEXT_LIMIT: usize = 256 * 1024;
-/// Most bytes that are kept of what is passed over, for quarantine.
-pub const CUT: usize = 64 * 1024;
 /// Longest line that is looked at outside parts.
 const LINE_LIMIT: usize = 512;
 /// Input is taken in pieces of this size, which bounds the memory whatever a caller hands over.
@@ -75,6 +73,8 @@ pub(crate) enum Found {
     Picture(u64),
     /// Passed over, with its first bytes.
     Skipped(Skip, Bytes),
+    /// The next bytes of what is being passed over.
+    Rest(Skip, BytesMut),
 }
 
 #[derive(Debug)]
@@ -131,6 +131,8 @@ pub(crate) struct Multipart {
     state: State,
     delimiter: Delimiter,
     found: VecDeque<Found>,
+    /// Why the bytes up to the next delimiter are passed over, when a part was given up.
+    given_up: Option<Skip>,
     /// True while no more bytes can come.
     ended: bool,
 }
@@ -152,6 +154,7 @@ impl Multipart {
             state,
             delimiter,
             found: VecDeque::new(),
+            given_up: None,
             ended: false,
         }
     }
@@ -195,6 +198,7 @@ impl Multipart {
         let part = |found: &Found| match found {
             Found::Part(part) => part.body.len(),
             Found::Skipped(_, cut) => cut.len(),
+            Found::Rest(_, rest) => rest.len(),
             Found::Picture(_) => 0,
         };
         self.buffer.len() + self.found.iter().map(part).sum::<usize>()
@@ -246,7 +250,7 @@ impl Multipart {
             if self.buffer.len() <= LINE_LIMIT && !long {
                 return (stay(false), false);
             }
-            self.buffer.clear();
+            self.pass(self.buffer.len());
             return (stay(true), false);
         };
         let looked_at = !long && next <= LINE_LIMIT;
@@ -264,10 +268,28 @@ impl Multipart {
             }
             Line::Closes => SEEK,
             Line::Response => return (State::Interrupted, false),
-            Line::Other => stay(false),
+            Line::Other => {
+                self.pass(next);
+                return (stay(false), true);
+            }
         };
+        self.given_up = None;
         self.buffer.advance(next);
         (state, true)
+    }
+
+    /// Takes so many bytes away that are neither delimiter nor part.
+    fn pass(&mut self, count: usize) {
+        if let Some(why) = self.given_up {
+            let bytes = self.buffer.get(..count).unwrap_or(&self.buffer);
+            match self.found.back_mut() {
+                Some(Found::Rest(_, rest)) => rest.extend_from_slice(bytes),
+                _ => self
+                    .found
+                    .push_back(Found::Rest(why, BytesMut::from(bytes))),
+            }
+        }
+        self.buffer.advance(count.min(self.buffer.len()));
     }
 
     fn head(&mut self, mut head: PartHead, used: usize) -> (State, bool) {
@@ -280,12 +302,13 @@ impl Multipart {
                 return (State::Head { head, used }, false);
             }
             let state = self.give_up(Skip::HeadTooLong, true, HEAD_LIMIT - used);
-            self.buffer.clear();
+            self.pass(self.buffer.len());
             return (state, false);
         };
         if used + next > HEAD_LIMIT {
-            let state = self.give_up(Skip::HeadTooLong, false, HEAD_LIMIT - used);
-            self.buffer.advance(next);
+            let keep = HEAD_LIMIT - used;
+            let state = self.give_up(Skip::HeadTooLong, false, keep);
+            self.pass(next.saturating_sub(keep));
             return (state, true);
         }
         let state = if line.is_empty() {
@@ -310,12 +333,14 @@ impl Multipart {
         (state, true)
     }
 
-    /// What is at the beginning of the buffer is passed over, up to the next delimiter. At
-    /// most `keep` bytes of it are kept: as many however the bytes came in.
+    /// The part is passed over up to the next delimiter; the first `keep` bytes of the buffer
+    /// are shown at once: as many however the bytes came in.
     fn give_up(&mut self, why: Skip, long: bool, keep: usize) -> State {
-        let cut = self.buffer.get(..keep).unwrap_or(&self.buffer);
-        let cut = Bytes::copy_from_slice(cut);
-        self.found.push_back(Found::Skipped(why, cut));
+        let keep = keep.min(self.buffer.len());
+        let first = self.buffer.split_to(keep);
+        let first = Bytes::copy_from_slice(&first);
+        self.found.push_back(Found::Skipped(why, first));
+        self.given_up = Some(why);
         State::Seeking { strict: true, long }
     }
 
@@ -384,8 +409,8 @@ impl Multipart {
             if seen >= TEXT_LIMIT {
                 // The line that was begun may be the delimiter.
                 let long = seen - line > LINE_LIMIT;
-                let state = self.give_up(Skip::TextTooLong, long, CUT);
-                self.buffer.advance(if long { seen } else { line });
+                let keep = if long { seen } else { line };
+                let state = self.give_up(Skip::TextTooLong, long, keep);
                 return (state, true);
             }
         }
@@ -467,6 +492,19 @@ impl Multipart {
             }
         }
     }
+}
+
+/// The documents that stand one after the other; empty when there is something else among them.
+pub(crate) fn documents(bytes: &[u8]) -> Vec<Part> {
+    let mut parts = Multipart::bare();
+    parts.push(bytes);
+    parts.finish();
+    let part = |found| match found {
+        Found::Part(part) => Some(part),
+        Found::Picture(_) | Found::Skipped(..) | Found::Rest(..) => None,
+    };
+    let found = parts.found.drain(..);
+    found.map(part).collect::<Option<_>>().unwrap_or_default()
 }
 
 fn text(head: PartHead, first: u8) -> State {

@@ -112,35 +112,14 @@ impl Unreadable {
 /// Where quarantined records of this protocol stood: the word a replay starts from.
 pub const QUARANTINE_SOURCE: &str = "isapi";
 
-/// Why a record cannot be read or cannot become an event; its words never repeat the peer's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) reason: Reason,
-    pub(crate) detail: &'static str,
-}
-
-macro_rules! faults {
-    ($($name:ident: $reason:ident, $words:literal;)+) => {
-        impl Fault {
-            $(pub(crate) const $name: Self = Self {
-                reason: Reason::$reason,
-                detail: $words,
-            };)+
-        }
-
-        /// The words of every fault that a record can have, as they stand in quarantine.
-        pub const FAULTS: &[&str] = &[$($words),+];
-    };
-}
-
-faults! {
+event::faults! {
     // The document.
     UNKNOWN: Unreadable, "neither XML nor JSON";
     NOT_JSON: Unreadable, "not a JSON object";
     LONG_LIST: Unreadable, "a list of more than 1024 records";
-    LONG_POST: Unreadable, "a post with more text or documents than any event has; only the beginning of the rest is kept";
-    LONG_PART: Unreadable, "a part of more than 256 KiB; only its beginning is kept";
-    LONG_HEAD: Unreadable, "a part whose head is longer than 8 KiB; it was passed over";
+    LONG_POST: Unreadable, "text of a post beyond the 1 MiB or 1024 documents that are read of one";
+    LONG_PART: Unreadable, "a part of more than 256 KiB, or a piece of one";
+    LONG_HEAD: Unreadable, "a part whose head is longer than 8 KiB; the part was passed over";
     NO_EVENT: Unreadable, "a document that is no event";
     XML_SIZE: Unreadable, "an XML document of more than 256 KiB";
     XML_DEPTH: Unreadable, "XML elements nested deeper than 32";

@@ -352,6 +352,7 @@ impl AlertStream {
                 Found::Part(part) => Item::Part(part),
                 Found::Picture(bytes) => Item::Picture { bytes },
                 Found::Skipped(why, cut) => Item::Skipped { why, cut },
+                Found::Rest(..) => continue,
             });
         }
     }

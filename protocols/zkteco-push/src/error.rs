@@ -5,7 +5,7 @@
 //! still acknowledged). A fault never carries the peer's own text: its words go to databases
 //! and logs.
 
-use event::{NameError, Reason, Text};
+use event::{NameError, Text};
 
 use crate::Refusal;
 
@@ -42,30 +42,7 @@ impl RouteError {
     }
 }
 
-/// Why one record could not become an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fault {
-    /// The class, as it stands in quarantine.
-    pub(crate) reason: Reason,
-    /// For people; fixed words, nothing of what the peer sent.
-    pub(crate) detail: &'static str,
-}
-
-macro_rules! faults {
-    ($($name:ident: $reason:ident, $words:literal;)+) => {
-        impl Fault {
-            $(pub(crate) const $name: Self = Self {
-                reason: Reason::$reason,
-                detail: $words,
-            };)+
-        }
-
-        /// The words of every fault that a record can have, as they stand in quarantine.
-        pub const FAULTS: &[&str] = &[$($words),+];
-    };
-}
-
-faults! {
+event::faults! {
     // The upload.
     UNKNOWN_TABLE: UnknownTable, "a table that we do not know";
     BINARY: UnknownTable, "binary data of a table that we do not know";

@@ -228,11 +228,11 @@ const TABLE: &[Told] = &[
         name: "post_too_large",
         es: (
             "Un envío fue más largo de lo que hace falta para cualquier evento.",
-            "Hikvision: desactive las fotos en los envíos; los eventos que venían antes se guardaron, y lo que no se pudo leer está cortado en revisión (PROGRAM quarantine list --serial SERIAL). ZKTeco: suba limits.body; el reloj conserva sus registros hasta entonces.",
+            "Hikvision: desactive las fotos en los envíos; los eventos que venían antes se guardaron, y lo que no se leyó está en revisión (PROGRAM quarantine list --serial SERIAL). ZKTeco: suba limits.body; el reloj conserva sus registros hasta entonces.",
         ),
         en: (
             "A post was longer than any event has to be.",
-            "Hikvision: switch pictures off in its posts; the events before them were stored, and what could not be read stands cut in quarantine (PROGRAM quarantine list --serial SERIAL). ZKTeco: raise limits.body; the terminal keeps its records until then.",
+            "Hikvision: switch pictures off in its posts; the events before them were stored, and what was not read stands in quarantine (PROGRAM quarantine list --serial SERIAL). ZKTeco: raise limits.body; the terminal keeps its records until then.",
         ),
     },
     Told {

@@ -461,16 +461,16 @@ pub(super) const OTHERS: &[(&str, &str)] = &[
         "a list of more than 1024 records",
     ),
     (
-        "un envío con más texto o documentos que cualquier evento; del resto solo se conserva el principio",
-        "a post with more text or documents than any event has; only the beginning of the rest is kept",
+        "texto de un envío más allá de 1 MiB o 1024 documentos, que es lo que se lee de uno",
+        "text of a post beyond the 1 MiB or 1024 documents that are read of one",
     ),
     (
-        "una parte de más de 256 KiB; solo se conserva su principio",
-        "a part of more than 256 KiB; only its beginning is kept",
+        "una parte de más de 256 KiB, o un trozo de ella",
+        "a part of more than 256 KiB, or a piece of one",
     ),
     (
-        "una parte con encabezado de más de 8 KiB; se pasó por alto",
-        "a part whose head is longer than 8 KiB; it was passed over",
+        "una parte con encabezado de más de 8 KiB; la parte se pasó por alto",
+        "a part whose head is longer than 8 KiB; the part was passed over",
     ),
     (
         "un documento que no es un evento",

@@ -40,7 +40,7 @@ pub(crate) struct Slot {
 }
 
 /// The right to keep some bytes in memory.
-pub(crate) struct Room(#[expect(dead_code, reason = "held, never read")] OwnedSemaphorePermit);
+pub(crate) struct Room(OwnedSemaphorePermit);
 
 impl Crowd {
     pub(crate) fn new(limits: &Limits) -> Self {
@@ -140,6 +140,25 @@ impl Crowd {
         let semaphore = Arc::clone(&self.budget.load().0);
         let permit = semaphore.try_acquire_many_owned(pieces).ok()?;
         Some(Room(permit))
+    }
+
+    /// Makes a room at least that many bytes wide; false when too much is in memory already.
+    pub(crate) fn widen(&self, room: &mut Room, bytes: usize) -> bool {
+        let more = bytes.div_ceil(PIECE).saturating_sub(room.0.num_permits());
+        let Ok(more) = u32::try_from(more) else {
+            return false;
+        };
+        if more == 0 {
+            return true;
+        }
+        let semaphore = Arc::clone(room.0.semaphore());
+        match semaphore.try_acquire_many_owned(more) {
+            Ok(permit) => {
+                room.0.merge(permit);
+                true
+            }
+            Err(_) => false,
+        }
     }
 }
 
@@ -270,5 +289,16 @@ mod tests {
         assert!(crowd.room(1).is_none());
         drop(most);
         assert!(crowd.room(1).is_some());
+    }
+    #[test]
+    fn a_room_grows_only_while_there_is_memory_and_gives_all_of_it_back() {
+        let crowd = Crowd::new(&limits());
+        let mut room = crowd.room(1).unwrap();
+        assert!(crowd.widen(&mut room, 8 * PIECE));
+        assert!(crowd.widen(&mut room, 3 * PIECE));
+        assert!(crowd.room(2 * PIECE as u64 + 1).is_none());
+        assert!(!crowd.widen(&mut room, 11 * PIECE));
+        drop(room);
+        assert!(crowd.room(10 * PIECE as u64).is_some());
     }
 }

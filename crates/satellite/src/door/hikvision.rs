@@ -37,7 +37,7 @@ use crate::stores::Store;
 use crate::trace::Step;
 use crate::tries::Try;
 
-/// Most bytes of text that a post may keep in memory; its pictures are never kept.
+/// Bytes of text for which a post is given room at once; its pictures are never kept.
 const KEPT: u64 = 512 * 1024;
 /// Most bytes read of a body that is not wanted, so that its sender can hear why.
 const UNWANTED: u64 = 64 * 1024;
@@ -249,7 +249,7 @@ impl Case {
     async fn read(&mut self, hub: &Hub, pace: &Pace) -> Result<(Post, Room), No> {
         let announced = self.body.size_hint();
         let kept = announced.exact().unwrap_or(KEPT).min(KEPT);
-        let room = hub.crowd.room(kept).ok_or(No::Overloaded)?;
+        let mut room = hub.crowd.room(kept).ok_or(No::Overloaded)?;
         let content_type = self.headers.get(CONTENT_TYPE);
         let mut reader = PostReader::new(content_type.and_then(|value| value.to_str().ok()));
         while let Some(frame) = self.body.frame().await {
@@ -258,18 +258,25 @@ impl Case {
             };
             pace.body_bytes(data.len());
             reader.push(&data);
+            if !hub.crowd.widen(&mut room, reader.held()) {
+                return Err(No::Overloaded);
+            }
         }
         Ok((reader.finish(), room))
     }
 }
 
 /// Names the condition of a post that was longer than any has to be. Its events are stored, and
-/// what was not read stands cut in quarantine.
+/// what was not read stands in quarantine, up to what one post may leave there.
 fn note_size(hub: &Hub, known: &Known, post: &Post) {
     conditions::expire(known);
     let most = crate::tally::wide(hub.config.load().limits.body);
     let unread = post.skipped + post.left_out;
-    if unread > 0 {
+    hub.metrics.post_bytes_dropped.inc_by(post.dropped);
+    if post.dropped > 0 {
+        let detail = Says::PostDropped.with(&[&unread, &post.bytes, &post.dropped]);
+        conditions::raise(hub, known, Condition::PostTooLarge, detail);
+    } else if unread > 0 {
         let detail = Says::PostsUnread.with(&[&unread, &post.bytes]);
         conditions::raise(hub, known, Condition::PostTooLarge, detail);
     } else if post.bytes > most {

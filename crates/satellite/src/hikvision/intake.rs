@@ -26,7 +26,7 @@ use crate::tally::{Aside, Tally};
 
 /// Serials that a terminal keeps before it overwrites the oldest (150,000 on the terminals
 /// measured); a fall by more than half of it means that the serials began again.
-const RING: u64 = 150_000;
+pub(super) const RING: u64 = 150_000;
 /// How long a record may take until the search finds it, in milliseconds.
 const SEARCHABLE_AFTER: i64 = 60_000;
 /// Tries to change a chain that somebody else moved in between.

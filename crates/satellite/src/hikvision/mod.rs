@@ -24,6 +24,8 @@ mod search;
 mod setup;
 mod state;
 mod stream;
+#[cfg(test)]
+mod time_tests;
 mod visit;
 
 pub(crate) use errand::configured;

@@ -11,18 +11,19 @@
 mod again;
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use event::{Ident, Millis, Route, Text, WallTime};
 use hikvision_isapi::{
     CAPABILITIES_PATH, Capabilities, Chain, DEVICE_INFO_PATH, DeviceInfo, Difference, Page,
-    Question, ResponseStatus, SearchError, SearchRange, TimeCursor, TimeWindow, Walk, WalkStep,
-    codes, read_capabilities, read_page,
+    Question, Record, ResponseStatus, SearchError, SearchRange, TimeCursor, TimeWindow, Walk,
+    WalkStep, codes, read_capabilities, read_page,
 };
 use hyper::{Method, StatusCode};
 use store::Refused;
 use store::registry::normal_mac;
+use tokio::time::Instant;
 
 use super::client::{Client, Said, SharedLogin, Trouble};
 use super::errand::Errand;
@@ -116,6 +117,8 @@ pub(super) struct Search<'a> {
     client: Client,
     mode: Option<Mode>,
     footprints: Footprints,
+    /// The newest serial up to which footprints were counted.
+    counted: Option<u64>,
     hosts_checked: Option<Instant>,
     clock_read: Option<Instant>,
     /// When the device was asked for its newest records.
@@ -132,6 +135,7 @@ impl<'a> Search<'a> {
             client: Client::new(address, login),
             mode: None,
             footprints: Footprints::new(),
+            counted: None,
             hosts_checked: None,
             clock_read: None,
             asked_at: Millis(0),
@@ -427,17 +431,7 @@ impl<'a> Search<'a> {
             self.intake.began_again(highest).await?;
             return Ok(());
         }
-        let known = chain.newest();
-        for record in page.records.iter().flatten() {
-            if let (Some(serial), Some(known)) = (record.serial_no, known)
-                && serial > known
-            {
-                let codes = record.major.zip(record.minor);
-                let ours =
-                    codes.is_some_and(|(major, minor)| codes::is_own_footprint(major, minor));
-                self.footprints.saw(ours);
-            }
-        }
+        self.count_footprints(highest, &page);
         let brought = sorted(page, Route::Poll);
         let doubt = self.intake.newest(highest, &brought).await?;
         self.stored();
@@ -446,6 +440,22 @@ impl<'a> Search<'a> {
             self.intake.doubt(highest, ask, &page.serials).await?;
         }
         Ok(())
+    }
+
+    /// Counts what is new since the last round, whether the stream brought it before or not.
+    fn count_footprints(&mut self, highest: u64, page: &Page) {
+        let Some(counted) = self.counted.replace(highest) else {
+            return;
+        };
+        let is_ours = |record: &&Record| {
+            let codes = record.major.zip(record.minor);
+            record.serial_no.is_some_and(|serial| serial > counted)
+                && codes.is_some_and(|(major, minor)| codes::is_own_footprint(major, minor))
+        };
+        let ours = page.records.iter().flatten().filter(is_ours).count();
+        let ours = u64::try_from(ours).unwrap_or(u64::MAX);
+        let all = highest.saturating_sub(counted);
+        self.footprints.saw(all, ours.min(all), Instant::now());
     }
 
     /// Whether another record stands under the newest serial that we know: then the device

@@ -6,10 +6,11 @@
 //! window with that reason.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use event::Route;
 use hikvision_isapi::{Capabilities, SearchRange, TimeWindow, Walk, WalkStep};
+use tokio::time::Instant;
 
 use super::{Brought, Halt, Mode, SHORT_TRIES, Search, search_id, sorted};
 use crate::again::Window;

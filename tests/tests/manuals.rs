@@ -1,5 +1,5 @@
-//! Promise: every command that a manual, the README or a shipped configuration names is one that
-//! the programs understand, with every option it uses.
+//! Promise: every command that a manual, the README, a shipped configuration or one of sentinel's
+//! letters names is one that the programs understand, with every option it uses.
 //!
 //! Each is given to the real program with `--help` behind it, which reads the whole line and does
 //! nothing. A word in capitals (SERIE, FILE) stands for what the reader puts there.
@@ -81,6 +81,25 @@ fn commands(line: &str) -> Vec<Vec<String>> {
     all.into_iter().filter(ours).collect()
 }
 
+/// The commands of sentinel's letters, as their source has them, with a serial and a tenant filled
+/// in.
+fn commands_of_letters() -> Vec<Vec<String>> {
+    let table = root().join("crates/sentinel/src/words/table.rs");
+    let text = std::fs::read_to_string(table).unwrap();
+    let filled = text
+        .replace("{serial}", "SERIE")
+        .replace("{tenant}", "CLIENTE");
+    let begins = |text: &&str| {
+        ["satellite ", "sentinel "]
+            .iter()
+            .any(|it| text.starts_with(it))
+    };
+    let literals = filled.split('"').skip(1).step_by(2).filter(begins);
+    let found: Vec<_> = literals.flat_map(commands).collect();
+    assert!(found.len() > 12, "{found:?}");
+    found
+}
+
 /// The words of a line as a shell parts them: what stands in quotes is one.
 fn words(line: &str) -> Vec<String> {
     let (mut all, mut word, mut quote) = (Vec::new(), String::new(), None);
@@ -124,6 +143,10 @@ fn every_command_in_a_manual_is_one_that_the_programs_understand() {
         for words in shown(&text).iter().flat_map(|line| commands(line)) {
             wanted.entry(words).or_default().insert(name.clone());
         }
+    }
+    for words in commands_of_letters() {
+        let letters = "a letter of sentinel".to_owned();
+        wanted.entry(words).or_default().insert(letters);
     }
     assert!(
         wanted.len() > 100,

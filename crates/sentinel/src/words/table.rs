@@ -14,7 +14,7 @@ const SATELLITE: &[&str] = &[
 const STORE: &[&str] = &[
     "systemctl status mariadb",
     "journalctl -u mariadb -n 50",
-    "satellite check --databases",
+    "satellite doctor",
 ];
 const TERMINAL: &[&str] = &[
     "satellite trace {serial}",

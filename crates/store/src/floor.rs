@@ -98,10 +98,11 @@ fn file_of(
     Ok(file)
 }
 
-/// Labels are tenants' ids, of letters, digits and `-`; whatever else one held, it names no other
-/// folder.
+/// Labels are tenants' ids, of letters, digits, `-` and `_`; whatever else one held, it names no
+/// other folder.
 fn path(folder: &Path, label: &str) -> PathBuf {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let plain = |c: char| if allowed(c) { c } else { '-' };
     let name: String = label.chars().map(plain).collect();
     folder.join(format!("feed-{name}.mark"))
 }
@@ -130,6 +131,8 @@ mod tests {
         let after = Floors::beside(folder.path());
         assert_eq!(after.noted("acme"), Some(floor(1 << 41)));
         assert_eq!(after.noted("../acme"), None);
+        before.note("acme-1", floor(6)).await.unwrap();
+        assert_eq!(after.noted("acme_1"), None);
         std::fs::write(folder.path().join("feed-acme.mark"), [7; 23]).unwrap();
         assert_eq!(after.noted("acme"), None);
     }

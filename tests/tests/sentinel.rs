@@ -111,13 +111,14 @@ async fn has_its_timeline(sentinel: &SentinelProcess, id: &str) {
 }
 
 /// What everybody must be told of a fault, from its first letter to the recovery; answers with
-/// how long the first letter took.
+/// how long the first letter took. Of the facts, each in Spanish and English, one must be told: two
+/// looks may see the same fault, and the first to see it writes.
 async fn told_and_closed(
     scene: &mut Scene,
     begin: Instant,
     kind: &str,
     (spanish, english): (&str, &str),
-    facts: (&str, &str),
+    facts: &[(&str, &str)],
     within: Duration,
     repair: impl AsyncFnOnce(&mut Scene),
 ) -> Duration {
@@ -135,10 +136,12 @@ async fn told_and_closed(
     ] {
         assert!(text.contains(part), "{part} in\n{text}");
     }
-    assert!(text.contains(facts.0), "{} in\n{text}", facts.0);
+    let told = facts.iter().any(|fact| text.contains(fact.0));
+    assert!(told, "one of {facts:?} in\n{text}");
     let other = letter(scene, "one@example.mx", english, Duration::from_secs(10)).await;
     let text = read(&other).1;
-    assert!(text.contains(facts.1), "{} in\n{text}", facts.1);
+    let told = facts.iter().any(|fact| text.contains(fact.1));
+    assert!(told, "one of {facts:?} in\n{text}");
     // Nobody acknowledges: the second level follows, in Spanish by default.
     letter(
         scene,
@@ -188,10 +191,10 @@ async fn a_killed_satellite_is_told_to_both_levels_and_its_return_too() {
         begin,
         "satellite_down",
         words,
-        (
+        &[(
             "Se vio: su puerta de administración rechaza la conexión",
             "Seen: its admin door refuses the connection",
-        ),
+        )],
         within,
         async |scene| {
             scene.satellite.run().await.unwrap();
@@ -245,10 +248,10 @@ async fn a_frozen_satellite_is_told_as_a_hang() {
         begin,
         "satellite_hang",
         words,
-        (
+        &[(
             "Se vio: su puerta de administración no contesta",
             "Seen: its admin door does not answer",
-        ),
+        )],
         within,
         async |scene| {
             scene.satellite.send_signal("CONT").await.unwrap();
@@ -271,7 +274,7 @@ async fn a_database_that_is_gone_is_told_as_that_and_never_as_a_frozen_satellite
         begin,
         "database_down",
         words,
-        ("Detalle: ", "Detail: "),
+        &[("Detalle: ", "Detail: ")],
         within,
         async |scene| {
             let server = Arc::clone(&scene.server);
@@ -305,7 +308,10 @@ async fn a_read_only_database_is_told_by_its_name() {
         begin,
         "database_read_only",
         words,
-        ("Ajuste: read_only = ON", "Setting: read_only = ON"),
+        &[
+            ("Ajuste: read_only = ON", "Setting: read_only = ON"),
+            ("Detalle: 1290: ", "Detail: 1290: "),
+        ],
         within,
         async |scene| {
             let server = Arc::clone(&scene.server);

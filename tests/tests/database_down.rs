@@ -193,3 +193,30 @@ async fn a_restart_with_the_database_down_still_knows_every_terminal() {
         2
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_only_reads_is_down_until_it_takes_a_write_and_told_once() {
+    let server = Arc::new(blocking(|| Server::start(Flavor::Durable)).await.unwrap());
+    let place = Place::mariadb(server.address()).await.unwrap();
+    let setup = Setup::new(place).enrol(["RDO0000001"]);
+    let satellite = SatelliteProcess::start(&setup).await.unwrap();
+    let punch = attlog("RDO0000001", "9999", b"7\t2026-11-21 09:00:03\t0\t1\n");
+    let set = async |text: &'static str| {
+        let server = Arc::clone(&server);
+        blocking(move || server.sql(text)).await.unwrap();
+    };
+
+    set("SET GLOBAL read_only = 1").await;
+    for _ in 0..20 {
+        assert!(satellite.send(&punch).await.unwrap().refuses());
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    let up = satellite.metric("satellite_store_up", &[]).await.unwrap();
+    assert!(up < 0.5, "{up}");
+    set("SET GLOBAL read_only = 0").await;
+    until_accepted(&satellite, &punch, 1).await.unwrap();
+    let log = satellite.log();
+    for told in ["the store takes no events", "the store takes events again"] {
+        assert_eq!(log.matches(told).count(), 1, "{told} in\n{log}");
+    }
+}

@@ -301,7 +301,7 @@ impl Task {
         } else {
             Want::Any
         };
-        let session = match self.session(want).await {
+        let mut session = match self.session(want).await {
             Ok(session) => session,
             Err(failure) => return self.go_down(failure.trouble(), &failure.text),
         };
@@ -313,7 +313,13 @@ impl Task {
                 }
                 *lock(&self.shared.working_since) = None;
             }
-            None => session.give_back(),
+            None => match takes_writes(&mut session).await {
+                Ok(()) => session.give_back(),
+                Err(failure) => {
+                    session.give_up(&failure);
+                    return self.go_down(failure.trouble(), &failure.text);
+                }
+            },
         }
         *lock(&self.shared.down) = None;
         self.observer.recovered();
@@ -418,6 +424,16 @@ impl Task {
             answer(item.reply, Err(refused));
         }
     }
+}
+
+/// Whether a transaction can write: a server that only reads answers every question well.
+async fn takes_writes(session: &mut Session) -> Result<(), Failure> {
+    let engine = session.engine();
+    engine.begin().await?;
+    let wrote = engine.take_numbers(1).await.map(drop);
+    // The number is given back, so that trying leaves no hole.
+    let ended = engine.rollback().await;
+    wrote.and(ended)
 }
 
 fn answer(reply: oneshot::Sender<Result<Receipt, Refused>>, outcome: Result<Receipt, Refused>) {

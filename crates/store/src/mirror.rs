@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use crate::floor::{Floor, Floors};
 use crate::lockdown::{self, Lockdown};
 use crate::registry::{Enrolment, SELECT, enrolment_row};
+use crate::sqlite::IN_MEMORY;
 use crate::transaction::{ended, placeholders};
 use crate::{AnyEngine, Failure, Target, Value, access};
 
@@ -100,7 +101,7 @@ impl Mirror {
 
     /// A mirror that is gone with its last clone, for tests and demonstrations.
     pub async fn in_memory() -> Result<Self, Failure> {
-        Self::at(PathBuf::from(":memory:"), Floors::default()).await
+        Self::at(PathBuf::from(IN_MEMORY), Floors::default()).await
     }
 
     async fn at(path: PathBuf, floors: Floors) -> Result<Self, Failure> {

@@ -21,6 +21,9 @@ use crate::{Cell, Failure, Row, Trouble, Value, schema};
 const OPEN_TRIES: u32 = 50;
 const OPEN_PAUSE: Duration = Duration::from_millis(100);
 
+/// The place of a database that is no file and ends with its connection.
+pub(crate) const IN_MEMORY: &str = ":memory:";
+
 /// One connection to one SQLite file.
 pub(crate) struct Sqlite {
     connection: SqliteConnection,
@@ -69,8 +72,11 @@ impl Sqlite {
 
 /// Makes a new file that the group may write too, as far as the umask lets it, and that nobody
 /// else may read: operators run commands beside the daemon. SQLite gives the files beside it the
-/// same rights.
+/// same rights. A database in memory is no file, whatever its place looks like.
 fn make_for_the_group(path: &Path) {
+    if path == Path::new(IN_MEMORY) {
+        return;
+    }
     let mut how = std::fs::OpenOptions::new();
     how.write(true).create_new(true).mode(0o660);
     // One that is there already stays as it is; what else is wrong is said when it is opened.

@@ -416,3 +416,10 @@ async fn a_lockdown_is_the_audits_last_word_and_lets_nobody_in_but_those_who_are
         add(&mut engine, new("A2", "acme"), LATER).await;
     }
 }
+
+#[tokio::test]
+async fn a_mirror_in_memory_leaves_no_file_behind() {
+    let mirror = Mirror::in_memory().await.unwrap();
+    assert!(mirror.enrolments().await.unwrap().is_empty());
+    assert!(!std::path::Path::new(":memory:").exists());
+}

@@ -12,6 +12,7 @@ mod connections;
 mod hikvision;
 mod ingest;
 mod load;
+mod lock;
 mod machine;
 mod parse;
 mod process;

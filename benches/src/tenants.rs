@@ -8,7 +8,6 @@
 //! a tenant whose own server is stopped in its tracks (SIGSTOP). At the end every row of every
 //! database is looked at; a run fails when one stands where it does not belong.
 
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -18,6 +17,7 @@ use mariadb::{Address, Flavor, Server};
 use terminals::{Fleet, Scenario};
 
 use crate::load::{self, Seen};
+use crate::lock::Lock;
 use crate::machine;
 use crate::parse::number;
 use crate::process::Satellite;
@@ -324,39 +324,10 @@ async fn until_made(tenants: u32, common: &Server) -> Result<()> {
     }
 }
 
-/// A session that holds the tables of one database locked; dropping it ends the session.
-struct Lock(Child);
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // The client ends at the end of its input; the lock goes with its session.
-        drop(self.0.stdin.take());
-        self.0.wait().ok();
-    }
-}
-
+/// Holds the tables of one database locked.
 fn lock_tables(address: &Address, database: &str) -> Result<Lock> {
-    use std::io::Write as _;
-    let mut client = Command::new("mariadb")
-        .args([
-            "--no-defaults",
-            "--protocol=TCP",
-            "--host=127.0.0.1",
-            "--user=root",
-            "--unbuffered",
-        ])
-        .arg(format!("--port={}", address.port()))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .context("the program mariadb did not start")?;
-    let input = client.stdin.as_mut().context("the client has no input")?;
-    writeln!(
-        input,
-        "LOCK TABLES `{database}`.feed_head WRITE, `{database}`.event WRITE;"
-    )?;
-    input.flush()?;
-    Ok(Lock(client))
+    let held = format!("LOCK TABLES `{database}`.feed_head WRITE, `{database}`.event WRITE;");
+    Lock::take(address.port(), &held)
 }
 
 /// Asks the server every two seconds how many connections it has.

@@ -1,7 +1,5 @@
 //! What is done to satellite, its database and its terminals, and how it is undone.
 
-use std::io::Write as _;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -10,6 +8,7 @@ use anyhow::{Context, Result};
 use promises::{blocking, exchange, get, handshake};
 
 use super::scene::Scene;
+use crate::lock::Lock;
 
 /// The terminal that goes offline.
 pub(super) const QUIET: &str = "QUIET0001";
@@ -128,7 +127,7 @@ impl Fault {
         match self {
             Self::Death => scene.satellite.kill9().await?,
             Self::Hang => scene.satellite.send_signal("STOP").await?,
-            Self::Stall => undo.0 = Some(Lock::take(scene.server.port(), &scene.database)?),
+            Self::Stall => undo.0 = Some(hold_the_head(scene.server.port(), &scene.database)?),
             Self::DatabaseDown => {
                 let server = Arc::clone(&scene.server);
                 blocking(move || server.kill9()).await?;
@@ -201,39 +200,11 @@ async fn show(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-/// A session that holds the row from which every transaction of events takes its numbers.
-struct Lock(Child);
-
-impl Lock {
-    fn take(port: u16, database: &str) -> Result<Self> {
-        let mut client = Command::new("mariadb")
-            .args([
-                "--no-defaults",
-                "--protocol=TCP",
-                "--host=127.0.0.1",
-                "--user=root",
-                "--unbuffered",
-            ])
-            .arg(format!("--port={port}"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("the program mariadb did not start")?;
-        let input = client.stdin.as_mut().context("the client has no input")?;
-        writeln!(
-            input,
-            "SET innodb_lock_wait_timeout = 50; BEGIN; \
-             SELECT * FROM `{database}`.feed_head FOR UPDATE;"
-        )?;
-        input.flush()?;
-        Ok(Self(client))
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
+/// Holds the row from which every transaction of events takes its numbers.
+fn hold_the_head(port: u16, database: &str) -> Result<Lock> {
+    let held = format!(
+        "SET innodb_lock_wait_timeout = 50; BEGIN; \
+         SELECT * FROM `{database}`.feed_head FOR UPDATE;"
+    );
+    Lock::take(port, &held)
 }

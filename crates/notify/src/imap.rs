@@ -9,13 +9,13 @@ use std::fmt;
 use std::time::Duration;
 
 use daemon::config::Secret;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _};
-use tokio::io::{AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader,
+};
 
 use crate::smtp::split_host;
-use crate::{Error, text, tls};
+use crate::tls::{self, Stream};
+use crate::{Error, text};
 
 /// Bytes that a server may send on one connection.
 const ANSWER_BYTES: u64 = 1024 * 1024;
@@ -38,9 +38,6 @@ impl fmt::Debug for ImapBox {
         write!(f, "ImapBox({})", self.name)
     }
 }
-
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 impl ImapBox {
     /// `imaps://host[:993]`, or `imap://host[:143]` on this machine.
@@ -121,7 +118,9 @@ impl ImapBox {
     }
 
     async fn visit(&self, token: &str, all: &str) -> Result<bool, String> {
-        let mut session = Session::open(self.dial().await?).await?;
+        let authorities = self.authorities.as_deref();
+        let stream = tls::dial(&self.host, self.port, self.encrypted, authorities).await?;
+        let mut session = Session::open(stream).await?;
         let (user, password) = &self.login;
         let login = format!("LOGIN {} {}", quoted(user), quoted(password.expose()));
         session.ask(&login, "login").await?;
@@ -144,18 +143,6 @@ impl ImapBox {
         // Politeness; the answer is known.
         drop(session.ask("LOGOUT", "logout").await);
         Ok(!found.is_empty())
-    }
-
-    async fn dial(&self) -> Result<Box<dyn Stream>, String> {
-        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await;
-        let tcp = tcp.map_err(|error| format!("connect: {error}"))?;
-        if !self.encrypted {
-            return Ok(Box::new(tcp));
-        }
-        let connector = tls::connector(self.authorities.as_deref())?;
-        let name = ServerName::try_from(self.host.clone()).map_err(|error| error.to_string())?;
-        let stream = connector.connect(name, tcp).await;
-        Ok(Box::new(stream.map_err(|error| format!("TLS: {error}"))?))
     }
 }
 

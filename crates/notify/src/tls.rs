@@ -6,8 +6,11 @@
 
 use std::sync::Arc;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 
@@ -25,4 +28,26 @@ pub(crate) fn connector(authorities: Option<&str>) -> Result<TlsConnector, Strin
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// Bytes to a server and back, encrypted or not.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// Connects to a server; with `encrypted` by TLS from the first byte, trusting `authorities` (PEM)
+/// besides the public ones. `host` has no brackets. Nothing here has a deadline: callers have.
+pub(crate) async fn dial(
+    host: &str,
+    port: u16,
+    encrypted: bool,
+    authorities: Option<&str>,
+) -> Result<Box<dyn Stream>, String> {
+    let tcp = TcpStream::connect((host, port)).await;
+    let tcp = tcp.map_err(|error| format!("connect: {error}"))?;
+    if !encrypted {
+        return Ok(Box::new(tcp));
+    }
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
+    let stream = connector(authorities)?.connect(name, tcp).await;
+    Ok(Box::new(stream.map_err(|error| format!("TLS: {error}"))?))
 }

@@ -14,13 +14,11 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::relay::{Brink, Failed, Whose};
 use crate::smtp::split_host;
-use crate::{Error, ack, letter, tls};
+use crate::tls::{self, Stream};
+use crate::{Error, ack, letter};
 use hmac::Mac as _;
 
 /// An address to which letters are posted.
@@ -133,8 +131,8 @@ impl Webhook {
 
     async fn post(&self, post: &Post, now: Timestamp) -> Result<u16, String> {
         let host = self.host.trim_matches(['[', ']']);
-        let tcp = TcpStream::connect((host, self.port)).await;
-        let tcp = tcp.map_err(|error| format!("connect: {error}"))?;
+        let authorities = self.authorities.as_deref();
+        let stream = tls::dial(host, self.port, self.encrypted, authorities).await?;
         let request = Request::post(&self.path)
             .header("host", format!("{}:{}", self.host, self.port))
             .header("user-agent", "notify")
@@ -143,21 +141,12 @@ impl Webhook {
             .header("x-notify-signature", self.signature(&post.body, now))
             .body(Full::new(Bytes::from(post.body.clone())))
             .map_err(|error| error.to_string())?;
-        if !self.encrypted {
-            return exchange(tcp, request).await;
-        }
-        let connector = tls::connector(self.authorities.as_deref())?;
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-        let stream = connector.connect(name, tcp).await;
-        exchange(stream.map_err(|error| format!("TLS: {error}"))?, request).await
+        exchange(stream, request).await
     }
 }
 
 /// One request; only the status of the answer is read.
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<u16, String>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn exchange(stream: Box<dyn Stream>, request: Request<Full<Bytes>>) -> Result<u16, String> {
     let shown = |error: hyper::Error| error.to_string();
     let opened = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = opened.map_err(shown)?;

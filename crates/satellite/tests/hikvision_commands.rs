@@ -16,23 +16,13 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use terminals::hikvision::{Device, DeviceOptions, HostOptions};
 
-use common::{Daemon, House};
+use common::{Daemon, House, add_hikvision};
 
 const SERIAL: &str = "HIK0000001";
 
 /// `devices add` for the device, with more arguments.
 fn add<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    let add = [
-        "devices",
-        "add",
-        "--tenant",
-        "acme",
-        "--vendor",
-        "hikvision",
-        "--serial",
-        SERIAL,
-    ];
-    [&add[..], more].concat()
+    add_hikvision(SERIAL, more)
 }
 
 /// Writes a password as it should lie there, and answers its path.
@@ -440,22 +430,15 @@ async fn a_listening_and_a_dialled_device_are_shown_with_what_can_be_claimed_of_
     let (user, password) = device.login();
     let file = secret(&house, password);
     let address = device.address().to_string();
-    house.fine(&[
-        "devices",
-        "add",
-        "--tenant",
-        "acme",
-        "--vendor",
-        "hikvision",
-        "--serial",
-        "HIK0000002",
+    let more = [
         "--address",
         &address,
         "--user",
         user,
         "--secret-file",
         &file,
-    ]);
+    ];
+    house.fine(&add_hikvision("HIK0000002", &more));
     let daemon = Daemon::start(&house);
     let event = r#"{"eventType":"AccessControllerEvent","eventState":"active","dateTime":"2026-11-20T08:59:31-06:00",
         "AccessControllerEvent":{"majorEventType":5,"subEventType":75,"employeeNoString":"0042","serialNo":7,"attendanceStatus":"checkIn"}}"#;

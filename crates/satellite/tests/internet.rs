@@ -3,9 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
+mod common;
+
 use std::path::Path;
 use std::time::Duration;
 
+use common::add_hikvision;
 use fetch::Fetch;
 use satellite::config::ClockTrust;
 use satellite::{Config, Running, Satellite};
@@ -296,27 +299,18 @@ async fn a_lockdown_stops_commands_and_enrolments_goes_on_storing_and_survives_a
     house.running.stop().await;
 }
 
+/// The token in what a command printed as JSON.
+fn token_in(said: &str) -> String {
+    let said: Value = serde_json::from_str(said).unwrap();
+    let url = said["listen"]["url"].as_str().unwrap();
+    url.rsplit_once('/').unwrap().1.to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotated_token_serves_at_once_and_the_old_one_no_more() {
     let house = house("", "", "127.0.0.1:0").await;
-    let add = [
-        "devices",
-        "add",
-        "--tenant",
-        "acme",
-        "--vendor",
-        "hikvision",
-        "--serial",
-        "K12345678",
-        "--listen",
-        "--json",
-    ];
-    let token = |said: &str| -> String {
-        let said: Value = serde_json::from_str(said).unwrap();
-        let url = said["listen"]["url"].as_str().unwrap().to_owned();
-        url.rsplit_once('/').unwrap().1.to_owned()
-    };
-    let old = token(&house.fine(&add));
+    let token = |args: &[&str]| token_in(&house.fine(args));
+    let old = token(&add_hikvision("K12345678", &["--listen", "--json"]));
     let post = async |house: &House, token: &str| {
         let path = format!("/hikvision/{token}");
         house.from("203.0.113.1", "POST", &path, "{}").await.0
@@ -324,7 +318,7 @@ async fn a_rotated_token_serves_at_once_and_the_old_one_no_more() {
     house
         .until("the first", async |house| post(house, &old).await == 200)
         .await;
-    let new = token(&house.fine(&["devices", "rotate-token", "K12345678", "--json"]));
+    let new = token(&["devices", "rotate-token", "K12345678", "--json"]);
     house
         .until("the second", async |house| post(house, &new).await == 200)
         .await;
@@ -337,21 +331,8 @@ async fn a_rotated_token_serves_at_once_and_the_old_one_no_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn evidence_is_one_file_that_standard_tools_verify_and_holds_no_secret() {
     let house = house("", "", "127.0.0.1:0").await;
-    let said = house.fine(&[
-        "devices",
-        "add",
-        "--tenant",
-        "acme",
-        "--vendor",
-        "hikvision",
-        "--serial",
-        "K12345678",
-        "--listen",
-        "--json",
-    ]);
-    let said: Value = serde_json::from_str(&said).unwrap();
-    let url = said["listen"]["url"].as_str().unwrap();
-    let token = url.rsplit_once('/').unwrap().1.to_owned();
+    let said = house.fine(&add_hikvision("K12345678", &["--listen", "--json"]));
+    let token = token_in(&said);
     for n in 0..30 {
         let path = format!("/hikvision/guess{n:027}");
         house.from("203.0.113.7", "POST", &path, "{}").await;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use terminals::hikvision::{Device, DeviceOptions};
 
-use common::{Daemon, House};
+use common::{Daemon, House, add_hikvision};
 
 const FIRST: &str = "FirmVer=Ver 8.0.1,~DeviceName=K40/ID,TransactionCount=9000,~MaxAttLogCount=1,\
                      UserCount=12,~MaxUserCount=5";
@@ -150,22 +150,9 @@ fn complete(house: &House, device: &Device) -> (Daemon, String, String) {
     std::fs::write(&secret, password).unwrap();
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
     let address = device.address().to_string();
-    house.fine(&[
-        "devices",
-        "add",
-        "--tenant",
-        "acme",
-        "--vendor",
-        "hikvision",
-        "--serial",
-        device.serial(),
-        "--address",
-        &address,
-        "--user",
-        user,
-        "--secret-file",
-        secret.to_str().unwrap(),
-    ]);
+    let login = ["--address", &address, "--user", user, "--secret-file"];
+    let more = [&login[..], &[secret.to_str().unwrap()]].concat();
+    house.fine(&add_hikvision(device.serial(), &more));
     // One moment for all looks, so that the same facts can give the same bytes.
     let moment = jiff::Timestamp::now().to_string();
     let daemon = Daemon::start(house);

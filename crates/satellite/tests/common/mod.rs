@@ -14,6 +14,21 @@ use serde_json::Value;
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_satellite");
 
+/// `devices add` for a Hikvision device of `acme`, with more arguments.
+pub(crate) fn add_hikvision<'a>(serial: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let add = [
+        "devices",
+        "add",
+        "--tenant",
+        "acme",
+        "--vendor",
+        "hikvision",
+        "--serial",
+        serial,
+    ];
+    [&add[..], more].concat()
+}
+
 /// A folder with a configuration.
 pub(crate) struct House {
     pub(crate) folder: tempfile::TempDir,

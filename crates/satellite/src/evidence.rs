@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock;
 use crate::config::Config;
+use crate::hex;
 use crate::hub::Hub;
 
 /// The folder below the state folder.
@@ -107,10 +108,9 @@ pub(crate) async fn run(hub: Arc<Hub>) {
             () = end.cancelled() => true,
             _ = turn.tick() => false,
         };
-        let mut lines = hub.refusals.kept().take();
-        lines.extend(configuration(&hub.config.load()));
-        let folder = hub.config.load().state_dir.join(FOLDER);
-        let written = tokio::task::spawn_blocking(move || append(&folder, &lines, clock::now()));
+        let lines = hub.refusals.kept().take();
+        let config = hub.config.load_full();
+        let written = tokio::task::spawn_blocking(move || write(&config, lines, clock::now()));
         match written.await {
             Ok(Ok(())) => failed = false,
             Ok(Err(error)) if !std::mem::replace(&mut failed, true) => {
@@ -124,27 +124,36 @@ pub(crate) async fn run(hub: Arc<Hub>) {
     }
 }
 
-/// A line with the configuration, when it is another one than that which was written last.
-fn configuration(config: &Config) -> Option<String> {
+/// Writes what was counted, and the configuration when it is another one than that which was
+/// written last.
+fn write(config: &Config, mut lines: Vec<String>, now: Millis) -> io::Result<()> {
+    let folder = config.state_dir.join(FOLDER);
+    let last = folder.join("configuration.sha256");
+    let known = fs::read_to_string(&last).unwrap_or_default();
+    let changed = configuration(config, now).filter(|(hash, _)| *hash != known);
+    let hash = changed.map(|(hash, line)| {
+        lines.push(line);
+        hash
+    });
+    append(&folder, &lines, now)?;
+    hash.map_or(Ok(()), |hash| fs::write(last, hash))
+}
+
+/// The hash of the configuration's file, and the line about it.
+fn configuration(config: &Config, now: Millis) -> Option<(String, String)> {
     let file = config.file.as_ref()?;
     let text = fs::read_to_string(file).ok()?;
     let hash = hex(&Sha256::digest(&text));
-    let last = config.state_dir.join(FOLDER).join("configuration.sha256");
-    if fs::read_to_string(&last).is_ok_and(|known| known == hash) {
-        return None;
-    }
-    fs::create_dir_all(config.state_dir.join(FOLDER)).ok()?;
-    fs::write(&last, &hash).ok()?;
     let kept: String = text.chars().take(TEXT_LIMIT).collect();
     let line = json!({
         "what": "configuration",
-        "at": clock::now().text(),
+        "at": now.text(),
         "file": file.display().to_string(),
         "sha256": hash,
         "version": env!("CARGO_PKG_VERSION"),
         "text": kept,
     });
-    Some(line.to_string())
+    Some((hash, line.to_string()))
 }
 
 /// Appends lines to the file of the day, as long as there is room in it.
@@ -202,12 +211,7 @@ fn forget_old(folder: &Path) -> io::Result<()> {
     days.iter().take(old).try_for_each(fs::remove_file)
 }
 
-/// Bytes as lower-case hexadecimal, as `sha256sum` writes them.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The SHA-256 of a file, read piece by piece.
+/// The SHA-256 of a file in lower-case hexadecimal, as `sha256sum` writes it; read piece by piece.
 ///
 /// # Errors
 /// It cannot be read.

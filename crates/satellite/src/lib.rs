@@ -26,6 +26,7 @@ mod enrolment;
 pub mod evidence;
 mod firmware;
 pub mod guard;
+mod hex;
 pub mod hikvision;
 mod hub;
 mod index;
@@ -43,4 +44,5 @@ pub mod tries;
 mod upkeep;
 
 pub use config::Config;
+pub use hex::hex;
 pub use lifecycle::{Running, Satellite};

@@ -6,7 +6,7 @@
 
 mod write;
 
-pub(crate) use write::{guarded, hex};
+pub(crate) use write::guarded;
 
 use std::time::Duration;
 

@@ -7,16 +7,18 @@
 //! and no token can be in it: neither is in what it is made from.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, SeekFrom, Write};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use daemon::exit::Exit;
 use event::Millis;
-use satellite::evidence::{FOLDER, days, hash_file, hex};
+use satellite::evidence::{FOLDER, days, hash_file};
+use satellite::hex;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use store::registry;
+use tar::{Builder, EntryWriter, Header};
 
 use super::words::Word;
 use super::{Context, databases, devices, now, out, time};
@@ -30,8 +32,6 @@ The file is written by the user of the state folder and is never overwritten.";
 
 /// Lines of the audit read at once.
 const PAGE: u32 = 500;
-/// A block of a tar archive, in bytes.
-const BLOCK: usize = 512;
 
 /// What `evidence` is told.
 #[derive(clap::Args)]
@@ -105,30 +105,30 @@ async fn write(
 ) -> anyhow::Result<Vec<(&'static str, u64)>> {
     let mut archive = Archive::create(path)?;
     let mut parts = Vec::new();
-    archive.begin("README.txt")?;
-    archive.write_all(readme(span).as_bytes())?;
-    archive.end()?;
-    archive.begin("audit.jsonl")?;
-    parts.push(("audit.jsonl", audit(&mut archive, span, context).await?));
-    archive.end()?;
+    let mut part = archive.begin("README.txt")?;
+    part.write_all(readme(span).as_bytes())?;
+    part.end()?;
+    let mut part = archive.begin("audit.jsonl")?;
+    parts.push(("audit.jsonl", audit(&mut part, span, context).await?));
+    part.end()?;
     for (name, what) in [
         ("refusals.jsonl", "refused"),
         ("configuration.jsonl", "configuration"),
     ] {
-        archive.begin(name)?;
+        let mut part = archive.begin(name)?;
         let folder = context.config.state_dir.join(FOLDER);
-        parts.push((name, kept(&mut archive, &folder, what, span)?));
-        archive.end()?;
+        parts.push((name, kept(&mut part, &folder, what, span)?));
+        part.end()?;
     }
-    archive.begin("terminals.jsonl")?;
-    parts.push(("terminals.jsonl", terminals(&mut archive, context).await?));
-    archive.end()?;
+    let mut part = archive.begin("terminals.jsonl")?;
+    parts.push(("terminals.jsonl", terminals(&mut part, context).await?));
+    part.end()?;
     archive.finish()?;
     Ok(parts)
 }
 
 /// The lines of the audit in that time.
-async fn audit(archive: &mut Archive, span: &Span, context: &Context) -> anyhow::Result<u64> {
+async fn audit(part: &mut Part<'_>, span: &Span, context: &Context) -> anyhow::Result<u64> {
     let place = databases::registry_place(context);
     let mut engine = databases::open(context, &place).await?;
     let (mut after, mut rows) = (0, 0);
@@ -151,14 +151,14 @@ async fn audit(archive: &mut Archive, span: &Span, context: &Context) -> anyhow:
                 "subject": line.subject,
                 "detail": detail.unwrap_or_else(|_| Value::from(line.detail.as_str())),
             });
-            writeln!(archive, "{line}")?;
+            writeln!(part, "{line}")?;
             rows += 1;
         }
     }
 }
 
 /// The lines of that kind that satellite kept in that time.
-fn kept(archive: &mut Archive, folder: &Path, what: &str, span: &Span) -> anyhow::Result<u64> {
+fn kept(part: &mut Part<'_>, folder: &Path, what: &str, span: &Span) -> anyhow::Result<u64> {
     let mut rows = 0;
     for day in days(folder)? {
         for line in BufReader::new(File::open(day)?).lines() {
@@ -168,7 +168,7 @@ fn kept(archive: &mut Archive, folder: &Path, what: &str, span: &Span) -> anyhow
             };
             let at = read["at"].as_str().unwrap_or_default();
             if read["what"] == what && span.holds(at) {
-                writeln!(archive, "{line}")?;
+                writeln!(part, "{line}")?;
                 rows += 1;
             }
         }
@@ -177,7 +177,7 @@ fn kept(archive: &mut Archive, folder: &Path, what: &str, span: &Span) -> anyhow
 }
 
 /// Every enrolled terminal as it stands now, with where it was last heard from.
-async fn terminals(archive: &mut Archive, context: &Context) -> anyhow::Result<u64> {
+async fn terminals(part: &mut Part<'_>, context: &Context) -> anyhow::Result<u64> {
     let enrolments = databases::enrolments(context).await?;
     let states = devices::list::states(context, None).await;
     let inventories = devices::list::inventories(context, None).await;
@@ -188,7 +188,7 @@ async fn terminals(archive: &mut Archive, context: &Context) -> anyhow::Result<u
             status: states.get(&devices::list::key(enrolment)),
             inventory: inventories.get(&enrolment.id),
         };
-        writeln!(archive, "{}", devices::list::enrolled_json(&line, context))?;
+        writeln!(part, "{}", devices::list::enrolled_json(&line, context))?;
         rows += 1;
     }
     Ok(rows)
@@ -215,14 +215,10 @@ fn readme(span: &Span) -> String {
     )
 }
 
-/// A tar archive (ustar) that is written in one go: a part's head, which says how long it is, is
-/// filled in when its end is known.
+/// The archive, and the hash of each part that is whole.
 struct Archive {
-    file: BufWriter<File>,
-    hash: Sha256,
-    name: &'static str,
-    head_at: u64,
-    length: u64,
+    tar: Builder<BufWriter<File>>,
+    head: Header,
     sums: String,
 }
 
@@ -235,90 +231,62 @@ impl Archive {
             anyhow::Error::from(error).context(shown)
         })?;
         Ok(Self {
-            file: BufWriter::new(file),
-            hash: Sha256::new(),
-            name: "",
-            head_at: 0,
-            length: 0,
+            tar: Builder::new(BufWriter::new(file)),
+            head: Header::new_ustar(),
             sums: String::new(),
         })
     }
 
-    fn begin(&mut self, name: &'static str) -> io::Result<()> {
-        self.name = name;
-        self.head_at = self.file.stream_position()?;
-        self.length = 0;
-        self.hash = Sha256::new();
-        self.file.write_all(&[0; BLOCK])
-    }
-
-    fn end(&mut self) -> io::Result<()> {
-        let hash = hex(&std::mem::take(&mut self.hash).finalize());
-        self.sums.push_str(&format!("{hash}  {}\n", self.name));
-        self.fill()?;
-        let end = self.file.stream_position()?;
-        self.file.seek(SeekFrom::Start(self.head_at))?;
-        let head = head(self.name, self.length, now());
-        self.file.write_all(&head)?;
-        self.file.seek(SeekFrom::Start(end)).map(drop)
-    }
-
-    /// Fills the last block.
-    fn fill(&mut self) -> io::Result<()> {
-        let block = u64::try_from(BLOCK).unwrap_or(1);
-        let over = usize::try_from(self.length % block).unwrap_or(0);
-        let free = if over == 0 { 0 } else { BLOCK - over };
-        self.file
-            .write_all([0; BLOCK].get(..free).unwrap_or_default())
+    /// Begins a part, whose length is known when it ends.
+    fn begin(&mut self, name: &'static str) -> io::Result<Part<'_>> {
+        self.head = Header::new_ustar();
+        self.head.set_mode(0o600);
+        self.head
+            .set_mtime(u64::try_from(now().0 / 1000).unwrap_or_default());
+        Ok(Part {
+            entry: self.tar.append_writer(&mut self.head, name)?,
+            name,
+            hash: Sha256::new(),
+            sums: &mut self.sums,
+        })
     }
 
     fn finish(mut self) -> io::Result<()> {
         let sums = std::mem::take(&mut self.sums);
-        self.begin("SHA256SUMS")?;
-        self.write_all(sums.as_bytes())?;
-        self.end()?;
-        self.file.write_all(&[0; 2 * BLOCK])?;
-        self.file.flush()?;
-        self.file.get_ref().sync_all()
+        let mut part = self.begin("SHA256SUMS")?;
+        part.write_all(sums.as_bytes())?;
+        part.end()?;
+        let mut file = self.tar.into_inner()?;
+        file.flush()?;
+        file.get_ref().sync_all()
     }
 }
 
-impl Write for Archive {
+/// A part while it is written.
+struct Part<'a> {
+    entry: EntryWriter<'a>,
+    name: &'static str,
+    hash: Sha256,
+    sums: &'a mut String,
+}
+
+impl Part<'_> {
+    fn end(self) -> io::Result<()> {
+        self.entry.finish()?;
+        let hash = hex(&self.hash.finalize());
+        self.sums.push_str(&format!("{hash}  {}\n", self.name));
+        Ok(())
+    }
+}
+
+impl Write for Part<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.file.write(bytes)?;
+        let n = self.entry.write(bytes)?;
         self.hash.update(bytes.get(..n).unwrap_or_default());
-        self.length += u64::try_from(n).unwrap_or_default();
         Ok(n)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.entry.flush()
     }
-}
-
-/// A part's head: name, mode, owner, length and time in octal, and the sum over all of it.
-fn head(name: &str, length: u64, now: Millis) -> [u8; BLOCK] {
-    let mut head = [0; BLOCK];
-    let mut put = |at: usize, text: &str| {
-        let places = head.iter_mut().skip(at);
-        places
-            .zip(text.bytes())
-            .for_each(|(place, byte)| *place = byte);
-    };
-    put(0, name);
-    put(100, "0000600\0");
-    put(108, "0000000\0");
-    put(116, "0000000\0");
-    put(124, &format!("{length:011o}\0"));
-    put(136, &format!("{:011o}\0", now.0.max(0) / 1000));
-    put(148, "        ");
-    put(156, "0");
-    put(257, "ustar\x0000");
-    let sum: u32 = head.iter().map(|byte| u32::from(*byte)).sum();
-    let text = format!("{sum:06o}\0 ");
-    let places = head.iter_mut().skip(148);
-    places
-        .zip(text.bytes())
-        .for_each(|(place, byte)| *place = byte);
-    head
 }

@@ -11,11 +11,11 @@ use clap::Subcommand;
 use daemon::exit::Exit;
 use daemon::logging::Escaped;
 use event::{Serial, TenantId, Zone};
+use satellite::hex;
 use serde_json::{Value, json};
 use store::quarantine::{self, QuarantineFilter, QuarantineRow};
 
 use super::databases::{self, Place};
-use super::events::hex;
 use super::words::{Speaks as _, Word};
 use super::{Context, out, table, time};
 

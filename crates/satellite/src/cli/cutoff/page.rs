@@ -8,9 +8,10 @@ use std::fmt::Display;
 
 use daemon::logging::Escaped;
 use event::{Millis, Zone};
+use satellite::hex;
 use sha2::{Digest, Sha256};
 
-use super::super::events::{guarded, hex};
+use super::super::events::guarded;
 use super::super::words::{Speaks as _, Word};
 use super::super::{Context, table, time};
 use super::verdict::{Cutoff, Terminal, Verdict, Why, Window};

@@ -9,6 +9,7 @@ use std::io;
 
 use daemon::logging::Escaped;
 use event::Zone;
+use satellite::hex;
 use serde_json::json;
 use store::feed::FeedRow;
 
@@ -193,11 +194,6 @@ fn json_row(row: &FeedRow) -> serde_json::Value {
         "raw": raw,
         "raw_hex": raw.is_none().then(|| hex(&row.raw)),
     })
-}
-
-/// Two digits a byte.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn csv_cells(row: &FeedRow) -> [String; 23] {

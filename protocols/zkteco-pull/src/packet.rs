@@ -34,8 +34,9 @@ pub struct Packet {
 pub enum Sum {
     /// As computed.
     Right,
-    /// Beside it by exactly one: half of a well-known client's formula, copied by simulators.
-    OffByOne,
+    /// One below it: half of a well-known client's formula, copied by simulators. A peer does
+    /// this always or never.
+    OneBelow,
     /// Anything else.
     Wrong,
 }
@@ -62,10 +63,12 @@ impl Packet {
             (le_u16, le_u16, le_u16, le_u16).parse(bytes);
         let (_, (command, stated, session, reply)) = header.ok()?;
         let computed = checksum(bytes);
-        let sum = match stated.wrapping_sub(computed) {
-            0 => Sum::Right,
-            1 | u16::MAX => Sum::OffByOne,
-            _ => Sum::Wrong,
+        let sum = if stated == computed {
+            Sum::Right
+        } else if (u32::from(stated) + 1) % 0xffff == u32::from(computed) % 0xffff {
+            Sum::OneBelow
+        } else {
+            Sum::Wrong
         };
         let packet = Self {
             command,
@@ -119,16 +122,17 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_beside_by_one_is_told_from_a_wrong_one() {
+    fn a_sum_that_is_one_below_is_told_from_a_wrong_one() {
         let good = [0xe8, 0x03, 0x17, 0xfc, 0, 0, 0, 0];
         let sum = |low: u8| {
             let mut bytes = good;
             bytes[2] = low;
             Packet::decode(&Bytes::copy_from_slice(&bytes)).unwrap().1
         };
-        assert_eq!(sum(0x17), Sum::Right);
-        assert_eq!((sum(0x16), sum(0x18)), (Sum::OffByOne, Sum::OffByOne));
-        assert_eq!(sum(0x19), Sum::Wrong);
+        assert_eq!(
+            [0x15, 0x16, 0x17, 0x18].map(sum),
+            [Sum::Wrong, Sum::OneBelow, Sum::Right, Sum::Wrong]
+        );
     }
 
     proptest! {

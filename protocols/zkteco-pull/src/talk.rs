@@ -158,9 +158,9 @@ pub struct Counters {
     pub events: u64,
     /// Packets whose reply id belonged to no open question.
     pub unasked: u64,
-    /// Checksums beside the right one by one.
-    pub sums_off_by_one: u64,
-    /// Other wrong checksums.
+    /// Checksums one below the right one.
+    pub sums_one_below: u64,
+    /// Checksums that are wrong, or right in another way than the peer's first.
     pub sums_wrong: u64,
     /// Requests sent again.
     pub repeated: u64,

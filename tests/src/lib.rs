@@ -28,6 +28,7 @@ pub mod pull;
 mod random;
 mod satellite;
 mod sentinel;
+mod smtpd;
 
 pub use backup::Backup;
 pub use by_hand::{ByHand, until};
@@ -44,6 +45,7 @@ pub use postbox::{Post, Postbox};
 pub use random::{Random, seed};
 pub use satellite::{SatelliteProcess, Setup, Tenant, free_port};
 pub use sentinel::SentinelProcess;
+pub use smtpd::Smtpd;
 
 /// True when the long form of the promises is asked for: `cargo xtask test --full` sets
 /// `SATELLITE_TEST_FULL=1`.

@@ -7,12 +7,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mariadb::{Flavor, Server};
-use promises::{Place, Post, Postbox, Running, SatelliteProcess, SentinelProcess, Setup, blocking};
+use promises::{
+    Place, Post, Postbox, Running, SatelliteProcess, SentinelProcess, Setup, Smtpd, blocking,
+};
 use terminals::Scenario;
 
 /// Longest that a recovery may take: twenty clean seconds as configured here, and room.
@@ -324,71 +326,21 @@ async fn a_read_only_database_is_told_by_its_name() {
     println!("read-only: told after {took:?}");
 }
 
-/// OpenSMTPD of the distribution, delivering into a file; ends with the value.
-struct RealServer {
-    child: Child,
-    port: u16,
-    mailbox: std::path::PathBuf,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for RealServer {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-fn real_server() -> Option<RealServer> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let folder = tempfile::tempdir().ok()?;
-    let boxes = folder.path().join("boxes");
-    std::fs::create_dir(&boxes).ok()?;
-    for (path, mode) in [(folder.path(), 0o755), (boxes.as_path(), 0o777)] {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).ok()?;
-    }
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .ok()?
-        .local_addr()
-        .ok()?
-        .port();
-    let config = folder.path().join("smtpd.conf");
-    let text = format!(
-        "listen on 127.0.0.1 port {port} hostname localhost\n\
-         action \"keep\" mda \"/bin/sh -c 'cat >> {0}/mail'\" virtual {{ \"@\" = \"mail\" }}\n\
-         match from any for any action \"keep\"\n",
-        boxes.display()
-    );
-    std::fs::write(&config, text).ok()?;
-    let child = Command::new("/usr/sbin/smtpd")
-        .args(["-d", "-f"])
-        .arg(&config)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let mailbox = boxes.join("mail");
-    Some(RealServer {
-        child,
-        port,
-        mailbox,
-        _folder: folder,
-    })
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_mail_server_takes_the_alert_of_a_database_that_may_lose_what_it_confirmed() {
-    let Some(mail) = real_server() else {
-        eprintln!("SKIPPED, LOUDLY: OpenSMTPD is not there (apt-get install opensmtpd)");
+    if !Smtpd::is_possible() {
+        eprintln!("SKIPPED, LOUDLY: needs root and OpenSMTPD (apt-get install opensmtpd)");
         return;
-    };
+    }
+    let script = |boxes: &Path| format!("cat >> {}/mail\n", boxes.display());
+    let mail = Smtpd::start(script).await.unwrap();
+    let mailbox = mail.boxes().join("mail");
     let server = Arc::new(blocking(|| Server::start(Flavor::Durable)).await.unwrap());
     let place = Place::mariadb(server.address()).await.unwrap();
     let satellite = SatelliteProcess::start(&Setup::new(place.clone()))
         .await
         .unwrap();
-    let relay = format!("smtp://127.0.0.1:{}", mail.port);
-    let configuration = configuration(&satellite, &place, &relay);
+    let configuration = configuration(&satellite, &place, &mail.url());
     let mut sentinel = SentinelProcess::prepare(&configuration).unwrap();
     sentinel.run().await.unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -401,7 +353,7 @@ async fn a_real_mail_server_takes_the_alert_of_a_database_that_may_lose_what_it_
     let mut text = String::new();
     while Instant::now() < end && !text.contains("INC-") {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        text = std::fs::read_to_string(&mail.mailbox).unwrap_or_default();
+        text = std::fs::read_to_string(&mailbox).unwrap_or_default();
     }
     assert!(
         text.contains("INC-"),

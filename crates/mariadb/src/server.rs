@@ -157,7 +157,13 @@ impl Server {
         self.room().process.as_ref().map(Child::id)
     }
 
-    /// Ends the process as a power cut would (SIGKILL); the data stays for [`restart`](Self::restart).
+    /// The folder of its data, for tests that put it on a disk of their own while it is stopped.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.room().file("data")
+    }
+
+    /// Ends the process where it is (SIGKILL); the data stays for [`restart`](Self::restart).
     ///
     /// # Errors
     /// It is not running.

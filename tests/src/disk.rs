@@ -1,0 +1,129 @@
+//! A disk of our own whose power can be cut.
+//!
+//! It is a file with an ext4 file system, mounted over a folder that a program keeps its state
+//! in. A cut is the file system's own emergency stop without a last write of its log, as the
+//! file systems' own tests do it: what was not asked to reach the disk is gone, and whatever
+//! still runs gets errors. Needs root, loop devices and python3; where one is missing nothing is
+//! mounted, and the test must say so.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+/// Bytes of a disk; a sparse file takes what is written only.
+const SIZE: &str = "2G";
+
+/// Mounts, and unmounts when its input ends: also when the test is killed. Each line asks for
+/// the mount to be made anew.
+const KEEPER: &str = r#"
+trap '' HUP INT TERM
+mount -o loop "$1" "$2" || exit 1
+echo mounted
+while read -r _; do
+    umount "$2" && mount -o loop "$1" "$2" || exit 1
+    echo mounted
+done
+umount "$2" 2>/dev/null || umount -l "$2"
+"#;
+
+/// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`, for each folder at once.
+const CUT: &str = r"
+import fcntl, os, struct, sys
+disks = [os.open(folder, os.O_RDONLY) for folder in sys.argv[1:]]
+for disk in disks:
+    fcntl.ioctl(disk, 0x8004587D, struct.pack('I', 2))
+";
+
+/// A disk under a folder. Dropping it unmounts, when the programs on it have ended.
+pub struct Disk {
+    keeper: Child,
+    answers: BufReader<std::process::ChildStdout>,
+    folder: PathBuf,
+    _image: TempDir,
+}
+
+impl Disk {
+    /// Moves the folder's content to a disk of its own and mounts that in its place. Nobody may
+    /// have a file there open.
+    ///
+    /// # Errors
+    /// This machine cannot mount or cut: the folder is as it was.
+    pub fn under(folder: &Path) -> Result<Self> {
+        run(Command::new("python3").arg("--version"))?;
+        let image = tempfile::tempdir()?;
+        let file = image.path().join("disk");
+        run(Command::new("truncate").args(["-s", SIZE]).arg(&file))?;
+        // `-d` fills the new file system; the owner of its root is who made it, as before.
+        let mut make = Command::new("mkfs.ext4");
+        run(make.args(["-q", "-d"]).arg(folder).arg(&file))?;
+        let mut keeper = Command::new("/bin/sh")
+            .args(["-c", KEEPER, "keeper"])
+            .args([&file, folder])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // Its own group: Ctrl-C must not reach it before its work is done.
+            .process_group(0)
+            .spawn()?;
+        let answers = BufReader::new(keeper.stdout.take().context("no pipe")?);
+        let mut disk = Self {
+            keeper,
+            answers,
+            folder: folder.to_owned(),
+            _image: image,
+        };
+        disk.mounted()?;
+        Ok(disk)
+    }
+
+    /// Cuts the power of all of them in one moment.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub fn cut(disks: &[&Self]) -> Result<()> {
+        let folders = disks.iter().map(|disk| &disk.folder);
+        run(Command::new("python3").args(["-c", CUT]).args(folders))
+    }
+
+    /// Mounts it again after a cut, with what reached it. The programs on it must have ended.
+    ///
+    /// # Errors
+    /// It is still in use, or damaged.
+    pub fn power_on(&mut self) -> Result<()> {
+        use std::io::Write as _;
+        let ask = self.keeper.stdin.as_mut().context("no pipe")?;
+        ask.write_all(b"\n")?;
+        self.mounted()
+    }
+
+    fn mounted(&mut self) -> Result<()> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line)?;
+        ensure!(
+            line == "mounted\n",
+            "{} is not mounted",
+            self.folder.display()
+        );
+        Ok(())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        // Nothing can be done about a failure here.
+        self.keeper.wait().ok();
+    }
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("{command:?} did not start"))?;
+    if !output.status.success() {
+        bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}

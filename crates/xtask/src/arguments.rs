@@ -21,6 +21,10 @@ cargo xtask test [--full] [-- FILTER...]
     --full      also the long proofs, with more faults and more records
     FILTER...   only the tests whose name contains one of these
 
+cargo xtask fuzz [--seconds N] [NAME]
+    Runs the fuzzers whose name contains NAME, each for 60 seconds or as many as are asked
+    for. What they find stays in fuzz/corpus.
+
 cargo xtask package
     Builds the release and packs it: satellite_*.deb and sentinel_*.deb with the list of
     their components (CycloneDX), in target/package.
@@ -32,6 +36,7 @@ pub(crate) enum Request {
     Help,
     Demo { arguments: Vec<String> },
     Test { full: bool, filters: Vec<String> },
+    Fuzz { seconds: u32, name: String },
     Package,
 }
 
@@ -45,6 +50,8 @@ pub(crate) fn read(words: impl IntoIterator<Item = String>) -> Result<Request> {
         Some("demo") if asks_for_help(&rest) => Ok(Request::Help),
         Some("demo") => Ok(Request::Demo { arguments: rest }),
         Some("test") => read_test(rest),
+        Some("fuzz") if asks_for_help(&rest) => Ok(Request::Help),
+        Some("fuzz") => read_fuzz(&rest),
         Some("package") if asks_for_help(&rest) => Ok(Request::Help),
         Some("package") if rest.is_empty() => Ok(Request::Package),
         Some("package") => bail!("`package` takes no arguments\n\n{USAGE}"),
@@ -75,6 +82,23 @@ fn read_test(words: Vec<String>) -> Result<Request> {
         full,
         filters: Vec::new(),
     })
+}
+
+fn read_fuzz(words: &[String]) -> Result<Request> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (seconds, rest) = match words[..] {
+        ["--seconds", number, ref rest @ ..] => (number, rest),
+        ref rest => ("60", rest),
+    };
+    let Ok(seconds @ 1..) = seconds.parse() else {
+        bail!("`{seconds}` is no number of seconds\n\n{USAGE}");
+    };
+    let name = match rest {
+        [] => String::new(),
+        [name] if !name.starts_with('-') => (*name).to_owned(),
+        _ => bail!("`fuzz` does not understand `{}`\n\n{USAGE}", rest.join(" ")),
+    };
+    Ok(Request::Fuzz { seconds, name })
 }
 
 fn asks_for_help(words: &[String]) -> bool {
@@ -109,6 +133,17 @@ mod tests {
     }
 
     #[test]
+    fn fuzzers_run_for_a_minute_or_as_long_as_is_asked_for() {
+        let fuzz = |seconds, name: &str| Request::Fuzz {
+            seconds,
+            name: name.to_owned(),
+        };
+        assert_eq!(of("fuzz").unwrap(), fuzz(60, ""));
+        assert_eq!(of("fuzz isapi").unwrap(), fuzz(60, "isapi"));
+        assert_eq!(of("fuzz --seconds 9 push").unwrap(), fuzz(9, "push"));
+    }
+
+    #[test]
     fn the_demos_arguments_are_handed_on_as_they_are() {
         let arguments = vec!["--seconds".to_owned(), "20".to_owned()];
         assert_eq!(
@@ -123,6 +158,8 @@ mod tests {
             ("tset", "`tset`"),
             ("test feed", "`feed`"),
             ("package satellite", "no arguments"),
+            ("fuzz --seconds 0", "`0`"),
+            ("fuzz --for-ever", "`--for-ever`"),
             ("", "which command"),
         ] {
             let error = of(line).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo`, `cargo xtask test` and `cargo xtask package`.
+//! The project's own commands: `cargo xtask demo`, `test`, `fuzz` and `package`.
 //!
 //! This is the first thing that a newcomer compiles and waits for, so it stays on the standard
 //! library and anyhow. It installs what is missing, builds, and runs; what is tested and shown
@@ -8,6 +8,7 @@ mod arguments;
 mod cargo;
 mod container;
 mod demo;
+mod fuzz;
 mod judges;
 mod package;
 mod packages;
@@ -36,6 +37,7 @@ fn run() -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Request::Demo { arguments } => demo::run(&arguments),
+        Request::Fuzz { seconds, name } => fuzz::run(seconds, &name),
         Request::Package => package::run().map(|()| ExitCode::SUCCESS),
         Request::Test { full, filters } => test::run(full, filters),
     }

@@ -4,25 +4,15 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails its test")]
 
 mod common;
+mod laws;
 
-use common::{Dice, START, Terminal, Wire, log40, options, run};
+use common::{Dice, START, Terminal, WHOLE, Wire, log40, options, run};
 use event::Millis;
+use laws::{drain, read_damaged};
 use proptest::prelude::*;
 use zkteco_pull::framing::tcp_frame;
 use zkteco_pull::packet::Packet;
-use zkteco_pull::{Action, Ask, Error, Extent, Session, VISIT};
-
-const WHOLE: &[Ask] = &[Ask::Log(Extent::Whole)];
-
-/// Takes what a session has to say until it waits or ends; counts what it said.
-fn drain(session: &mut Session, now: Millis) -> usize {
-    let mut said = 0;
-    while !matches!(session.next(now), Action::Wait(_) | Action::Done) {
-        said += 1;
-        assert!(said < 50_000, "the session never waits");
-    }
-    said
-}
+use zkteco_pull::{Action, Ask, Session, VISIT};
 
 #[test]
 fn a_long_log_comes_whole_over_udp_with_one_datagram_in_twenty_lost() {
@@ -179,47 +169,5 @@ fn one_damaged_bit_is_never_taken_for_a_terminal_that_counts_its_checksums_other
                 read_damaged(&mut Dice::new(at), at, 1 << bit, 2, one_below);
             }
         }
-    }
-}
-
-/// Reads a log while the byte at one place of all that the terminal sends is damaged: it is
-/// right, or the session ends in an error. `one_below` is a terminal all of whose checksums are
-/// too small by one.
-fn read_damaged(dice: &mut Dice, at: u64, flip: u8, records: u32, one_below: bool) {
-    let mut terminal = Terminal::new(false, log40(records));
-    let mut session = Session::new(options(false, WHOLE), START);
-    let (mut now, mut passed, mut got) = (START, 0, Vec::new());
-    let end = loop {
-        match session.next(now) {
-            Action::Send(bytes) => {
-                let request = Packet::decode(&bytes.slice(8..)).unwrap().0;
-                let mut stream = Vec::new();
-                for answer in terminal.answer(&request) {
-                    let mut answer = answer.to_vec();
-                    let sum = u16::from_le_bytes([answer[2], answer[3]]);
-                    let sum = sum.wrapping_sub(u16::from(one_below));
-                    answer[2..4].copy_from_slice(&sum.to_le_bytes());
-                    stream.extend(tcp_frame(&answer));
-                }
-                let length = u64::try_from(stream.len()).unwrap();
-                if (passed..passed + length).contains(&at) {
-                    stream[usize::try_from(at - passed).unwrap()] ^= flip;
-                }
-                passed += length;
-                for piece in stream.chunks(usize::try_from(1 + dice.below(2_000)).unwrap()) {
-                    session.heard(piece, now);
-                }
-            }
-            Action::Got(zkteco_pull::Delivery::Log(log)) => got.push(log),
-            Action::Got(_) => {}
-            Action::Wait(until) => now = until,
-            Action::Done => break None,
-            Action::Close(error) => break Some(error),
-        }
-    };
-    match got.as_slice() {
-        [log] => assert!(log.data == terminal.log, "at {at}, flipped {flip:#x}"),
-        [] => assert!(end.is_some_and(|error: Error| !error.to_string().is_empty())),
-        _ => panic!("two logs"),
     }
 }

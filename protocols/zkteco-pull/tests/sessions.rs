@@ -4,15 +4,13 @@
 
 mod common;
 
-use common::{Dice, Outcome, Quirks, START, Terminal, Wire, log, log40, options, run};
+use common::{Dice, Outcome, Quirks, START, Terminal, WHOLE, Wire, log, log40, options, run};
 use event::Millis;
 use zkteco_pull::framing::FrameError;
 use zkteco_pull::{
     Action, Ask, CommKey, Delivery, Error, Extent, Foreign, Layout, Realtime, Retry, Session,
     SessionOptions, Transport, Unread, VISIT,
 };
-
-const WHOLE: &[Ask] = &[Ask::Log(Extent::Whole)];
 
 fn visit(terminal: &mut Terminal, options: SessionOptions) -> (Session, Outcome) {
     let mut session = Session::new(options, START);

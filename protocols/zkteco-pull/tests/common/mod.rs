@@ -11,7 +11,12 @@ use bytes::Bytes;
 use event::{Millis, WallTime};
 use zkteco_pull::framing::{TcpDecoder, tcp_frame};
 use zkteco_pull::packet::Packet;
-use zkteco_pull::{Action, Delivery, Error, Layout, Session, SessionOptions, Transport, time};
+use zkteco_pull::{
+    Action, Ask, Delivery, Error, Extent, Layout, Session, SessionOptions, Transport, time,
+};
+
+/// The whole log, and nothing else.
+pub(crate) const WHOLE: &[Ask] = &[Ask::Log(Extent::Whole)];
 
 /// 2026-11-21 16:15:45 UTC.
 pub(crate) const START: Millis = Millis(1_795_277_745_000);
@@ -319,7 +324,7 @@ impl Outcome {
     }
 }
 
-pub(crate) fn options(udp: bool, asks: &[zkteco_pull::Ask]) -> SessionOptions {
+pub(crate) fn options(udp: bool, asks: &[Ask]) -> SessionOptions {
     SessionOptions {
         transport: if udp { Transport::Udp } else { Transport::Tcp },
         asks: asks.to_vec(),

@@ -1,0 +1,69 @@
+//! `cargo xtask fuzz`: the fuzzers of `fuzz/`, each for so many seconds, one after another.
+//!
+//! They start from the vectors of the parser and from what earlier runs found, which stays in
+//! `fuzz/corpus`. The first input that breaks a law ends the run; libFuzzer names the file.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::cargo;
+
+/// The version of cargo-fuzz that is used.
+const CARGO_FUZZ: &str = "0.13.2";
+
+/// Each fuzzer, and the parser whose vectors it starts from.
+const FUZZERS: [(&str, &str); 6] = [
+    ("push", "zkteco-push"),
+    ("push_table", "zkteco-push"),
+    ("pull_session", "zkteco-pull"),
+    ("pull_tables", "zkteco-pull"),
+    ("isapi", "hikvision-isapi"),
+    ("isapi_answers", "hikvision-isapi"),
+];
+
+/// Runs those whose name contains `only`.
+pub(crate) fn run(seconds: u32, only: &str) -> Result<ExitCode> {
+    let chosen = FUZZERS.iter().filter(|(name, _)| name.contains(only));
+    let chosen: Vec<_> = chosen.collect();
+    let names: Vec<&str> = FUZZERS.iter().map(|(name, _)| *name).collect();
+    ensure!(
+        !chosen.is_empty(),
+        "no fuzzer is called `{only}`; there are: {}",
+        names.join(", ")
+    );
+    cargo::install_tool("fuzz", "cargo-fuzz", CARGO_FUZZ)?;
+    for (name, parser) in chosen {
+        println!("== {name}, {seconds} s");
+        one(name, parser, seconds)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn one(name: &str, parser: &str, seconds: u32) -> Result<()> {
+    let corpus = folder(&Path::new("fuzz/corpus").join(name))?;
+    let vectors = cargo::root().join("protocols").join(parser).join("vectors");
+    let mut command = cargo::cargo(["fuzz", "run", "--sanitizer", "none", name]);
+    let status = command
+        .args([corpus, vectors])
+        .arg("--")
+        .arg(format!("-max_total_time={seconds}"))
+        .args(["-timeout=20", "-max_len=16384", "-print_final_stats=1"])
+        // Coverage needs a flag that the stable compiler keeps behind this name.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .status()
+        .context("cargo did not start")?;
+    ensure!(
+        status.success(),
+        "{name} broke a law: the input is named above"
+    );
+    Ok(())
+}
+
+fn folder(path: &Path) -> Result<PathBuf> {
+    let folder = cargo::root().join(path);
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
+}

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use promises::{Place, Post, Postbox, SatelliteProcess, SentinelProcess, Setup, attlog, handshake};
+use sqlx::ConnectOptions as _;
 use terminals::pull::{PullOptions, Terminal};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -186,6 +187,124 @@ async fn a_full_disk_is_told_with_its_place_and_its_end_too() {
     )
     .await;
     assert_eq!(closed["class"], "host");
+}
+
+/// The terminal of which people make use while something is wrong.
+const PUNCHING: &str = "PUNCH0001";
+
+/// Sends a punch each second, for so long; answers whether the last one was accepted.
+async fn punches(satellite: &SatelliteProcess, zone: &TimeZone, seconds: u32) -> bool {
+    let mut accepted = false;
+    for person in 0..seconds {
+        let punch = line(zone, Timestamp::now(), person.into());
+        let reply = satellite.send(&attlog(PUNCHING, "9", punch.as_bytes()));
+        accepted = reply.await.is_ok_and(|reply| reply.accepts(1));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    accepted
+}
+
+/// satellite, with a terminal whose first punch is stored.
+async fn punching(setup: &Setup) -> (SatelliteProcess, TimeZone) {
+    let satellite = SatelliteProcess::start(setup).await.unwrap();
+    let zone = TimeZone::get("America/Mexico_City").unwrap();
+    satellite.send(&handshake(PUNCHING)).await.unwrap();
+    assert!(punches(&satellite, &zone, 1).await);
+    (satellite, zone)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_that_another_session_holds_up_are_told_as_a_standstill() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::sqlite(folder.path());
+    let setup = Setup::new(place.clone()).enrol([PUNCHING]);
+    let (satellite, zone) = punching(&setup).await;
+    let postbox = Postbox::open().await.unwrap();
+    let tables = configuration(&[postbox.url()], &watching(&satellite, &place));
+    let sentinel = sentinel(&tables).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let file = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("events.db"));
+    let mut holder = file.connect().await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE")
+        .execute(&mut holder)
+        .await
+        .unwrap();
+    let begin = Instant::now();
+    assert!(!punches(&satellite, &zone, 1).await);
+    let titles = [
+        "CRÍTICO: Sin avance: hay checadas en espera y no se guardan",
+        "CRITICAL: Stalled: punches wait and are not stored",
+    ];
+    let facts = [[
+        "Ver si otra sesión bloquea",
+        "See whether another session holds",
+    ]];
+    let first = told(&postbox, titles, &facts, Duration::from_secs(90)).await;
+    println!(
+        "a standstill: told after {:?}",
+        first.at.duration_since(begin)
+    );
+    drop(holder);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(punches(&satellite, &zone, 1).await);
+    let title = "Sin avance: hay checadas en espera y no se guardan";
+    let kind = "ingest_stalled";
+    let within = Duration::from_secs(60);
+    let closed = recovered(&postbox, &sentinel, &first, kind, title, within).await;
+    assert_eq!(closed["class"], "component");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_on_a_full_disk_is_told_and_not_called_recovered_before_a_punch_is_stored() {
+    let Some(disk) = SmallDisk::mount() else {
+        println!("SKIPPED, NOT PROVEN HERE: a file system cannot be mounted (root is needed)");
+        return;
+    };
+    let place = Place::sqlite(disk.0.path());
+    let setup = Setup::new(place.clone()).enrol([PUNCHING]);
+    let (satellite, zone) = punching(&setup).await;
+    let postbox = Postbox::open().await.unwrap();
+    let tables = configuration(&[postbox.url()], &watching(&satellite, &place));
+    let sentinel = sentinel(&tables).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    // The last byte cannot be had; what is left by then is none.
+    std::fs::write(disk.file(), vec![0_u8; 4_200_000]).unwrap_err();
+    let begin = Instant::now();
+    assert!(!punches(&satellite, &zone, 10).await);
+    let titles = [
+        "CRÍTICO: El disco de la base de datos está lleno",
+        "CRITICAL: The database's disk is full",
+    ];
+    let facts = [
+        ["Detalle: ", "Detail: "],
+        ["De lado de: la base de datos", "Whose side: the database"],
+    ];
+    let first = told(&postbox, titles, &facts, Duration::from_secs(60)).await;
+    println!(
+        "a full database: told after {:?}",
+        first.at.duration_since(begin)
+    );
+    // satellite tries again and again, and what it tries may fit where a punch does not.
+    assert!(!punches(&satellite, &zone, 25).await);
+    let subjects: Vec<String> = postbox.posts().iter().map(|post| read(post).0).collect();
+    assert!(
+        !subjects.iter().any(|it| it.contains("Recuperado")),
+        "{subjects:?}"
+    );
+    std::fs::remove_file(disk.file()).unwrap();
+    assert!(punches(&satellite, &zone, 5).await);
+    let title = "El disco de la base de datos está lleno";
+    let kind = "database_full";
+    let closed = recovered(
+        &postbox,
+        &sentinel,
+        &first,
+        kind,
+        title,
+        Duration::from_secs(60),
+    )
+    .await;
+    assert_eq!(closed["class"], "database");
 }
 
 /// Eight weeks of punches around this hour of the day, until yesterday.

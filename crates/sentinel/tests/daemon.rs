@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use axum::Router;
 use axum::extract::State;
-use axum::routing::post;
+use axum::routing::{get, post};
 use daemon::config::Source;
 use jiff::Timestamp;
 use sentinel::database::{Database, Which};
@@ -49,8 +49,18 @@ impl Look for Told {
 /// A receiver of webhooks: everything that was posted to it.
 type Box_ = Arc<Mutex<Vec<serde_json::Value>>>;
 
-async fn receiver() -> (String, Box_) {
-    let got = Box_::default();
+/// How often the outside switch was called.
+type Calls = Arc<AtomicU8>;
+
+async fn receiver() -> (String, Box_, Calls) {
+    let (got, calls) = (Box_::default(), Calls::default());
+    let count = async |State(calls): State<Calls>| {
+        calls.fetch_add(1, Ordering::SeqCst);
+        "heard"
+    };
+    let switch = Router::new()
+        .route("/alive", get(count))
+        .with_state(Arc::clone(&calls));
     let keep = async |State(got): State<Box_>, body: String| {
         got.lock()
             .unwrap()
@@ -59,22 +69,24 @@ async fn receiver() -> (String, Box_) {
     };
     let router = Router::new()
         .route("/hook", post(keep))
-        .with_state(Arc::clone(&got));
+        .with_state(Arc::clone(&got))
+        .merge(switch);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (url, got)
+    (url, got, calls)
 }
 
-async fn config(folder: &Path, hook: &str) -> Config {
+async fn config(folder: &Path, receiver: &str) -> Config {
     let key = folder.join("key");
     std::fs::write(&key, "secret").unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let text = format!(
         "state_dir = '{}'\npublic_url = 'http://s.example.mx'\nlanguage = 'en'\n\
+         heartbeat_url = '{receiver}/alive'\n\
          [listen]\nadmin = '127.0.0.1:0'\n\
          [[watch.store]]\ntenant = 'acme'\nurl = 'mysql://s@127.0.0.1:1/acme'\n\
-         [[webhook]]\nname = 'hook'\nurl = '{hook}'\nkey_file = '{}'\n\
+         [[webhook]]\nname = 'hook'\nurl = '{receiver}/hook'\nkey_file = '{}'\n\
          [[level]]\nto = [{{ webhook = 'hook' }}]\n",
         folder.join("state").display(),
         key.display()
@@ -109,6 +121,8 @@ struct Scene {
     running: Running,
     wrong: Arc<AtomicU8>,
     got: Box_,
+    /// Calls of the outside switch.
+    alive: Calls,
 }
 
 /// A daemon whose state folder was prepared.
@@ -117,8 +131,8 @@ async fn scene(prepare: impl FnOnce(&Path)) -> Scene {
     let state = folder.path().join("state");
     std::fs::create_dir(&state).unwrap();
     prepare(&state);
-    let (hook, got) = receiver().await;
-    let config = config(folder.path(), &hook).await;
+    let (receiver, got, alive) = receiver().await;
+    let config = config(folder.path(), &receiver).await;
     let wrong = Arc::new(AtomicU8::new(0));
     let look: Arc<dyn Look> = Arc::new(Told(Arc::clone(&wrong)));
     let running = Sentinel::start_with(config, vec![look]).await.unwrap();
@@ -128,6 +142,7 @@ async fn scene(prepare: impl FnOnce(&Path)) -> Scene {
         running,
         wrong,
         got,
+        alive,
     }
 }
 
@@ -136,6 +151,10 @@ async fn an_incident_is_kept_told_shown_and_acknowledged_by_the_button_and_not_b
     let scene = scene(|_| {}).await;
     let (status, said) = ask(&scene.running, "GET", "/healthz").await;
     assert_eq!((status, said.as_str()), (200, "fine\n"));
+    until("the outside switch was called", async || {
+        scene.alive.load(Ordering::SeqCst) > 0
+    })
+    .await;
     scene.wrong.store(1, Ordering::SeqCst);
     until("told", async || !scene.got.lock().unwrap().is_empty()).await;
     let letter = scene.got.lock().unwrap()[0].clone();
@@ -232,6 +251,11 @@ async fn with_its_own_disk_unusable_it_goes_on_deciding_and_telling_and_says_so(
     let (code, said) = ask(&scene.running, "GET", "/healthz").await;
     assert_eq!(code, 503);
     assert!(said.contains("its file cannot be written"), "{said}");
+    let called = scene.alive.load(Ordering::SeqCst);
+    assert_eq!(
+        called, 0,
+        "the outside switch hears of no work that is not done"
+    );
     // The numbers that were used are not used again.
     let number = std::fs::read_to_string(scene.state.join("incident.number")).unwrap();
     assert!(number.trim().parse::<u32>().unwrap() >= 2, "{number}");
@@ -250,4 +274,25 @@ async fn with_its_own_disk_unusable_it_goes_on_deciding_and_telling_and_says_so(
     })
     .await;
     scene.running.stop().await;
+}
+
+#[test]
+fn a_wrong_file_ends_each_command_with_78_and_its_file_line_and_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sentinel.toml");
+    std::fs::write(&file, "language = 'en'\n[mail]\nform = 's@x.mx'\n").unwrap();
+    for command in [&["run"][..], &["check"], &["status"], &["incidents"]] {
+        let ended = std::process::Command::new(env!("CARGO_BIN_EXE_sentinel"))
+            .args(command)
+            .arg("--config")
+            .arg(&file)
+            .env("LC_ALL", "C")
+            .output()
+            .unwrap();
+        assert_eq!(ended.status.code(), Some(78), "{command:?}");
+        let told = String::from_utf8_lossy(&ended.stderr);
+        let wanted = format!("{}:3: unknown key 'form'", file.display());
+        assert!(told.contains(&wanted), "{wanted} in {told}");
+        assert!(told.contains("'from'"), "{told}");
+    }
 }

@@ -318,7 +318,12 @@ fn a_cut_site_is_one_incident_with_its_names_and_one_recovery() {
     assert_eq!(world.only().severity, Severity::Critical);
     world.pass(300, |core, now| terminals(&[], &elsewhere, core, now));
     assert_eq!(world.letters.len(), 2);
-    assert!(world.letters[1].body.text().contains("30/30"));
+    let recovery = world.letters[1].body.text();
+    assert!(recovery.contains("30/30"));
+    for serial in &serials {
+        let line = format!("- {serial} (Toluca): 12 min");
+        assert!(recovery.contains(&line), "{line} in {recovery}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@
 mod judge;
 mod restart;
 pub mod status;
+mod stores;
 pub mod unit;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,7 @@ use crate::{Admin, Door, Look, Observation, Round, Signal, Subject, Unit};
 use judge::History;
 use restart::Restarts;
 use status::Status;
+use stores::Stores;
 use unit::State;
 
 /// From round to round. A process that died is told within 15 s, and it takes two rounds to be
@@ -50,6 +52,7 @@ pub struct Work {
 
 struct Memory {
     history: History,
+    stores: Stores,
     restarts: Option<Restarts>,
 }
 
@@ -63,6 +66,7 @@ impl Work {
             tenants,
             memory: Mutex::new(Memory {
                 history: History::default(),
+                stores: Stores::default(),
                 restarts: may_restart.then(Restarts::default),
             }),
         }
@@ -84,10 +88,10 @@ impl Work {
     }
 
     fn judged(&self, status: &Status, now: Timestamp) -> Vec<Observation> {
-        let history = &mut self.memory().history;
+        let memory = &mut *self.memory();
         let seen_at = Instant::now();
-        let moving = history.moving(status, seen_at);
-        let mut troubles = history.troubles(status, seen_at);
+        let moving = memory.stores.moving(status, seen_at);
+        let mut troubles = memory.history.troubles(status, seen_at);
         troubles.extend(status.tls.as_ref().and_then(|tls| judge::tls(tls, now)));
         let stuck = status.stages.iter().find(|stage| stage.stalled);
         let admin = if stuck.is_some() {
@@ -112,7 +116,8 @@ impl Work {
                 Some(false) => Admin::Stuck,
                 _ => Admin::Moving,
             };
-            let seen = Observation::wrong(Subject::store(tenant), now, judge::store(store));
+            let troubles = memory.stores.troubles(status, store, seen_at);
+            let seen = Observation::wrong(Subject::store(tenant), now, troubles);
             Some(
                 seen.signal(Signal::Admin(admin))
                     .number("waiting", wide(store.waiting))

@@ -6,6 +6,9 @@
 //! the configuration and numbers.
 
 mod daily;
+mod recovery;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
@@ -20,6 +23,7 @@ use crate::observation::{Fact, Subject};
 use crate::words::{self, pick, seconds_text};
 
 pub use daily::daily;
+use recovery::recovery;
 
 /// Members whose names one mail lists at most.
 const NAMES: usize = 30;
@@ -404,18 +408,23 @@ fn acknowledge(context: &Context<'_>, body: Body, contact: &Contact) -> Body {
     if incident.state != State::Open {
         return body;
     }
-    let words = pick(contact.language, "Enterado, lo atiendo", "I am on it");
-    let id = incident.id.to_string();
-    match (
-        &setting.config.public_url,
-        setting.links,
-        contact.to.channel(),
-    ) {
-        (Some(url), Some(links), notify::Channel::Mail) => {
-            body.link(words, &links.link(url, &id, contact.to.address()))
-        }
-        _ => body.pair(words, &format!("sentinel ack {id}")),
+    let words = enterado(contact.language);
+    match link_for(setting, incident, contact) {
+        Some(link) => body.link(words, &link),
+        None => body.pair(words, &format!("sentinel ack {}", incident.id)),
     }
+}
+
+fn enterado(language: Language) -> &'static str {
+    pick(language, "Enterado, lo atiendo", "I am on it")
+}
+
+/// The acknowledge link of that contact; none without a public address, and none for a webhook.
+fn link_for(setting: Setting<'_>, incident: &Incident, contact: &Contact) -> Option<String> {
+    let url = setting.config.public_url.as_ref()?;
+    let is_mail = contact.to.channel() == notify::Channel::Mail;
+    let links = setting.links.filter(|_| is_mail)?;
+    Some(links.link(url, &incident.id.to_string(), contact.to.address()))
 }
 
 fn telephones(config: &Config, body: Body, language: Language) -> Body {
@@ -439,50 +448,6 @@ fn telephones(config: &Config, body: Body, language: Language) -> Body {
         .iter()
         .take(20)
         .fold(body, |body, line| body.item(line))
-}
-
-/// The body of a recovery.
-fn recovery(context: &Context<'_>, language: Language) -> Body {
-    let (incident, config) = (context.incident, context.setting.config);
-    let words = words::of_kind(incident.kind);
-    let say = |es: &'static str, en: &'static str| pick(language, es, en);
-    let ended = incident.closed_at.unwrap_or(context.now);
-    let lasted = seconds_text(ended.duration_since(incident.since).as_secs_f64());
-    let mut body = Body::new()
-        .heading(&format!(
-            "{}: {}",
-            say("Recuperado", "Recovered"),
-            words.title(language)
-        ))
-        .pair(
-            say("Desde", "From"),
-            &words::moment(language, &config.zone, incident.since),
-        )
-        .pair(
-            say("Hasta", "Until"),
-            &words::moment(language, &config.zone, ended),
-        )
-        .pair(say("Duró", "Lasted"), &lasted);
-    body = affected(context, body, language);
-    body = promised(context, body, language);
-    let all = incident.roots().count();
-    let back = incident
-        .roots()
-        .filter(|member| member.over_at.is_some())
-        .count();
-    body = body.pair(say("Recuperados", "Recovered"), &format!("{back}/{all}"));
-    if let Some((_, who)) = &incident.acknowledged {
-        body = body.pair(say("Lo atendió", "Attended by"), who);
-    }
-    match &incident.cause {
-        Some(cause) => body.pair(say("Causa", "Cause"), cause),
-        None => body
-            .line(say(
-                "Se recuperó por sí solo. Anote la causa cuando la conozca:",
-                "It recovered by itself. Note the cause when you know it:",
-            ))
-            .command(&format!("sentinel incidents cause {} \"…\"", incident.id)),
-    }
 }
 
 /// Everything that waited for the hours of a level, as one letter for each of its contacts.
@@ -524,7 +489,10 @@ pub fn digest(
             .heading(pick(language, "Qué hacer", "What to do"))
             .command("sentinel incidents");
         for incident in incidents {
-            body = body.command(&format!("sentinel ack {}", incident.id));
+            body = match link_for(setting, incident, contact) {
+                Some(link) => body.link(&format!("{}: {}", enterado(language), incident.id), &link),
+                None => body.command(&format!("sentinel ack {}", incident.id)),
+            };
         }
         Letter {
             incident: format!("opening-{}-{}", level + 1, now.as_second()),

@@ -11,9 +11,15 @@ const SATELLITE: &[&str] = &[
     "journalctl -u satellite -n 50",
     "systemctl restart satellite",
 ];
+const STALL: &[&str] = &[
+    "satellite doctor",
+    "mariadb -e 'SHOW FULL PROCESSLIST'",
+    "systemctl restart satellite",
+];
 const STORE: &[&str] = &[
     "systemctl status mariadb",
     "journalctl -u mariadb -n 50",
+    "df -h",
     "satellite doctor",
 ];
 const TERMINAL: &[&str] = &[
@@ -64,14 +70,14 @@ pub(super) const ROWS: &[Row] = &[
     (
         Kind::IngestStalled,
         Side::Ours,
-        SATELLITE,
+        STALL,
         [
             "Sin avance: hay checadas en espera y no se guardan",
-            "La base de datos responde y el Programa Satélite no guarda: reiniciarlo.",
+            "Ver si otra sesión bloquea la base de datos (respaldo, consulta larga); si no, reiniciar el Programa Satélite.",
         ],
         [
             "Stalled: punches wait and are not stored",
-            "The database answers and satellite does not store: restart it.",
+            "See whether another session holds the database (a dump, a long query); if none, restart satellite.",
         ],
     ),
     (

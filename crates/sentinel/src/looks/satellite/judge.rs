@@ -3,21 +3,17 @@
 //! Counters are judged by how they rose, and a restart sets them back to zero, which is no
 //! fall. What waits in the journal is waiting and never called missing.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::status::{Status, Store, Tls};
+use super::status::{Status, Tls};
 use crate::looks::certificate;
 use crate::looks::store::moment;
 use crate::looks::wide;
 use crate::{Fact, Kind, Phrase, Severity, Trouble, Value};
 
-/// Work that waits for so long, while its database is up and nothing is committed, is stuck. It
-/// is told when that has lasted for nine seconds more, so that a database that is away for 20 s
-/// is none.
-const STUCK_AFTER: Duration = Duration::from_secs(20);
 /// The time over which rises are judged.
 const WINDOW: Duration = Duration::from_secs(3600);
 /// A short time, for what comes in waves.
@@ -61,40 +57,12 @@ struct Sample {
 /// What the look remembers.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    /// Commits of each store at the last round.
-    commits: HashMap<String, u64>,
-    /// Since when work waits at a store and nothing is committed.
-    stands_since: HashMap<String, Instant>,
     started_at: Option<String>,
     restarts: VecDeque<Instant>,
     samples: VecDeque<Sample>,
 }
 
 impl History {
-    /// For each store that is up: false while work waits too long and nothing was committed
-    /// meanwhile. The page's own age of the oldest begins anew whenever a transaction is tried
-    /// again, so that what was seen before counts too.
-    pub(super) fn moving(&mut self, status: &Status, now: Instant) -> HashMap<String, bool> {
-        let mut moving = HashMap::new();
-        for store in &status.stores {
-            let before = self.commits.insert(store.label.clone(), store.commits);
-            let waits = store.waiting > 0 || store.oldest_waiting_seconds > 0.0;
-            let stands = store.up && waits && before == Some(store.commits);
-            if !stands {
-                self.stands_since.remove(&store.label);
-            }
-            let stuck = stands && {
-                let age = Duration::try_from_secs_f64(store.oldest_waiting_seconds);
-                let page = now.checked_sub(age.unwrap_or_default()).unwrap_or(now);
-                let since = self.stands_since.entry(store.label.clone()).or_insert(page);
-                *since = page.min(*since);
-                now.duration_since(*since) >= STUCK_AFTER
-            };
-            moving.insert(store.label.clone(), !stuck);
-        }
-        moving
-    }
-
     /// What is wrong with satellite as a whole.
     pub(super) fn troubles(&mut self, status: &Status, now: Instant) -> Vec<Trouble> {
         self.note_start(status, now);
@@ -329,36 +297,12 @@ pub(super) fn tls(tls: &Tls, now: Timestamp) -> Option<Trouble> {
     why.map(|why| place(renewal.fact(Fact::Detail, why)))
 }
 
-/// What satellite says is wrong with a store, as a kind that operators know.
-pub(super) fn store(store: &Store) -> Vec<Trouble> {
-    if store.up {
-        return Vec::new();
-    }
-    // A store that was not asked yet, just after a start, is not up and has no trouble.
-    let Some(word) = &store.trouble else {
-        return Vec::new();
-    };
-    let kind = match word.as_str() {
-        "no_answer" | "locked" => Kind::DatabaseHung,
-        "read_only" => Kind::DatabaseReadOnly,
-        "full" => Kind::DatabaseFull,
-        "too_many_connections" => Kind::DatabaseConnections,
-        _ => Kind::DatabaseDown,
-    };
-    let detail = store.detail.as_deref().unwrap_or(word);
-    let trouble = Trouble::new(kind)
-        .severity(Severity::Critical)
-        .fact(Fact::Place, Value::heard(&store.place))
-        .fact(Fact::Detail, Value::heard(detail));
-    vec![trouble]
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::status::{Journal, Stage, Totals};
+pub(super) mod tests {
+    use super::super::status::{Journal, Stage, Store, Totals};
     use super::*;
 
-    fn status() -> Status {
+    pub(in super::super) fn status() -> Status {
         Status {
             version: "0".to_owned(),
             uptime_seconds: 100,
@@ -412,46 +356,6 @@ mod tests {
         last.iter()
             .map(|trouble| (trouble.kind, trouble.severity))
             .collect()
-    }
-
-    #[test]
-    fn work_that_waits_while_its_database_is_up_and_commits_nothing_is_stuck() {
-        let (mut history, start) = (History::default(), Instant::now());
-        let mut stuck = |up: bool, oldest: f64, commits: u64| {
-            let mut status = status();
-            status.stores[0].up = up;
-            status.stores[0].waiting = 3;
-            status.stores[0].oldest_waiting_seconds = oldest;
-            status.stores[0].commits = commits;
-            !history.moving(&status, start)["store"]
-        };
-        assert!(!stuck(true, 40.0, 7), "the first look cannot tell");
-        assert!(stuck(true, 40.0, 7));
-        assert!(!stuck(true, 40.0, 8), "something was committed");
-        assert!(!stuck(true, 5.0, 8));
-        assert!(
-            !stuck(false, 40.0, 8),
-            "a dependency that is down is not a freeze"
-        );
-    }
-
-    #[test]
-    fn a_transaction_that_is_tried_again_and_again_is_stuck_though_the_page_counts_anew() {
-        let (mut history, start) = (History::default(), Instant::now());
-        let mut stuck = |second: u64, commits: u64, waiting: u64| {
-            let mut status = status();
-            status.stores[0].waiting = waiting;
-            let age = if waiting > 0 { second % 25 } else { 0 };
-            status.stores[0].oldest_waiting_seconds = wide(age);
-            status.stores[0].commits = commits;
-            !history.moving(&status, start + Duration::from_secs(second))["store"]
-        };
-        let seen: Vec<bool> = (0..60).step_by(5).map(|at| stuck(at, 7, 3)).collect();
-        assert_eq!(seen.iter().position(|it| *it), Some(4), "{seen:?}");
-        assert!(seen[4..].iter().all(|it| *it), "{seen:?}");
-        assert!(!stuck(60, 8, 3), "something was committed");
-        assert!(!stuck(90, 8, 0), "nothing waits");
-        assert!(!stuck(101, 8, 3));
     }
 
     #[test]
@@ -595,24 +499,5 @@ mod tests {
                 .insert("blocked".to_owned(), 500 * (1 - minute / 20));
         };
         assert!(play(25, restarted).is_empty());
-    }
-
-    #[test]
-    fn a_store_in_trouble_is_told_by_its_kind_and_one_not_asked_yet_is_not() {
-        let mut it = status().stores.remove(0);
-        it.up = false;
-        assert!(store(&it).is_empty());
-        for (word, kind) in [
-            ("unreachable", Kind::DatabaseDown),
-            ("no_answer", Kind::DatabaseHung),
-            ("locked", Kind::DatabaseHung),
-            ("read_only", Kind::DatabaseReadOnly),
-            ("full", Kind::DatabaseFull),
-            ("too_many_connections", Kind::DatabaseConnections),
-            ("denied", Kind::DatabaseDown),
-        ] {
-            it.trouble = Some(word.to_owned());
-            assert_eq!(store(&it)[0].kind, kind, "{word}");
-        }
     }
 }

@@ -174,6 +174,9 @@ pub struct Observation {
     /// Measurements, for reports, check lists and messages.
     #[serde(default, skip_serializing_if = "Numbers::is_empty")]
     pub numbers: Numbers,
+    /// The version of what was seen, in its own words and cut, where it says one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<CompactString>,
 }
 
 impl Observation {
@@ -199,7 +202,15 @@ impl Observation {
             finding,
             signal: None,
             numbers: Numbers::new(),
+            version: None,
         }
+    }
+
+    /// With the version that it says it has.
+    #[must_use]
+    pub fn version(mut self, version: &str) -> Self {
+        self.version = Some(first(version, NAME_CHARACTERS)).filter(|it| !it.is_empty());
+        self
     }
 
     /// With a signal for the rule table.

@@ -230,12 +230,16 @@ impl Judge<'_> {
     }
 
     fn measured(&self, row: &Row, looked: &Looked) -> String {
-        let numbers = &looked.observation.numbers;
+        let observation = &looked.observation;
+        let number = |name: &str| observation.numbers.get(name).copied();
         let shown = row.shows.iter().filter_map(|(name, measure)| {
-            let value = *numbers.get(*name)?;
             Some(match measure {
-                Measure::Seconds => seconds_text(value),
-                Measure::Count => thousands(format!("{value:.0}").parse().ok()?),
+                Measure::Seconds => seconds_text(number(name)?),
+                Measure::Count => thousands(format!("{:.0}", number(name)?).parse().ok()?),
+                Measure::Version => {
+                    let version = observation.version.as_deref()?;
+                    format!("{} {version}", self.say("versión", "version"))
+                }
             })
         });
         shown.collect::<Vec<_>>().join(", ")

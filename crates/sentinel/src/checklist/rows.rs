@@ -47,6 +47,8 @@ pub(super) struct Row {
 pub(super) enum Measure {
     Seconds,
     Count,
+    /// Which version it says it is; no number.
+    Version,
 }
 
 const TESTS: (bool, bool) = (true, false);
@@ -142,7 +144,10 @@ pub(super) const ROWS: &[Row] = &[
         on: BOTH,
         by: By::Signal(admin),
         needed: |configured| configured.admin,
-        shows: &[("uptime_seconds", Measure::Seconds)],
+        shows: &[
+            ("uptime_seconds", Measure::Seconds),
+            ("version", Measure::Version),
+        ],
     },
     Row {
         key: "door",

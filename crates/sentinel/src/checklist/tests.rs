@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::*;
 use crate::config::Promises;
 use crate::decide::Standing;
-use crate::observation::{Canary, Fact, Signal, Subject, Trouble, Unit, Value};
+use crate::observation::{Admin, Canary, Fact, Signal, Subject, Trouble, Unit, Value};
 
 fn now() -> Timestamp {
     "2026-06-02T09:20:00-06".parse().unwrap()
@@ -103,6 +103,18 @@ fn where_all_was_seen_to_be_well_everything_passes_or_does_not_apply() {
             "{key}"
         );
     }
+}
+
+#[test]
+fn the_version_of_satellite_is_evidence_that_it_answers() {
+    let satellite = Observation::fine(Subject::Satellite, now())
+        .signal(Signal::Admin(Admin::Moving))
+        .version("0.1.0")
+        .number("uptime_seconds", 7200.0);
+    let mut matter = matter();
+    matter.looked.push(looked("satellite", satellite));
+    let line = line(&list(&matter), "satellite_progress");
+    assert_eq!(line.evidence, "2 h 00 min, versión 0.1.0");
 }
 
 #[test]

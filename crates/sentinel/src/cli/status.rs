@@ -3,7 +3,7 @@
 use daemon::exit::Exit;
 use jiff::{SignedDuration, Timestamp};
 use sentinel::database::{Seen, Which};
-use sentinel::{Finding, message, words};
+use sentinel::{Fact, Finding, message, words};
 
 use super::{Context, complain, out};
 
@@ -85,15 +85,28 @@ fn row(seen: &Seen, context: &Context) -> Vec<String> {
     let language = context.language;
     let told = |finding: &Finding| words::of_finding(language, &context.config.zone, finding);
     let result = match &seen.observation.finding {
-        Finding::Fine => context.say("bien", "fine").to_owned(),
+        Finding::Fine => match &seen.observation.version {
+            Some(version) => {
+                let words = context.say("bien, versión", "fine, version");
+                format!("{words} {version}")
+            }
+            None => context.say("bien", "fine").to_owned(),
+        },
         finding @ Finding::Unknown { .. } => {
             format!("{}: {}", context.say("sin datos", "unknown"), told(finding))
         }
         Finding::Wrong { troubles } => {
-            let titles = troubles
-                .iter()
-                .map(|it| words::of_kind(it.kind).title(language));
-            titles.collect::<Vec<_>>().join("; ")
+            let why = troubles.iter().map(|trouble| {
+                let title = words::of_kind(trouble.kind).title(language);
+                match trouble.facts.get(&Fact::Detail) {
+                    Some(detail) => {
+                        let detail = words::of_value(language, &context.config.zone, detail);
+                        format!("{title}: {detail}")
+                    }
+                    None => title.to_owned(),
+                }
+            });
+            why.collect::<Vec<_>>().join("; ")
         }
     };
     vec![

@@ -101,6 +101,7 @@ impl Work {
         };
         let mut satellite = Observation::wrong(Subject::Satellite, now, troubles)
             .signal(Signal::Admin(admin))
+            .version(&status.version)
             .number("uptime_seconds", wide(status.uptime_seconds))
             .number("journal_events", wide(status.journal.events))
             .number("pending", wide(status.pending));

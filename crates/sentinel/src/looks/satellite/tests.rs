@@ -57,6 +57,7 @@ async fn a_store_that_is_down_is_told_of_the_store_and_satellite_itself_is_fine(
     let of = |subject: Subject| seen.iter().find(|it| it.subject == subject).unwrap();
     let satellite = of(Subject::Satellite);
     assert_eq!(satellite.finding, Finding::Fine);
+    assert_eq!(satellite.version.as_deref(), Some("0.1.0"));
     assert_eq!(satellite.signal, Some(Signal::Admin(Admin::Moving)));
     let Finding::Wrong { troubles } = &of(Subject::store("acme")).finding else {
         panic!("{seen:?}");

@@ -31,6 +31,7 @@ use crate::door::{Bucket, Transport, Twins};
 use crate::hikvision::{self, CHAIN, MAC};
 use crate::index::{INDEX, Index};
 use crate::pull;
+use crate::record::Tape;
 use crate::skew::Skew;
 
 /// Pending serials remembered, as many as the mirror keeps.
@@ -71,6 +72,7 @@ struct Seen {
     hikvision: hikvision::Device,
     pull: pull::Device,
     index: Index,
+    tape: Tape,
 }
 
 impl Seen {
@@ -83,6 +85,7 @@ impl Seen {
             pull: pull::Device::default(),
             again: Mailbox::default(),
             audit: Audit::default(),
+            tape: Tape::default(),
         }
     }
 }
@@ -175,6 +178,11 @@ impl Known {
     /// The count of its records, for terminals in access-control mode.
     pub(crate) fn index(&self) -> &Index {
         &self.seen.index
+    }
+
+    /// Where what it says at the door is noted while it is recorded.
+    pub(crate) fn tape(&self) -> &Tape {
+        &self.seen.tape
     }
 
     /// What may be claimed of its record, and how many events are known to be missing where

@@ -34,6 +34,7 @@ pub mod lifecycle;
 pub mod metrics;
 mod origins;
 mod pull;
+pub mod record;
 pub mod refusals;
 mod skew;
 pub mod stores;

@@ -22,6 +22,7 @@
 //! break them: [`hikvision::Device`], [`hikvision::Post`]; so do terminals on port 4370:
 //! [`pull::Terminal`]. The HTTP client is written by hand because the habits of old firmware are
 //! the point: no client library sends half a body or looks for ` 200 ` at a fixed place.
+//! What a real terminal did, recorded elsewhere, is played by [`replay`].
 //! Nothing here knows how any server works, and no server code is used here.
 
 mod access;
@@ -36,6 +37,7 @@ pub mod pull;
 mod push;
 mod random;
 mod records;
+pub mod replay;
 mod scenario;
 mod schedule;
 mod summary;

@@ -6,6 +6,7 @@
 //! terminals is decided here. Devices that are dialled are told at the beginning, each with
 //! the command that enrols it.
 
+mod player;
 mod report;
 mod words;
 
@@ -62,6 +63,8 @@ const EXAMPLES: &str = "Examples:
     terminals run --count 50 --backlog 200 --rate 12 --duration 2m --unkind --error-delay 2s
   A scenario of your own:
     terminals scenario > mine.toml; terminals run --scenario mine.toml
+  What a real terminal did, once more:
+    terminals replay recording-000001.jsonl --serial ABC1
 
 Exit status: 0 all records acknowledged, 1 some left or the run failed, 78 scenario wrong.";
 
@@ -71,6 +74,8 @@ enum Word {
     Run(Box<RunArgs>),
     /// Print a commented scenario file
     Scenario,
+    /// Play a recording of a real terminal against a server
+    Replay(player::Args),
 }
 
 /// Flags override the scenario file.
@@ -187,6 +192,7 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         Word::Run(args) => run(&args, lang),
+        Word::Replay(args) => player::play(args, lang),
     };
     outcome.unwrap_or_else(|why| {
         eprintln!("terminals: {why:#}");
@@ -390,7 +396,7 @@ mod tests {
         let all = ["terminals", "run"].iter().chain(words);
         match Cli::try_parse_from(all).unwrap().command {
             Word::Run(args) => *args,
-            Word::Scenario => panic!("run was asked for"),
+            Word::Scenario | Word::Replay(_) => panic!("run was asked for"),
         }
     }
 

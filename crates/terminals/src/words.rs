@@ -88,6 +88,22 @@ const TEXTS: &[(&str, &str)] = &[
         "Mixed habits of old firmware and a little of every fault",
         "Mañas mezcladas del firmware viejo y un poco de cada falla",
     ),
+    (
+        "Play a recording of a real terminal against a server",
+        "Repite ante un servidor lo que se grabó de un dispositivo real",
+    ),
+    (
+        "The recording, made by `satellite devices record`",
+        "La grabación, hecha con `satellite devices record`",
+    ),
+    (
+        "A serial that the server has enrolled [default: the one in the recording]",
+        "Un número de serie dado de alta en el servidor [si no se indica: el de la grabación]",
+    ),
+    (
+        "With the pauses of the recording, at most a minute each",
+        "Con las pausas de la grabación, de un minuto a lo más",
+    ),
     ("Print the summary as JSON", "Muestra el resumen en JSON"),
 ];
 
@@ -107,6 +123,10 @@ const REMARKS: &[(&str, &str)] = &[
         "Todo lo que el firmware real hace mal:",
     ),
     ("A scenario of your own:", "Un escenario propio:"),
+    (
+        "What a real terminal did, once more:",
+        "Lo que hizo un dispositivo real, otra vez:",
+    ),
     (
         "Exit status: 0 all records acknowledged, 1 some left or the run failed, 78 scenario wrong.",
         "Estado de salida: 0 todo confirmado, 1 quedó algo o falló, 78 el escenario tiene un error.",

@@ -41,6 +41,7 @@ pub mod framing;
 mod known;
 mod normalize;
 mod options;
+pub mod outline;
 pub mod packet;
 pub mod realtime;
 mod recognise;

@@ -41,6 +41,7 @@ mod attlog;
 pub mod codes;
 mod command;
 mod dialect;
+mod disguise;
 mod error;
 mod fields;
 mod normalize;
@@ -65,6 +66,7 @@ pub use command::{
     result_name,
 };
 pub use dialect::Dialect;
+pub use disguise::Disguise;
 pub use error::{FAULTS, RouteError};
 pub use options::{OptionBlock, read_settings};
 pub use packed::{pack, unpack};

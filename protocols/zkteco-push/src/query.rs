@@ -39,7 +39,7 @@ impl<'a> Query<'a> {
 }
 
 /// Undoes percent-encoding and `+`; a `%` without two hexadecimal digits stands for itself.
-fn decode(text: &str) -> Cow<'_, str> {
+pub(crate) fn decode(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(|b| b == b'%' || b == b'+') {
         return Cow::Borrowed(text);
     }

@@ -46,7 +46,8 @@ pub(crate) fn is_secret(key: &[u8]) -> bool {
     starts(b"fptemplate") || is(&CARD) || is(&SECRET)
 }
 
-fn is_card(key: &[u8]) -> bool {
+/// True for the keys that hold a card.
+pub(crate) fn is_card(key: &[u8]) -> bool {
     let same = |name: &&str| key.eq_ignore_ascii_case(name.as_bytes());
     CARD.iter().any(same)
 }

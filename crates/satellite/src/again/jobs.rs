@@ -1,5 +1,5 @@
-//! Jobs of the registry about a terminal that is dialled here, carried out here: it is asked for a
-//! window again, or told where to post.
+//! Jobs of the registry about a terminal that speaks to this process, carried out here: it is asked
+//! for a window again, told where to post, or recorded.
 //!
 //! A job is claimed only for a terminal that this process talks to now, so that of several
 //! satellites the one that holds the lease does it. What was claimed is told how far it is, and
@@ -23,9 +23,10 @@ use crate::clock;
 use crate::devices::Known;
 use crate::hikvision;
 use crate::hub::Hub;
+use crate::record::{self, RECORD};
 
-/// The kinds of these jobs: a window again, and where to post.
-const KINDS: [&str; 2] = ["backfill", hikvision::CONFIGURE];
+/// The kinds of these jobs: a window again, where to post, and a recording.
+const KINDS: [&str; 3] = ["backfill", hikvision::CONFIGURE, RECORD];
 /// How often the registry is asked for jobs, and told of progress.
 const EVERY: Duration = Duration::from_secs(1);
 /// Jobs in work at once.
@@ -76,20 +77,23 @@ pub(crate) async fn run(hub: Arc<Hub>) {
     while runner.working.join_next().await.is_some() {}
 }
 
+/// A terminal, and whether its job is a recording.
+type Busy = (DeviceId, bool);
+
 struct Runner {
     hub: Arc<Hub>,
     /// Jobs of an earlier life of this instance were not given back yet.
     left_behind: bool,
-    /// Terminals with a job in work.
-    busy: HashSet<DeviceId>,
-    working: JoinSet<DeviceId>,
+    /// Terminals with a job in work. A recording stands for itself: it sees what else is done.
+    busy: HashSet<Busy>,
+    working: JoinSet<Busy>,
 }
 
 impl Runner {
     async fn turn(&mut self) -> Result<(), Failure> {
         while let Some(done) = self.working.try_join_next() {
-            if let Ok(device) = done {
-                self.busy.remove(&device);
+            if let Ok(busy) = done {
+                self.busy.remove(&busy);
             }
         }
         if self.working.is_empty() {
@@ -119,32 +123,38 @@ impl Runner {
             if self.working.len() >= AT_ONCE {
                 return Ok(());
             }
-            if self.busy.contains(&job.device) {
+            let busy = (job.device, job.kind == RECORD);
+            if self.busy.contains(&busy) {
                 continue;
             }
-            let Some(known) = self.reachable(job.device) else {
+            let Some(known) = self.reachable(busy) else {
                 continue;
             };
             if !jobs::claim_one(engine, job.id, &self.hub.instance).await? {
                 continue;
             }
-            self.busy.insert(job.device);
+            self.busy.insert(busy);
             let hub = Arc::clone(&self.hub);
             self.working.spawn(async move {
-                let device = job.device;
                 work(&hub, &known, job).await;
-                device
+                busy
             });
         }
         Ok(())
     }
 
     /// The terminal, when this process talks to it.
-    fn reachable(&self, device: DeviceId) -> Option<Arc<Known>> {
+    fn reachable(&self, (device, recorded): Busy) -> Option<Arc<Known>> {
         let now = clock::now();
         let here = |known: &Known| {
             known.enrolment.id == device
-                && (known.again().is_open() || (pushes(known) && known.facts().is_online(now)))
+                && match recorded {
+                    true => record::is_heard(known, now),
+                    false => {
+                        let heard = || pushes(known) && known.facts().is_online(now);
+                        known.again().is_open() || heard()
+                    }
+                }
         };
         self.hub.devices.all(here).pop()
     }
@@ -169,6 +179,10 @@ async fn work(hub: &Hub, known: &Known, job: Job) {
     if job.kind == hikvision::CONFIGURE {
         let done = hikvision::configured(hub, known, &job).await;
         return tell(hub, &job, done.map_or(Note::Back, Note::End)).await;
+    }
+    if job.kind == RECORD {
+        let done = record::recorded(hub, known, &job).await;
+        return tell(hub, &job, Note::End(done.map_err(|words| why(&words)))).await;
     }
     let note = match Request::window(&job.request) {
         None => Note::End(Err(why("the request cannot be read"))),

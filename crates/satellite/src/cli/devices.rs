@@ -12,6 +12,7 @@ mod import;
 pub(crate) mod list;
 mod listening;
 pub(crate) mod pull;
+mod record;
 mod rotate;
 pub(crate) mod show;
 
@@ -33,6 +34,7 @@ pub(crate) const EXAMPLES: &str = "Examples:
   satellite devices add --tenant acme --vendor hikvision --serial K12345678 --listen
   satellite devices configure K12345678
   satellite devices command ABC1 info
+  satellite devices record ABC1 --minutes 15
   satellite devices block ABC1
   satellite devices rotate-token K12345678
   satellite devices show ABC1                          # and what to type into the terminal
@@ -77,6 +79,9 @@ pub(crate) enum Command {
     /// Tell a ZKTeco push terminal something, and show what it answers
     #[command(name = "command", after_help = command::EXAMPLES)]
     Tell(command::Args),
+    /// Record what a ZKTeco terminal says and hears, without names, cards and secrets
+    #[command(after_help = record::EXAMPLES)]
+    Record(record::Args),
     /// Enrol every terminal of a CSV file
     #[command(after_help = import::EXAMPLES)]
     Import(import::Args),
@@ -89,6 +94,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<E
         Command::Configure(args) => configure::run(&args, context).await,
         Command::RotateToken(args) => rotate::run(&args, context).await,
         Command::Tell(args) => command::run(&args, context).await,
+        Command::Record(args) => record::run(&args, context).await,
         Command::Approve { serial, tenant } => approve(&serial, tenant.as_deref(), context).await,
         Command::Block { serial } => block(&serial, context).await,
         Command::List(args) => list::run(&args, context).await,

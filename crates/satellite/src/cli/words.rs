@@ -357,6 +357,15 @@ texts! {
     BackfillFailed: "{}: no se completó: {}", "{}: not completed: {}";
     BackfillExpired: "se acabó su tiempo antes de terminar", "its time ran out before it was done";
 
+    // Recordings.
+    RecordQueued: "grabación {} anotada: {} minutos desde que el dispositivo hable con un Programa Satélite en marcha; Ctrl-C no la detiene", "recording {} was noted: {} minutes from when the terminal speaks to a running satellite; Ctrl-C does not stop it";
+    RecordNotPush: "{} no se puede grabar: solo los ZKTeco", "{} cannot be recorded: only ZKTeco terminals can";
+    RecordWaits: "el dispositivo no ha hablado en los últimos cinco minutos con ningún Programa Satélite en marcha; se espera hasta {}. Vea por qué: satellite trace", "the terminal has not spoken to a running satellite within five minutes; this waits until {}. See why: satellite trace";
+    RecordExpired: "el dispositivo no habló a tiempo con ningún Programa Satélite en marcha", "the terminal did not speak to a running satellite in time";
+    RecordFailed: "{}: no se grabó: {}", "{}: not recorded: {}";
+    RecordDone: "{} mensajes grabados, {} no cupieron: {}", "{} messages recorded, {} found no room: {}";
+    RecordCut: "el archivo llegó a su tamaño máximo antes de tiempo", "the file reached its largest size before its time";
+
     // Cut-off.
     CutoffTitle: "Corte de nómina de {}: del {} al {} ({})", "Payroll cut-off of {}: {} to {} ({})";
     CutoffComplete: "COMPLETO", "COMPLETE";

@@ -357,6 +357,10 @@ pub(super) const OTHERS: &[(&str, &str)] = &[
         "the terminal is not dialled from here any more",
     ),
     ("la petición no se puede leer", "the request cannot be read"),
+    (
+        "la grabación no se puede escribir: {}",
+        "the recording cannot be written: {}",
+    ),
     // Records in review (`zkteco_pull`).
     ("sin PIN", "no PIN"),
     ("el PIN no es texto", "the PIN is not text"),

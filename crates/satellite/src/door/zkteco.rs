@@ -36,6 +36,7 @@ use crate::devices::Known;
 use crate::hub::{Hub, Wish};
 use crate::index;
 use crate::origins;
+use crate::record::{Exchange, Heard, Note};
 use crate::trace::Step;
 use crate::tries::Try;
 
@@ -53,6 +54,8 @@ struct Case {
     transport: Transport,
     at: Millis,
     began: Instant,
+    /// Where this request is noted, while its terminal is recorded.
+    taped: Option<Exchange>,
 }
 
 /// A refusal with what the log should say about it.
@@ -88,6 +91,7 @@ pub(super) async fn answer(visitor: Arc<Visitor>, request: Request<Incoming>) ->
         at: clock::now(),
         began: Instant::now(),
         visitor,
+        taped: None,
     };
     let hub = Arc::clone(&case.visitor.hub);
     if let Some(reason) = sender.is_too_many() {
@@ -112,17 +116,24 @@ pub(super) async fn answer(visitor: Arc<Visitor>, request: Request<Incoming>) ->
     let serial = request.serial;
     let known = hub.devices.find(Vendor::Zkteco, &serial);
     let dated = known.as_ref().is_some_and(|known| dated(&hub, known));
-    let done = match known {
-        Some(known) => case.enrolled(&hub, &known, request.ask).await,
+    let taped = known.as_ref().filter(|known| known.tape().runs());
+    case.taped = taped.map(|_| Exchange::begin(&head));
+    let done = match &known {
+        Some(known) => case.enrolled(&hub, known, request.ask).await,
         None => case.stranger(&hub, &serial, &request.ask),
     };
-    match done {
+    let answer = match done {
         Ok(reply) => {
             let whole = body::discard(&mut case.body, UNWANTED, &case.visitor.pace).await;
             Answer::zkteco(reply, dated, !whole)
         }
         Err(no) => case.refused(Some(&serial), no, dated).await,
+    };
+    if let (Some(known), Some(mut taped)) = (known, case.taped) {
+        taped.answered(answer.status, &answer.body);
+        known.tape().note(Note::Request(taped));
     }
+    answer
 }
 
 /// A refusal of a request that is not as long as it says.
@@ -153,6 +164,13 @@ impl Case {
         // Where a request ends that is not as long as it says is not known.
         let astray = no.refusal == Refusal::BadRequest;
         Answer::zkteco(Reply::refuse(no.refusal), dated, astray || !whole)
+    }
+
+    /// Notes the body, when the terminal is recorded.
+    fn tape(&mut self, heard: impl FnOnce() -> Heard) {
+        if let Some(taped) = &mut self.taped {
+            taped.heard(heard());
+        }
     }
 
     /// A serial that nobody enrolled. Its body is not looked at.
@@ -364,7 +382,9 @@ impl Case {
     async fn list(&mut self, hub: &Hub) -> Result<Bytes, No> {
         let pace = Arc::clone(&self.visitor.pace);
         let kept = body::read(&mut self.body, LIST, &hub.crowd, &pace).await;
-        Ok(kept.map_err(|fault| faulty("answers", fault))?.bytes)
+        let bytes = kept.map_err(|fault| faulty("answers", fault))?.bytes;
+        self.tape(|| Heard::Whole(None, bytes.clone()));
+        Ok(bytes)
     }
 
     /// Refuses what is not served; what keeps a terminal from bringing records is shown in its
@@ -408,6 +428,7 @@ impl Case {
             let records = body::count(&mut self.body, &table, &pace)
                 .await
                 .map_err(|fault| faulty(table.name(), fault))?;
+            self.tape(|| Heard::Removed(records));
             settle::dropped(hub, known, &table, stamp, records);
             return Ok(Reply::stored(&acknowledge, records));
         }
@@ -417,6 +438,7 @@ impl Case {
             self.note_fault(hub, known, &table, fault);
             faulty(table.name(), fault)
         })?;
+        self.tape(|| Heard::Whole(Some(table.clone()), kept.bytes.clone()));
         if self.visitor.framing.has_surplus() {
             return Err(self.unframed(hub, known, Says::MoreThanLength));
         }

@@ -33,6 +33,7 @@ use crate::conditions::Condition;
 use crate::detail::{Detail, Says};
 use crate::dial::Link;
 use crate::dial::socket::NotOpen;
+use crate::record::Outlines;
 use crate::trace::Step;
 
 /// How often the terminal's counts are looked at.
@@ -92,6 +93,7 @@ pub(super) struct Talk<'a> {
     learned: &'a mut Learned,
     session: Session,
     wire: Wire,
+    outlines: Outlines,
     transport: Transport,
     base: (Millis, Instant),
     plan: VecDeque<Ask>,
@@ -150,6 +152,7 @@ impl<'a> Talk<'a> {
             intake,
             learned,
             wire,
+            outlines: Outlines::new(transport, intake.known.tape()),
             transport,
             base,
             outgoing: Vec::new(),
@@ -213,7 +216,9 @@ impl<'a> Talk<'a> {
     fn hear(&mut self) -> Result<(), Ended> {
         for _ in 0..READS {
             let now = self.now();
-            let heard = self.wire.hear(&mut self.session, now);
+            let (tape, outlines) = (self.intake.known.tape(), &mut self.outlines);
+            let note = |bytes: &[u8]| outlines.heard(tape, bytes);
+            let heard = self.wire.hear(&mut self.session, now, note);
             if !heard.map_err(Ended::Wire)? {
                 break;
             }
@@ -258,6 +263,7 @@ impl<'a> Talk<'a> {
 
     async fn send(&mut self) -> Result<(), Ended> {
         for bytes in std::mem::take(&mut self.outgoing) {
+            self.outlines.sent(self.intake.known.tape(), &bytes);
             self.wire.write(&bytes).await.map_err(Ended::Wire)?;
         }
         Ok(())

@@ -24,6 +24,7 @@ use crate::devices::Known;
 use crate::dial::Link;
 use crate::dial::socket::NotOpen;
 use crate::hub::Hub;
+use crate::record;
 use crate::stores::Store;
 use crate::trace::Step;
 
@@ -175,6 +176,11 @@ impl Visit {
     fn judge(&mut self, ended: &Ended) -> Duration {
         let serial = &self.intake.known.enrolment.serial;
         tracing::debug!(%serial, ended = ?ended, "a session with a terminal ended");
+        let error = match ended {
+            Ended::Terminal(error) => Some(error),
+            _ => None,
+        };
+        record::ended(self.intake.known.tape(), error);
         match ended {
             Ended::Left => {
                 self.intake.known.pull().view().link = Link::Idle;
@@ -198,7 +204,8 @@ impl Visit {
                 Retry::Later
             }
             Ended::Terminal(error) => {
-                self.named(error, told);
+                // What is tried again only after a long pause is told at once.
+                self.named(error, told || error.retry() == Retry::Later);
                 error.retry()
             }
             Ended::NotOpen(error) => {

@@ -44,9 +44,14 @@ impl Wire {
         }
     }
 
-    /// Hands everything that has come so far, up to a limit, to the session. False when nothing
-    /// had come.
-    pub(super) fn hear(&self, session: &mut Session, now: event::Millis) -> io::Result<bool> {
+    /// Hands everything that has come so far, up to a limit, to the session, and before it to whoever
+    /// notes it. False when nothing had come.
+    pub(super) fn hear(
+        &self,
+        session: &mut Session,
+        now: event::Millis,
+        note: impl FnOnce(&[u8]),
+    ) -> io::Result<bool> {
         let mut buffer = [0; READ];
         let read = match self {
             Self::Tcp(stream) => stream.try_read(&mut buffer),
@@ -55,7 +60,9 @@ impl Wire {
         match (read, self) {
             (Ok(0), Self::Tcp(_)) => Err(io::ErrorKind::UnexpectedEof.into()),
             (Ok(length), _) => {
-                session.heard(buffer.get(..length).unwrap_or_default(), now);
+                let heard = buffer.get(..length).unwrap_or_default();
+                note(heard);
+                session.heard(heard, now);
                 Ok(true)
             }
             (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),

@@ -52,6 +52,8 @@ pub(super) struct Answer {
     pub(super) shut: bool,
     /// The terminal is busy for so long before it answers.
     pub(super) after: Duration,
+    /// Bytes that are no packet, over TCP.
+    pub(super) raw: Vec<u8>,
 }
 
 impl Client {
@@ -103,6 +105,13 @@ impl Client {
         self.asked += 1;
         for reply in &mut answer.replies {
             reply.reply = request.reply;
+        }
+        let lie = inner.lie();
+        if lie.is_in_the_answer()
+            && wants_log(request)
+            && let Some(honest) = answer.replies.first()
+        {
+            return lie.instead(honest);
         }
         let has_data = answer
             .replies
@@ -228,6 +237,8 @@ impl Client {
         if command == 13 {
             inner.counts.logs.fetch_add(1, Relaxed);
             (self.table, self.hands_out) = inner.machine.log_table();
+            let record = inner.machine.options.record.bytes();
+            inner.lie().spoil(&mut self.table, record);
         } else {
             (self.table, self.hands_out) = (inner.machine.user_table(), 0);
         }
@@ -329,6 +340,12 @@ impl Client {
             inner.machine.served(self.hands_out);
         }
     }
+}
+
+/// Whether a request is the one for the log, in whatever way.
+fn wants_log(request: &Request) -> bool {
+    let prepared = request.data.get(1..3) == Some(&[13, 0]);
+    request.command == 13 || (request.command == 1503 && prepared)
 }
 
 fn option(inner: &Inner, data: &[u8]) -> Option<Vec<u8>> {

@@ -4,7 +4,7 @@
 //! options          what a terminal is and does; the same tables as in a scenario file
 //! machine          its people, its log, its clock, its ledger lines
 //!    └ terminal    its port, its one connection, handles to break it
-//!        └ answers what it says to each command
+//!        └ answers what it says to each command, or with `lies` in place of the truth
 //!            └ wire  packets, checksums, the scrambled key
 //! family           the terminals of a fleet
 //! ```
@@ -20,12 +20,14 @@
 
 mod answers;
 mod family;
+mod lies;
 mod machine;
 mod options;
 mod terminal;
 mod wire;
 
 pub(crate) use family::Terminals;
+pub use lies::Lie;
 pub(crate) use machine::Totals;
 pub use options::{Events, PullGroup, PullOptions, RecordSize, SecondClient, SessionField};
 pub use terminal::{PullCounters, Terminal};

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::lies::Lie;
 use crate::scenario::ScenarioError;
 
 /// How one record of the attendance log is laid out.
@@ -153,6 +154,8 @@ pub struct PullOptions {
     pub panel: bool,
     /// Seconds that its clock is ahead.
     pub ahead_s: i64,
+    /// What it answers wrongly from its log on.
+    pub lie: Lie,
 }
 
 impl Default for PullOptions {
@@ -194,6 +197,7 @@ impl Default for PullOptions {
             secure: false,
             panel: false,
             ahead_s: 0,
+            lie: Lie::None,
         }
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{Answer, Client};
+use super::lies::Lie;
 use super::machine::{Machine, Record, Totals, lock};
 use super::options::{PullOptions, SecondClient};
 use super::wire::{Reply, Request, framed, request, unframed};
@@ -97,6 +98,8 @@ pub(super) struct Inner {
     /// Another program has the place.
     occupied: AtomicBool,
     down: AtomicBool,
+    /// It lies no more.
+    honest: AtomicBool,
     /// Cancelled when all connections break; a new one after that.
     power: Mutex<CancellationToken>,
     stop: CancellationToken,
@@ -138,6 +141,7 @@ impl Terminal {
             place: Mutex::default(),
             occupied: AtomicBool::new(false),
             down: AtomicBool::new(false),
+            honest: AtomicBool::new(false),
             power: Mutex::default(),
             stop: CancellationToken::new(),
         });
@@ -250,6 +254,11 @@ impl Terminal {
         }
     }
 
+    /// From now on it tells the truth.
+    pub fn stop_lying(&self) {
+        self.inner.honest.store(true, Relaxed);
+    }
+
     /// Another program takes its one place, or gives it back.
     pub fn occupy(&self, occupied: bool) {
         self.inner.occupied.store(occupied, Relaxed);
@@ -326,6 +335,14 @@ impl Inner {
 
     pub(super) fn shuts_second(&self) -> bool {
         self.machine.options.second == SecondClient::Closed
+    }
+
+    /// What it lies about now.
+    pub(super) fn lie(&self) -> Lie {
+        match self.honest.load(Relaxed) {
+            true => Lie::None,
+            false => self.machine.options.lie,
+        }
     }
 
     fn is_down(&self) -> bool {
@@ -448,7 +465,7 @@ impl Stream<'_> {
     /// packet by packet, where the terminal takes its time.
     async fn answer(&mut self, client: &mut Client, answer: &Answer) -> io::Result<()> {
         let pause = Duration::from_millis(self.inner.machine.options.packet_ms);
-        let mut bytes: Vec<u8> = Vec::new();
+        let mut bytes: Vec<u8> = answer.raw.clone();
         for reply in &answer.replies {
             bytes.extend(framed(&reply.packet()));
             if !pause.is_zero() {

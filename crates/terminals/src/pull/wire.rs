@@ -5,7 +5,7 @@
 //! side cannot agree with itself.
 
 /// The four bytes before each packet on TCP.
-const MAGIC: [u8; 4] = [0x50, 0x50, 0x82, 0x7d];
+pub(super) const MAGIC: [u8; 4] = [0x50, 0x50, 0x82, 0x7d];
 /// Longest packet that a terminal takes.
 const LONGEST: usize = 64 * 1024;
 

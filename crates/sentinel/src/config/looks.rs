@@ -167,7 +167,7 @@ pub struct SqlProbe {
     pub url: StoreUrl,
     /// Its password.
     pub password: Option<Secret>,
-    /// One SELECT or SHOW; the first value of its answer counts.
+    /// One SELECT or SHOW; the first value of its answer counts, of a SHOW the last.
     pub query: String,
     /// The least that the value may be.
     pub at_least: Option<f64>,

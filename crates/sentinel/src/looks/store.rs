@@ -158,8 +158,9 @@ impl Reader {
         timed(asked, within).await
     }
 
-    /// The first value of the first row that an operator's own query answers, as a text; it is
-    /// sent inside a transaction that takes no writes.
+    /// The first value of the first row that an operator's own query answers, as a text; of a SHOW
+    /// the last one, because its first is a name. It is sent inside a transaction that takes no
+    /// writes.
     ///
     /// # Errors
     /// As [`Reader::ask`].
@@ -168,6 +169,8 @@ impl Reader {
         query: &str,
         within: Duration,
     ) -> Result<Option<String>, Failed> {
+        let word = query.split_whitespace().next().unwrap_or_default();
+        let is_show = word.eq_ignore_ascii_case("SHOW");
         let query = || sqlx::raw_sql(AssertSqlSafe(query.to_owned()));
         let asked = async {
             match self {
@@ -175,7 +178,8 @@ impl Reader {
                     let begin = sqlx::raw_sql("START TRANSACTION READ ONLY");
                     begin.execute(&mut *connection).await?;
                     let row = query().fetch_optional(connection).await?;
-                    row.map_or(Ok(None), |row| row.try_get_unchecked(0))
+                    let at = |length: usize| if is_show { length.saturating_sub(1) } else { 0 };
+                    row.map_or(Ok(None), |row| row.try_get_unchecked(at(row.len())))
                 }
                 Self::Sqlite(connection) => {
                     let row = query().fetch_optional(connection).await?;

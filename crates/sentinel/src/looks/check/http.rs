@@ -150,4 +150,16 @@ mod tests {
         moved.status = 302;
         assert!(matches!(of(&moved), Verdict::Bad(_)));
     }
+
+    #[test]
+    fn a_good_page_whose_certificate_ends_within_thirty_days_is_poor() {
+        let mut wanted = rcgen::CertificateParams::new(vec!["a.mx".to_owned()]).unwrap();
+        wanted.not_after = rcgen::date_time_ymd(2026, 12, 31);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut encrypted = page(GOOD);
+        encrypted.certificate = Some(wanted.self_signed(&key).unwrap().der().to_vec());
+        let at = |day: &str| judge(&check(), &encrypted, day.parse().unwrap());
+        assert_eq!(at("2026-11-01T00:00:00Z"), Verdict::Good);
+        assert!(matches!(at("2026-12-10T00:00:00Z"), Verdict::Poor(_)));
+    }
 }

@@ -112,4 +112,35 @@ mod tests {
         it.query = "SELECT nothing FROM nowhere".to_owned();
         assert!(matches!(probe(&it, within).await.verdict, Verdict::Bad(_)));
     }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_query_of_a_real_server_is_judged_by_its_number_and_can_change_nothing() {
+        let server = mariadb::shared(mariadb::Flavor::Xampp).unwrap();
+        let name = server.fresh_database("indicator").unwrap();
+        let table =
+            "CREATE TABLE sesion (monto DECIMAL(10,2)); INSERT INTO sesion VALUES (2.50), (3.25);";
+        server.sql(&format!("USE `{name}`; {table}")).unwrap();
+        let within = Duration::from_secs(5);
+        let mut it = check("");
+        it.url = server.url(&name).parse().unwrap();
+        for (query, most, is_good) in [
+            ("SELECT COUNT(*) FROM sesion", 5.0, true),
+            ("SELECT SUM(monto) FROM sesion", 6.0, true),
+            ("SELECT SUM(monto) FROM sesion", 5.0, false),
+            ("SELECT MAX(monto) FROM sesion WHERE monto > 99", 5.0, false),
+            ("SHOW GLOBAL STATUS LIKE 'Threads_connected'", 1e6, true),
+            ("SHOW GLOBAL STATUS LIKE 'Uptime'", 0.0, false),
+            // The user may write, and the transaction does not let it.
+            ("DELETE FROM sesion", 5.0, false),
+            ("SELECT COUNT(*) FROM sesion", 5.0, true),
+        ] {
+            (it.query, it.at_most) = (query.to_owned(), Some(most));
+            let outcome = probe(&it, within).await;
+            assert_eq!(
+                outcome.verdict == Verdict::Good,
+                is_good,
+                "{query}: {outcome:?}"
+            );
+        }
+    }
 }

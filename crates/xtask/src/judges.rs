@@ -1,5 +1,5 @@
 //! Programs that nobody here wrote, which judge our simulated terminals and what is shipped for
-//! Prometheus: fetched through the ordinary clients of their registries into `target/judges`, and
+//! Prometheus and for proxies: fetched through the ordinary clients of their registries into `target/judges`, and
 //! installed nowhere else on the machine. The distribution's packages are unpacked and not
 //! installed, so that no service of theirs ever starts.
 //!
@@ -19,6 +19,9 @@ const NODE: [&str; 2] = ["zkteco-js@1.7.2", "node-zklib@1.3.0"];
 
 /// The distribution's packages with the judges of alerts and metrics.
 const PROMETHEUS: [&str; 2] = ["prometheus", "prometheus-alertmanager"];
+/// Those with the proxies that terminals are served through, and the libraries that a machine
+/// without them lacks.
+const PROXIES: [&str; 4] = ["nginx", "apache2-bin", "libapr1", "libaprutil1"];
 
 /// Installs the judges; answers which variables name them, and how the step ended.
 pub(crate) fn install() -> (Vec<(&'static str, String)>, Outcome) {
@@ -36,6 +39,10 @@ pub(crate) fn install() -> (Vec<(&'static str, String)>, Outcome) {
     match prometheus(&folder) {
         Ok(place) => variables.push(("SATELLITE_JUDGE_PROMETHEUS", place)),
         Err(why) => missing.push(format!("{} ({why})", PROMETHEUS.join(", "))),
+    }
+    match proxies(&folder) {
+        Ok(place) => variables.push(("SATELLITE_JUDGE_PROXIES", place)),
+        Err(why) => missing.push(format!("{} ({why})", PROXIES.join(", "))),
     }
     let outcome = if missing.is_empty() {
         Outcome::Fine
@@ -77,39 +84,46 @@ fn node(folder: &Path) -> Result<String, String> {
 }
 
 fn prometheus(folder: &Path) -> Result<String, String> {
-    let programs = folder.join("debian").join("usr/bin");
-    if !["prometheus", "promtool", "amtool"]
-        .map(|name| programs.join(name).exists())
-        .contains(&false)
-    {
-        return absolute(&programs).map(|programs| programs.display().to_string());
+    let programs = ["prometheus", "promtool", "amtool"].map(|name| format!("usr/bin/{name}"));
+    let root = unpacked(folder, &PROMETHEUS, &programs)?;
+    let programs = root.join("usr/bin");
+    done(Command::new(programs.join("promtool")).arg("--version"))?;
+    Ok(programs.display().to_string())
+}
+
+fn proxies(folder: &Path) -> Result<String, String> {
+    let programs = ["nginx", "apache2"].map(|name| format!("usr/sbin/{name}"));
+    let root = unpacked(folder, &PROXIES, &programs)?;
+    done(Command::new(root.join("usr/sbin/nginx")).arg("-v"))?;
+    Ok(root.display().to_string())
+}
+
+/// The root under which these packages of the distribution are unpacked; done only where one of
+/// these files is not there yet.
+fn unpacked(folder: &Path, packages: &[&str], files: &[String]) -> Result<PathBuf, String> {
+    let root = folder.join("debian");
+    if files.iter().all(|file| root.join(file).exists()) {
+        return absolute(&root);
     }
-    let fetched = folder.join("fetched");
+    let name = packages.first().copied().unwrap_or_default();
+    let fetched = folder.join("fetched").join(name);
     fs::create_dir_all(&fetched).map_err(|error| error.to_string())?;
     let mut fetch = Command::new("apt-get");
     fetch
         .args(["-qq", "download"])
-        .args(PROMETHEUS)
+        .args(packages)
         .current_dir(&fetched);
     if done(&mut fetch).is_err() {
         // The lists of what there is may never have been read on this machine.
         done(Command::new("apt-get").args(["-qq", "update"]))?;
         done(&mut fetch)?;
     }
-    for package in fs::read_dir(&fetched)
-        .map_err(|error| error.to_string())?
-        .flatten()
-    {
+    let fetched = fs::read_dir(&fetched).map_err(|error| error.to_string())?;
+    for package in fetched.flatten() {
         let mut unpack = Command::new("dpkg-deb");
-        done(
-            unpack
-                .arg("--extract")
-                .arg(package.path())
-                .arg(folder.join("debian")),
-        )?;
+        done(unpack.arg("--extract").arg(package.path()).arg(&root))?;
     }
-    done(Command::new(programs.join("promtool")).arg("--version"))?;
-    absolute(&programs).map(|programs| programs.display().to_string())
+    absolute(&root)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, String> {

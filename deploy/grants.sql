@@ -24,3 +24,7 @@ CREATE USER IF NOT EXISTS sentinel@'127.0.0.1' IDENTIFIED BY 'change-me';
 GRANT SELECT ON satellite.event_feed TO sentinel@'127.0.0.1';
 GRANT SELECT ON satellite.canary_feed TO sentinel@'127.0.0.1';
 GRANT SELECT ON satellite.device_status TO sentinel@'127.0.0.1';
+
+-- Copies (satellite backup): reads everything and changes nothing.
+CREATE USER IF NOT EXISTS satellite_backup@'127.0.0.1' IDENTIFIED BY 'change-me';
+GRANT SELECT, SHOW VIEW ON satellite.* TO satellite_backup@'127.0.0.1';

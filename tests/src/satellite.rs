@@ -372,6 +372,16 @@ impl SatelliteProcess {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// A command below `backup` with this configuration, to be started; killed when it is dropped.
+    #[must_use]
+    pub fn backup(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("backup").args(words);
+        command.arg("--config").arg(self.config());
+        command.current_dir(self.folder.path()).kill_on_drop(true);
+        command
+    }
+
     async fn output<S: AsRef<OsStr>>(&self, file: &Path, arguments: &[S]) -> Result<Output> {
         let running = Command::new(&self.program)
             .args(arguments)

@@ -23,7 +23,7 @@ fn script(database: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let shipped = std::fs::read_to_string(root.join("deploy/grants.sql")).unwrap();
     let passwords = " IDENTIFIED BY 'change-me'";
-    assert_eq!(shipped.matches(passwords).count(), 4);
+    assert_eq!(shipped.matches(passwords).count(), 5);
     shipped
         .replace(passwords, "")
         .replace(" satellite@", " ingest@")
@@ -137,6 +137,21 @@ async fn each_account_can_do_its_work_and_nothing_more() {
         "UPDATE event_feed SET seq = 1",
     ];
     may_not(&url("sentinel"), &sentinel).await;
+
+    may(
+        &url("satellite_backup"),
+        &["SELECT * FROM audit", "SHOW CREATE VIEW event_feed"],
+    )
+    .await;
+    may_not(&url("satellite_backup"), &forbidden).await;
+    may_not(
+        &url("satellite_backup"),
+        &[
+            "UPDATE event SET seq = 1",
+            "INSERT INTO audit SELECT * FROM audit",
+        ],
+    )
+    .await;
 
     sql(&format!(
         "UPDATE {database}.event SET received_at = '2026-01-01 00:00:00'"

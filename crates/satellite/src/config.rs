@@ -4,6 +4,7 @@
 //! and key. Secrets are read from their files while loading and leave this module only inside
 //! a [`Target`], whose texts never show them. Nothing here connects to anything.
 
+mod backup;
 mod network;
 mod raw;
 
@@ -11,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use backup::Backup;
 pub use daemon::config::ConfigError;
 use daemon::config::{Secret, Source, StoreUrl, secret_file, secret_places};
 use event::{TenantId, Zone};
@@ -47,6 +49,8 @@ pub struct Config {
     pub unknown: Unknown,
     /// The tenants, in the order of the file; never empty.
     pub tenants: Vec<Tenant>,
+    /// Copies of the databases.
+    pub backup: Option<Backup>,
     /// Satellite's own mail when sentinel is silent.
     pub sentinel_guard: Option<SentinelGuard>,
     /// How far the machine's clock is trusted. Not a key of the file: programs that run
@@ -243,6 +247,7 @@ impl Config {
                 networks: Vec::new(),
                 own_store: None,
             }],
+            backup: None,
             sentinel_guard: None,
             clock: ClockTrust::AskSystem,
         }

@@ -99,6 +99,14 @@ pub trait Engine: Send {
     /// Runs a query and answers all of its rows.
     async fn fetch(&mut self, sql: SqlStr, values: &[Value<'_>]) -> Result<Vec<Row>, Failure>;
 
+    /// Runs a query without values and hands over its rows one at a time, each value as its text
+    /// or its bytes (no [`Cell::Int`](crate::Cell::Int)), so that a large table needs no memory.
+    async fn each_row(
+        &mut self,
+        sql: SqlStr,
+        each: &mut (dyn FnMut(Row) + Send),
+    ) -> Result<(), Failure>;
+
     /// Starts a transaction that will write.
     async fn begin(&mut self) -> Result<(), Failure>;
 

@@ -16,6 +16,7 @@ mod batch;
 pub mod census;
 pub mod command;
 mod commit;
+pub mod contents;
 mod cursor;
 mod device_row;
 mod engine;

@@ -7,6 +7,7 @@
 use std::str::FromStr;
 
 use async_trait::async_trait;
+use futures_util::TryStreamExt as _;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::{
     AssertSqlSafe, Column, ConnectOptions, Connection as _, Row as _, SqlSafeStr, SqlStr, TypeInfo,
@@ -163,11 +164,13 @@ async fn answered<T>(
             *sound = matches!(done, Ok(_) | Err(sqlx::Error::Database(_)));
             done.map_err(|error| Failure::from_mysql(&error))
         }
-        Err(_) => Err(Failure::wait(
-            Trouble::NoAnswer,
-            format!("no answer within {} s", STATEMENT_DEADLINE.as_secs()),
-        )),
+        Err(_) => Err(no_answer()),
     }
+}
+
+fn no_answer() -> Failure {
+    let seconds = STATEMENT_DEADLINE.as_secs();
+    Failure::wait(Trouble::NoAnswer, format!("no answer within {seconds} s"))
 }
 
 type Query = sqlx::query::Query<'static, sqlx::MySql, sqlx::mysql::MySqlArguments>;
@@ -207,6 +210,16 @@ fn read(row: &MySqlRow) -> Result<Row, Failure> {
     cells.collect::<Result<_, _>>().map(Row)
 }
 
+/// A row of the text protocol: every value as it was written.
+fn read_text(row: &MySqlRow) -> Result<Row, Failure> {
+    let cells = (0..row.columns().len()).map(|at| {
+        let value = row.try_get_unchecked::<Option<Vec<u8>>, _>(at);
+        let value = value.map_err(|error| Failure::from_mysql(&error))?;
+        Ok(value.map_or(Cell::Null, Cell::Data))
+    });
+    cells.collect::<Result<_, _>>().map(Row)
+}
+
 #[async_trait]
 impl Engine for Mysql {
     fn dialect(&self) -> Dialect {
@@ -224,6 +237,27 @@ impl Engine for Mysql {
         let asked = query.fetch_all(&mut self.connection);
         let rows = answered(&mut self.sound, asked).await?;
         rows.iter().map(read).collect()
+    }
+
+    async fn each_row(
+        &mut self,
+        sql: SqlStr,
+        each: &mut (dyn FnMut(Row) + Send),
+    ) -> Result<(), Failure> {
+        // In the text protocol, where every value comes as the server writes it.
+        self.sound = false;
+        let mut rows = sqlx::raw_sql(sql).fetch(&mut self.connection);
+        loop {
+            let next = tokio::time::timeout(STATEMENT_DEADLINE, rows.try_next()).await;
+            let next = next.map_err(|_| no_answer())?;
+            match next.map_err(|error| Failure::from_mysql(&error))? {
+                Some(row) => each(read_text(&row)?),
+                None => break,
+            }
+        }
+        drop(rows);
+        self.sound = true;
+        Ok(())
     }
 
     async fn begin(&mut self) -> Result<(), Failure> {

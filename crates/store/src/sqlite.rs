@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::TryStreamExt as _;
 use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteRow,
     SqliteSynchronous,
@@ -154,6 +155,23 @@ impl Engine for Sqlite {
             .iter()
             .map(read)
             .collect()
+    }
+
+    async fn each_row(
+        &mut self,
+        sql: SqlStr,
+        each: &mut (dyn FnMut(Row) + Send),
+    ) -> Result<(), Failure> {
+        let mut rows = sqlx::raw_sql(sql).fetch(&mut self.connection);
+        while let Some(row) = judged(rows.try_next().await)? {
+            let Row(cells) = read(&row)?;
+            let told = cells.into_iter().map(|cell| match cell {
+                Cell::Int(number) => Cell::Data(number.to_string().into_bytes()),
+                other => other,
+            });
+            each(Row(told.collect()));
+        }
+        Ok(())
     }
 
     async fn begin(&mut self) -> Result<(), Failure> {

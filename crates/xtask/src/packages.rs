@@ -43,6 +43,11 @@ const MARIADB: Package = Package {
     present: mariadb::installed,
 };
 
+const AGE: Package = Package {
+    name: "age",
+    present: || answers("age", "--version"),
+};
+
 const DEBOOTSTRAP: Package = Package {
     name: "debootstrap",
     present: || answers("debootstrap", "--version"),
@@ -69,7 +74,7 @@ const FAKETIME: Package = Package {
 /// What building satellite needs.
 const BUILD: &[Package] = &[C_COMPILER, C_HEADERS, PKG_CONFIG, SYSTEMD];
 /// What its tests need.
-const TEST: &[Package] = &[C_COMPILER, C_HEADERS, PKG_CONFIG, SYSTEMD, MARIADB];
+const TEST: &[Package] = &[C_COMPILER, C_HEADERS, PKG_CONFIG, SYSTEMD, MARIADB, AGE];
 
 /// What a system to install packages in needs.
 const CONTAINER: &[Package] = &[DEBOOTSTRAP, NSPAWN];

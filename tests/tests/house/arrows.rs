@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (PROTOCOLS, &["event"]),
     ("event", &[]),
     ("store", &["event"]),
+    ("backup", &["store", "daemon"]),
     ("daemon", &[]),
     ("notify", &["daemon"]),
     ("console", &[]),
@@ -28,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "event",
             "store",
+            "backup",
             "daemon",
             "console",
             "notify",

@@ -6,6 +6,7 @@
 //! changes the registry leaves a line in its audit.
 
 mod backfill;
+mod backup;
 mod check;
 mod conditions;
 mod cutoff;
@@ -106,6 +107,9 @@ enum Command {
     /// Ask a terminal for a window of its record again
     #[command(after_help = backfill::EXAMPLES)]
     Backfill(backfill::Args),
+    /// Copies of the databases: made, shown, proven by restoring them, removed
+    #[command(subcommand, after_help = backup::EXAMPLES)]
+    Backup(backup::Command),
     /// Whether a payroll period is complete, terminal by terminal
     #[command(after_help = cutoff::EXAMPLES)]
     Cutoff(cutoff::Args),
@@ -299,6 +303,7 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
         Command::Db(command) => db::run(command, &context).await,
         Command::Doctor(args) => doctor::run(&args, &context).await,
         Command::Backfill(args) => backfill::run(&args, &context).await,
+        Command::Backup(command) => backup::run(command, &context).await,
         Command::Cutoff(args) => cutoff::run(&args, &context).await,
         Command::Devices(command) => devices::run(command, &context).await,
         Command::Events(args) => events::run(&args, &context).await,

@@ -17,6 +17,7 @@ use store::Target;
 
 use crate::tls::TlsFiles;
 
+use super::backup::{self, RawBackup};
 use super::{
     ClockTrust, Config, Limits, Listen, Network, NoNetwork, SECRETS_FOLDER, STORE_LABEL,
     SentinelGuard, Tenant, TlsDoor, Unknown, target,
@@ -38,6 +39,7 @@ struct File {
     enrolment: RawEnrolment,
     #[serde(default)]
     tenant: Vec<RawTenant>,
+    backup: Option<RawBackup>,
     sentinel_guard: Option<RawGuard>,
 }
 
@@ -145,6 +147,7 @@ pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
     sqlite_folder(source, "store.url", &store, &state_dir)?;
     let tenants = tenants(source, file.tenant, &state_dir)?;
     let unknown = unknown(source, file.enrolment, &tenants)?;
+    let backup = file.backup.map(|raw| backup::checked(source, raw));
     let sentinel_guard = file
         .sentinel_guard
         .map(|raw| guard(source, raw))
@@ -157,6 +160,7 @@ pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
         store,
         unknown,
         tenants,
+        backup: backup.transpose()?,
         sentinel_guard,
         clock: ClockTrust::AskSystem,
     })

@@ -1,0 +1,33 @@
+//! Copies of the databases, encrypted, in two places, and proven by restoring them.
+//!
+//! A copy is a folder `<location>/<store>/<moment>/` of one database at one moment. It gets its
+//! name by one rename after everything in it has reached the disk, so that a folder with a name is
+//! whole. [`take`] makes one, [`verify`] restores one into a private scratch server or file and
+//! compares what is in it, row by row, with what was read while it was dumped; [`Retention`] says
+//! which may go; [`Board`] is what the watchdog reads.
+//!
+//! Dumping, encrypting and restoring are done by the distribution's own programs (`mariadb-dump`,
+//! `age`, `mariadb`), so that a copy can be opened without satellite. No password and no key ever
+//! stands on a command line, and nothing here deletes a copy that is not named for it.
+
+mod board;
+mod copies;
+mod dump;
+mod dump_text;
+mod manifest;
+mod problem;
+mod programs;
+mod retention;
+mod scratch;
+mod seal;
+mod take;
+mod verify;
+
+pub use board::{Board, StoreState};
+pub use copies::{Copied, Location, same_disk};
+pub use dump::Login;
+pub use manifest::Manifest;
+pub use problem::Problem;
+pub use retention::Retention;
+pub use take::{Plan, Source, Taken, Work, take};
+pub use verify::{Evidence, Proof, verify};

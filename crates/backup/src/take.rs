@@ -1,0 +1,278 @@
+//! One copy of one database: dumped, encrypted, named, and carried to the second location.
+//!
+//! Each store has its copies for itself, so that one tenant's dead database costs nobody else's.
+//! Whatever fails leaves the copies that were there as they were.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use store::Target;
+use store::contents::{self, Contents};
+use tokio::io::AsyncReadExt as _;
+
+use crate::copies::{bounded, complete, moment};
+use crate::manifest::{FORMAT, Manifest};
+use crate::seal::{PIECE, Sealed};
+use crate::{Copied, Location, Login, Problem, dump, same_disk};
+
+/// Where copies are made and what makes them.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The first location.
+    pub folder: PathBuf,
+    /// The second one, on another disk.
+    pub second: Option<PathBuf>,
+    /// Public keys of `age`.
+    pub recipients: Vec<String>,
+    /// Longest time for one store.
+    pub time_limit: Duration,
+}
+
+/// What is copied.
+pub enum Source {
+    /// A database on a server.
+    Mysql(Box<Login>),
+    /// A file.
+    Sqlite(PathBuf),
+}
+
+/// One store and what goes with it.
+pub struct Work {
+    /// The store's label.
+    pub store: String,
+    /// Where it is, without a password.
+    pub place: String,
+    /// The tenants whose events it holds.
+    pub tenants: Vec<String>,
+    /// The database.
+    pub source: Source,
+    /// The version of the program.
+    pub version: String,
+    /// The configuration's file, for the registry's copy.
+    pub configuration: Option<PathBuf>,
+    /// Names of passwords, for the registry's copy.
+    pub secrets: Vec<String>,
+}
+
+/// A copy that was made.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    /// The copy in the first location.
+    pub copy: Copied,
+    /// When it was complete.
+    pub finished_at: Timestamp,
+    /// Rows in it.
+    pub rows: u64,
+    /// How many different disks have it.
+    pub locations: u8,
+    /// Why the second location does not have it.
+    pub second_failed: Option<Problem>,
+}
+
+/// The folder for what is in the clear while a copy is made; gone with this value.
+struct Private(PathBuf);
+
+impl Private {
+    fn new(state_dir: &Path) -> Result<Self, Problem> {
+        let folder = state_dir.join("backup-work");
+        let wrong = |error| Problem::file(&folder, &error);
+        if folder.exists() {
+            // What a run that was killed has left.
+            fs::remove_dir_all(&folder).map_err(wrong)?;
+        }
+        let made = fs::DirBuilder::new().mode(0o700).create(&folder);
+        made.map_err(wrong)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// Makes a copy of a store. The caller sees to it that no other run is on its way.
+///
+/// # Errors
+/// Whatever kept it from being made in the first location; nothing with a copy's name is left
+/// then. A second location that failed is told in [`Taken::second_failed`].
+pub async fn take(
+    work: &Work,
+    plan: &Plan,
+    state_dir: &Path,
+    now: Timestamp,
+) -> Result<Taken, Problem> {
+    let first = Location(plan.folder.clone());
+    let done =
+        tokio::time::timeout(plan.time_limit, make(work, plan, state_dir, &first, now)).await;
+    let hung = || {
+        let seconds = plan.time_limit.as_secs();
+        Problem::hung(("the copy", "la copia"), seconds)
+    };
+    let made = match done.unwrap_or_else(|_| Err(hung())) {
+        Ok(made) => made,
+        Err(problem) => {
+            let store = work.store.clone();
+            let swept = bounded(CLEANING, ("clearing up", "la limpieza"), move || {
+                first.sweep(&store)
+            });
+            // What stays behind has no copy's name, and the next run clears it.
+            swept.await.ok();
+            return Err(problem);
+        }
+    };
+    let (copy, rows) = made;
+    let (locations, second_failed) = match &plan.second {
+        None => (1, None),
+        Some(second) => match carry(&copy, plan, second).await {
+            Ok(apart) => (1 + u8::from(apart), None),
+            Err(problem) => (1, Some(problem)),
+        },
+    };
+    Ok(Taken {
+        copy,
+        finished_at: Timestamp::now(),
+        rows,
+        locations,
+        second_failed,
+    })
+}
+
+/// For clearing up after a failure.
+const CLEANING: Duration = Duration::from_secs(30);
+
+async fn make(
+    work: &Work,
+    plan: &Plan,
+    state_dir: &Path,
+    first: &Location,
+    now: Timestamp,
+) -> Result<(Copied, u64), Problem> {
+    let (store, location) = (work.store.clone(), first.clone());
+    let (folder, at) = bounded(plan.time_limit, FIRST, move || {
+        location.sweep(&store)?;
+        let at = free_moment(&location, &store, now)?;
+        Ok((location.begin(&store, at)?, at))
+    })
+    .await?;
+    let private = Private::new(state_dir)?;
+    let (data, engine) = match &work.source {
+        Source::Mysql(_) => ("data.sql.gz.age", "mysql"),
+        Source::Sqlite(_) => ("data.db.gz.age", "sqlite"),
+    };
+    let mut sealed = Sealed::create(&folder.join(data), &plan.recipients)?;
+    let contents = match &work.source {
+        Source::Mysql(login) => dump::dump(login, &private.0, &mut sealed).await?,
+        Source::Sqlite(file) => copy_file(file, &private.0, &mut sealed).await?,
+    };
+    let plain_bytes = sealed.finish().await?;
+    let configuration = match &work.configuration {
+        Some(file) => Some(seal_configuration(file, &folder, &plan.recipients).await?),
+        None => None,
+    };
+    let rows = contents.rows();
+    let manifest = Manifest {
+        format: FORMAT,
+        version: work.version.clone(),
+        store: work.store.clone(),
+        tenants: work.tenants.clone(),
+        engine: engine.to_owned(),
+        place: work.place.clone(),
+        started_at: at,
+        finished_at: Timestamp::now(),
+        data: data.to_owned(),
+        plain_bytes,
+        recipients: plan.recipients.clone(),
+        configuration,
+        secrets: work.secrets.clone(),
+        contents,
+    };
+    let (store, location) = (work.store.clone(), first.clone());
+    let named = bounded(plan.time_limit, FIRST, move || {
+        complete(&folder, &manifest)?;
+        location.name(&store, at)
+    });
+    Ok((named.await?, rows))
+}
+
+/// How the first location is named in an error.
+const FIRST: (&str, &str) = ("the folder of copies", "la carpeta de copias");
+/// How the second one is.
+const SECOND: (&str, &str) = ("the second location", "la segunda ubicación");
+
+/// A moment that no copy has yet: now, or a second later.
+fn free_moment(location: &Location, store: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+    let taken: Vec<String> = location.copies(store)?.iter().map(Copied::name).collect();
+    let mut at = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    while taken.contains(&moment(at)) {
+        at += SignedDuration::from_secs(1);
+    }
+    Ok(at)
+}
+
+/// A copy of a SQLite file, taken while others write, and read before it is packed.
+async fn copy_file(file: &Path, private: &Path, to: &mut Sealed) -> Result<Contents, Problem> {
+    if !file.is_file() {
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        return Err(Problem::file(file, &missing));
+    }
+    let copy = private.join("copy.db");
+    let read = async {
+        let mut engine = Target::Sqlite(file.to_owned()).connect().await?;
+        let copied = contents::copy_sqlite(&mut engine, &copy).await;
+        engine.close().await;
+        copied?;
+        let mut engine = Target::Sqlite(copy.clone()).connect().await?;
+        let contents = contents::read(&mut engine).await;
+        engine.close().await;
+        contents
+    };
+    let contents = read.await.map_err(|failure| Problem::database(&failure))?;
+    pack(&copy, to).await?;
+    Ok(contents)
+}
+
+async fn pack(file: &Path, to: &mut Sealed) -> Result<(), Problem> {
+    let wrong = |error| Problem::file(file, &error);
+    let mut read = tokio::fs::File::open(file).await.map_err(wrong)?;
+    let mut piece = vec![0; PIECE];
+    loop {
+        match read.read(&mut piece).await.map_err(wrong)? {
+            0 => return Ok(()),
+            n => to.write(piece.get(..n).unwrap_or_default()).await?,
+        }
+    }
+}
+
+async fn seal_configuration(
+    file: &Path,
+    folder: &Path,
+    keys: &[String],
+) -> Result<String, Problem> {
+    let name = "configuration.toml.gz.age";
+    let mut sealed = Sealed::create(&folder.join(name), keys)?;
+    pack(file, &mut sealed).await?;
+    sealed.finish().await?;
+    Ok(name.to_owned())
+}
+
+/// Carries a copy to the second location; true when that is another disk.
+async fn carry(copy: &Copied, plan: &Plan, second: &Path) -> Result<bool, Problem> {
+    let (copy, first, second) = (copy.clone(), plan.folder.clone(), second.to_owned());
+    bounded(plan.time_limit, SECOND, move || {
+        // A disk that is not mounted must not become a folder on this one.
+        fs::read_dir(&second).map_err(|error| Problem::file(&second, &error))?;
+        Location(second.clone()).receive(&copy)?;
+        Ok(!same_disk(&first, &second)?)
+    })
+    .await
+}
+
+/// A length as a count of bytes.
+pub(crate) fn wide(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,48 @@
+//! What `backup` says, in Spanish and in English.
+
+use crate::cli::words::texts;
+
+texts! {
+    Says;
+
+    // Headings and cells.
+    Store: "base de datos", "database";
+    Copy: "copia", "copy";
+    Made: "hecha", "made";
+    Size: "tamaño", "size";
+    Rows: "renglones", "rows";
+    Proven: "comprobada", "verified";
+    Where: "dónde", "where";
+    What: "qué se respalda", "what";
+    Every: "cada", "every";
+    First: "ubicación", "location";
+    Second: "segunda ubicación", "second location";
+    Keep: "se conserva", "kept";
+    LastGood: "última buena", "last good";
+    LastProven: "última comprobada", "last verified";
+    Next: "siguiente", "next";
+    Yes: "sí", "yes";
+    Never: "nunca", "never";
+    NoSecond: "NINGUNA: una sola ubicación no protege", "NONE: one location protects nothing";
+    SameDisk: "{} (MISMO DISCO: no protege)", "{} (SAME DISK: protects nothing)";
+    Now: "ya", "now";
+
+    // What was done.
+    Taken: "{}: copia {}: {} renglones, {}, en {} s; {}", "{}: copy {}: {} rows, {}, in {} s; {}";
+    TwoDisks: "en dos discos", "on two disks";
+    Failed: "{}: no se pudo: {}", "{}: failed: {}";
+    SecondFailed: "{}: la copia no llegó a la segunda ubicación: {}", "{}: the copy did not reach the second location: {}";
+    OneLocation: "solo en un disco: si se pierde el servidor, se pierden los datos y sus copias; indique backup.second en otro disco", "on one disk only: whoever loses the server loses the data and its copies; name backup.second on another disk";
+    Proved: "{}: copia {} restaurada e igual: {} tablas, {} renglones, en {} s; constancia: {}", "{}: copy {} restored and equal: {} tables, {} rows, in {} s; evidence: {}";
+    ProvedAt: "    la copia es de hace {}; se leyó de {}", "    the copy is {} old; it was read from {}";
+    NothingToProve: "{}: no hay ninguna copia en {}; haga una: {} backup run", "{}: there is no copy at {}; make one: {} backup run";
+    Gone: "quitada: {}", "removed: {}";
+    WouldGo: "se quitaría: {}", "would be removed: {}";
+    NothingGoes: "no hay copias que quitar", "there is no copy to remove";
+    NothingProven: "{}: no se quita nada mientras ninguna copia esté comprobada; ejecute: {} backup verify", "{}: nothing is removed as long as no copy is verified; run: {} backup verify";
+
+    // What is missing.
+    NoBackup: "no hay copias configuradas; escriba [backup] con folder, second y recipients; vea copias-de-seguridad.md", "no copies are configured; write [backup] with folder, second and recipients; see CONFIG.md";
+    NoIdentity: "falta identity_file, el archivo con la llave secreta que abre las copias", "identity_file is missing, the file with the secret key that opens the copies";
+    Busy: "otro respaldo está en curso en este equipo ({}); espere a que termine", "another backup is on its way on this machine ({}); wait until it ends";
+}

@@ -8,7 +8,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -306,6 +306,8 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Problem> {
     let unnamed = PathBuf::from(unnamed);
     let write = || {
         let mut file = File::create(&unnamed)?;
+        // For a watchdog that may enter the folder and nothing else.
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&unnamed, path)

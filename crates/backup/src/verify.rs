@@ -145,8 +145,8 @@ pub async fn verify(copy: &Copied, proof: &mut Proof<'_>) -> Result<(Evidence, P
     let (begun, checked_at) = (Instant::now(), Timestamp::now());
     let (read, shown) = (copy.clone(), copy.folder.display().to_string());
     let (manifest, sums_sha256) = bounded(READING, ("the copy", "la copia"), move || {
-        let manifest = read.manifest()?;
         read.check()?;
+        let manifest = read.manifest()?;
         let sums = read.folder.join(crate::copies::SUMS);
         let hash = hash(&sums).map_err(|error| Problem::file(&sums, &error))?;
         Ok((manifest, hash))

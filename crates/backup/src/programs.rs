@@ -17,6 +17,9 @@ const OTHER_FOLDERS: [&str; 3] = ["/usr/bin", "/usr/sbin", "/usr/local/bin"];
 /// Bytes of a program's complaint that are kept.
 const SAID: u64 = 4 << 10;
 
+/// What `age` adds to every complaint.
+const NOISE: &str = "age: report unexpected";
+
 /// The first of these programs that is installed; `package` is what has it.
 pub(crate) fn find(names: &[&str], package: &str) -> Result<PathBuf, Problem> {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -76,7 +79,9 @@ pub(crate) async fn ended(child: &mut Child) -> Result<(), String> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&said);
-    let line = said.trim().replace('\n', "; ");
+    let lines = said.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with(NOISE));
+    let line = lines.collect::<Vec<_>>().join("; ");
     Err(if line.is_empty() {
         status.to_string()
     } else {

@@ -10,7 +10,6 @@ texts! {
     Copy: "copia", "copy";
     Made: "hecha", "made";
     Size: "tamaño", "size";
-    Rows: "renglones", "rows";
     Proven: "comprobada", "verified";
     Where: "dónde", "where";
     What: "qué se respalda", "what";

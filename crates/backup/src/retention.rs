@@ -4,6 +4,8 @@
 //! the preset goes. Whatever the preset says, a copy goes only when a newer one has been proven by
 //! restoring it; so nothing goes as long as nothing is proven, and the last proven copy never goes.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -31,12 +33,13 @@ const fn preset(name: &'static str, days: usize, weeks: usize, months: usize) ->
 
 /// What a configuration has that names none.
 const USUAL: Retention = preset("7d-4w-6m", 7, 4, 6);
-/// The presets by the names in the configuration.
+/// The presets by the names in the configuration. Today and this month are no whole ones, so that
+/// there is one more than the name says.
 const PRESETS: [Retention; 4] = [
     USUAL,
-    preset("30d", 30, 0, 0),
-    preset("10d", 10, 0, 0),
-    preset("5y", 30, 8, 60),
+    preset("30d", 31, 0, 0),
+    preset("10d", 11, 0, 0),
+    preset("5y", 31, 8, 61),
 ];
 
 impl Retention {
@@ -72,7 +75,7 @@ impl Retention {
             .iter()
             .copied()
             .filter(|at| now.duration_since(*at) <= ALL_FOR)
-            .collect::<Vec<_>>();
+            .collect::<BTreeSet<_>>();
         kept.extend(newest_of(&newest_first, self.days, |day| {
             (i32::from(day.year()), i32::from(day.day_of_year()))
         }));
@@ -129,6 +132,7 @@ mod tests {
     fn kept(preset: &str, days: i64) -> Vec<Timestamp> {
         let (law, copies) = (Retention::named(preset).unwrap(), copies(days));
         let gone = law.may_go(&copies, |_| true, now());
+        let gone: BTreeSet<Timestamp> = gone.into_iter().collect();
         copies.into_iter().filter(|at| !gone.contains(at)).collect()
     }
 
@@ -139,7 +143,7 @@ mod tests {
         assert_eq!(usual.len(), 28, "{usual:#?}");
         let oldest = usual.last().unwrap();
         assert_eq!(oldest.to_string(), "2026-06-30T21:00:00Z");
-        for (preset, days) in [("30d", 30), ("10d", 10)] {
+        for (preset, days) in [("30d", 31), ("10d", 11)] {
             let kept = kept(preset, 100);
             assert_eq!(kept.len(), 17 + days - 3);
             let age = now().duration_since(*kept.last().unwrap());
@@ -147,7 +151,7 @@ mod tests {
         }
         let years = kept("5y", 365 * 6);
         let age = now().duration_since(*years.last().unwrap());
-        assert!((1_790..1_830).contains(&(age.as_hours() / 24)), "{age:?}");
+        assert!((1_820..1_860).contains(&(age.as_hours() / 24)), "{age:?}");
     }
 
     #[test]

@@ -45,3 +45,21 @@ texts! {
     NoIdentity: "falta identity_file, el archivo con la llave secreta que abre las copias", "identity_file is missing, the file with the secret key that opens the copies";
     Busy: "otro respaldo está en curso en este equipo ({}); espere a que termine", "another backup is on its way on this machine ({}); wait until it ends";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::words::Bilingual as _;
+
+    #[test]
+    fn every_text_has_both_languages_with_the_same_places() {
+        for says in Says::ALL {
+            let (es, en) = says.texts();
+            assert_eq!(
+                es.matches("{}").count(),
+                en.matches("{}").count(),
+                "{says:?}"
+            );
+        }
+    }
+}

@@ -29,7 +29,8 @@ pub(crate) enum Make {
     Apache,
 }
 
-/// A proxy of our own, with the recipe that is shipped. Dropping it kills the process.
+/// A proxy of our own, with the recipe that is shipped, in one process: dropping it kills that one,
+/// and would leave its children.
 pub(crate) struct Proxy {
     pub(crate) plain: SocketAddr,
     tls: SocketAddr,
@@ -148,7 +149,7 @@ fn nginx(
         .map(|what| format!("{what}_temp_path {place}/{what};\n"))
         .collect();
     let main = format!(
-        "daemon off;\nuser root;\npid {place}/pid;\nerror_log {place}/errors;\nworker_processes 1;\n\
+        "daemon off;\nmaster_process off;\nuser root;\npid {place}/pid;\nerror_log {place}/errors;\nworker_processes 1;\n\
          events {{ worker_connections 1024; }}\n\
          http {{\naccess_log off;\n{temporary}include {place}/recipe.conf;\n}}\n"
     );
@@ -196,7 +197,7 @@ fn apache(
     );
     fs::write(folder.join("main.conf"), main)?;
     let mut command = Command::new(root.join("usr/sbin/apache2"));
-    command.arg("-DFOREGROUND");
+    command.arg("-X");
     command.arg("-f").arg(folder.join("main.conf"));
     let libraries = fs::read_dir(root.join("usr/lib"))?
         .flatten()

@@ -21,10 +21,19 @@ const SIZE: &str = "2G";
 /// the mount to be made anew.
 const KEEPER: &str = r#"
 trap '' HUP INT TERM
+# What a program that died started, to tell of its death, may live a moment longer.
+off() {
+    turns=0
+    until umount "$1" 2>/dev/null; do
+        turns=$((turns + 1))
+        [ "$turns" -lt 100 ] || return 1
+        sleep 0.1
+    done
+}
 mount -o loop "$1" "$2" || exit 1
 echo mounted
 while read -r _; do
-    umount "$2" && mount -o loop "$1" "$2" || exit 1
+    off "$2" && mount -o loop "$1" "$2" || exit 1
     echo mounted
 done
 umount "$2" 2>/dev/null || umount -l "$2"
@@ -51,7 +60,7 @@ impl Disk {
     /// have a file there open.
     ///
     /// # Errors
-    /// This machine cannot mount or cut: the folder is as it was.
+    /// This machine cannot mount or cut.
     pub fn under(folder: &Path) -> Result<Self> {
         run(Command::new("python3").arg("--version"))?;
         let image = tempfile::tempdir()?;
@@ -60,6 +69,7 @@ impl Disk {
         // `-d` fills the new file system; the owner of its root is who made it, as before.
         let mut make = Command::new("mkfs.ext4");
         run(make.args(["-q", "-d"]).arg(folder).arg(&file))?;
+        empty(folder)?;
         let mut keeper = Command::new("/bin/sh")
             .args(["-c", KEEPER, "keeper"])
             .args([&file, folder])
@@ -117,6 +127,18 @@ impl Drop for Disk {
         // Nothing can be done about a failure here.
         self.keeper.wait().ok();
     }
+}
+
+/// What lies under a mount takes room that nobody sees.
+fn empty(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => std::fs::remove_dir_all(entry.path())?,
+            false => std::fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
 }
 
 fn run(command: &mut Command) -> Result<()> {

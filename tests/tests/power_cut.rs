@@ -28,10 +28,11 @@ fn skipped(error: &anyhow::Error) {
     println!("SKIPPED, NOT PROVEN HERE: a disk cannot be made (root is needed): {error:#}");
 }
 
-/// A database server whose data stand on a disk.
+/// A database server whose data stand on a disk. The disk goes first, so that the folder under it
+/// can go with the server.
 struct OnDisk {
-    server: Arc<Server>,
     disk: Disk,
+    server: Arc<Server>,
 }
 
 impl OnDisk {
@@ -44,7 +45,7 @@ impl OnDisk {
         });
         let (server, disk) = made.await?;
         let server = Arc::new(server);
-        let database = Self { server, disk };
+        let database = Self { disk, server };
         database.serve().await;
         Ok(database)
     }

@@ -22,7 +22,7 @@ use promises::{
 /// Longest time from the return of everything until records are acknowledged again.
 const BACK_WITHIN: Duration = Duration::from_secs(30);
 /// Longest time for everything owed to be in the feed at the end.
-const AT_THE_END: Duration = Duration::from_secs(120);
+const AT_THE_END: Duration = Duration::from_secs(240);
 
 fn skipped(error: &anyhow::Error) {
     println!("SKIPPED, NOT PROVEN HERE: a disk cannot be made (root is needed): {error:#}");

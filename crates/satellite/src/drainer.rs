@@ -3,14 +3,14 @@
 //! A row leaves the journal only after its events were committed. What is cut short is simply
 //! taken again: identity folds the repetition. Each store is drained by a task of its own, so
 //! that one that hangs keeps nobody else's rows waiting. Only rows of one device have an order:
-//! those of a device go together, and devices go beside each other, because new posts queue
+//! its rows go one after another, and devices go beside each other, because new posts queue
 //! behind what waits and must not come faster than it leaves.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use event::Route;
+use event::{DeviceId, Route};
 use store::{Refused, Submission};
 use tokio::task::JoinSet;
 
@@ -74,11 +74,13 @@ async fn drain(hub: &Arc<Hub>, store: &Store) {
         let mut done = Vec::new();
         while let Some(settled) = settling.join_next().await {
             match settled {
-                Ok(Ok((ids, events))) => {
-                    done.extend(ids);
-                    rows += events;
+                Ok(settled) => {
+                    done.extend(settled.ids);
+                    rows += settled.events;
+                    if let Some(error) = settled.refused {
+                        refused = Some(error.to_string());
+                    }
                 }
-                Ok(Err(error)) => refused = Some(error.to_string()),
                 Err(error) => refused = Some(error.to_string()),
             }
         }
@@ -100,76 +102,61 @@ async fn drain(hub: &Arc<Hub>, store: &Store) {
     }
 }
 
-/// Rows of one device in the order in which they came, and their numbers.
-struct Waiting {
-    ids: Vec<i64>,
-    submissions: Vec<Submission>,
-}
-
-fn by_device(ids: Vec<i64>, submissions: Vec<Submission>) -> Vec<Waiting> {
-    let mut all: Vec<Waiting> = Vec::new();
-    let mut places = HashMap::new();
+/// Rows of each device in the order in which they came, with their numbers.
+fn by_device(ids: Vec<i64>, submissions: Vec<Submission>) -> Vec<Vec<(i64, Submission)>> {
+    let mut all: BTreeMap<DeviceId, Vec<(i64, Submission)>> = BTreeMap::new();
     for (id, submission) in ids.into_iter().zip(submissions) {
-        let place = *places.entry(submission.device.id).or_insert(all.len());
-        if place == all.len() {
-            all.push(Waiting {
-                ids: Vec::new(),
-                submissions: Vec::new(),
-            });
-        }
-        if let Some(waiting) = all.get_mut(place) {
-            waiting.ids.push(id);
-            waiting.submissions.push(submission);
-        }
+        let waiting = all.entry(submission.device.id).or_default();
+        waiting.push((id, submission));
     }
-    all
+    all.into_values().collect()
 }
 
-/// Hands over what waits of one device; the numbers that may leave the journal, and how many
-/// events they were.
-async fn settle(
-    hub: Arc<Hub>,
-    store: Store,
-    waiting: Waiting,
-) -> Result<(Vec<i64>, usize), Refused> {
-    let Waiting { ids, submissions } = waiting;
-    let events = submissions.iter().map(|one| one.events.len()).sum();
-    hand_over(&hub, &store, submissions).await?;
-    Ok((ids, events))
+/// What became of the rows of one device.
+#[derive(Default)]
+struct Settled {
+    /// Rows that may leave the journal.
+    ids: Vec<i64>,
+    /// Events in them.
+    events: usize,
+    /// Why the next one may not.
+    refused: Option<Refused>,
 }
 
-async fn hand_over(
-    hub: &Arc<Hub>,
-    store: &Store,
-    submissions: Vec<Submission>,
-) -> Result<(), Refused> {
-    let Some(first) = submissions.first() else {
-        return Ok(());
-    };
-    let (id, device) = (first.device.id, Arc::clone(&first.device));
-    let known = hub.devices.find(device.vendor, &device.serial);
-    let Some(known) = known.filter(|known| known.enrolment.id == id) else {
-        // An enrolment that has ended meanwhile keeps its rows and is counted nowhere.
-        for submission in submissions {
-            store.writer.submit(submission).await?;
+async fn settle(hub: Arc<Hub>, store: Store, waiting: Vec<(i64, Submission)>) -> Settled {
+    let mut settled = Settled::default();
+    for (id, submission) in waiting {
+        let events = submission.events.len();
+        if let Err(refused) = hand_over(&hub, &store, submission).await {
+            settled.refused = Some(refused);
+            break;
         }
-        return Ok(());
+        settled.ids.push(id);
+        settled.events += events;
+    }
+    settled
+}
+
+async fn hand_over(hub: &Arc<Hub>, store: &Store, submission: Submission) -> Result<(), Refused> {
+    let device = Arc::clone(&submission.device);
+    let received = submission.events.len();
+    let aside = Aside::of(&submission.quarantined);
+    let route = submission
+        .events
+        .first()
+        .map_or(Route::Listen, |event| event.route);
+    let known = hub.devices.find(device.vendor, &device.serial);
+    let Some(known) = known.filter(|known| known.enrolment.id == device.id) else {
+        // An enrolment that has ended meanwhile keeps its rows and is counted nowhere.
+        return store.writer.submit(submission).await.map(drop);
     };
-    let events = submissions.iter().flat_map(|one| &one.events);
-    let route = events.clone().next().map_or(Route::Listen, |one| one.route);
-    let received = events.count();
-    let aside: Vec<_> = submissions
-        .iter()
-        .flat_map(|one| &one.quarantined)
-        .collect();
-    let aside = Aside::of(aside);
     let intake = Intake {
         hub: Arc::clone(hub),
         known: Arc::clone(&known),
         store: store.clone(),
         fence: None,
     };
-    let receipt = intake.drained(submissions).await?;
+    let receipt = intake.drained(submission).await?;
     let tally = Tally::of(hub, &known, route);
     tally.received(received);
     tally.committed(&receipt, aside);

@@ -4,6 +4,7 @@
 //! door. At the end it is the other way round: the door closes, what is in flight is answered,
 //! and the stores close last. Tests, the demo and the program all come through here.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -295,9 +296,18 @@ fn instance(state_dir: &Path) -> anyhow::Result<String> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).context("the system gives no random numbers")?;
     let name = format!("{:032x}", u128::from_be_bytes(random));
-    let written = std::fs::write(&file, &name);
+    let written = keep(&file, &name);
     written.with_context(|| format!("{} cannot be written", file.display()))?;
     Ok(name)
+}
+
+/// Writes a file that a power cut must not take: leases are held under the name in it.
+fn keep(file: &Path, text: &str) -> std::io::Result<()> {
+    let mut out = std::fs::File::create(file)?;
+    out.write_all(text.as_bytes())?;
+    out.sync_all()?;
+    let folder = file.parent().unwrap_or_else(|| Path::new("."));
+    std::fs::File::open(folder)?.sync_all()
 }
 
 /// Sockets that the service manager opened for us, by name.

@@ -26,9 +26,8 @@ pub(crate) struct Aside {
 
 impl Aside {
     /// Of what is going to be submitted.
-    pub(crate) fn of<'a>(quarantined: impl IntoIterator<Item = &'a Quarantined>) -> Self {
-        let mut quarantined = quarantined.into_iter().peekable();
-        let first = quarantined.peek();
+    pub(crate) fn of(quarantined: &[Quarantined]) -> Self {
+        let first = quarantined.first();
         let first = first.map(|first| Text::from(format!("{}: {}", first.source, first.detail)));
         let mut aside = Self {
             first,

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use daemon::logging::Escaped;
-use event::{Event, Ident, Millis, Quarantined, Route, SharedDevice, Text};
+use event::{Event, Ident, Millis, Quarantined, Route, Text};
 use hikvision_isapi::{Chain, Completeness, Context, Hint, Newest, PostStep, Record, normalize};
 use store::assurance::Assured;
 use store::{Fence, JournalError, Receipt, Refused, Submission, Trouble};
@@ -222,15 +222,16 @@ impl Intake {
         Ok(Kept::Journaled(count))
     }
 
-    /// What waited in the journal goes into the store, all at once. Its chains are those that grew
-    /// while the database could not be asked, perhaps from an old copy: all are put together, so
-    /// that a serial counts as missing only when none has it.
-    pub(crate) async fn drained(&self, rows: Vec<Submission>) -> Result<Receipt, Refused> {
-        let asked_later = self.known.is_dialled();
-        let (submission, grown) = joined(&self.known.device, rows, asked_later);
+    /// What waited in the journal goes into the store. Its chain is one that grew while the
+    /// database could not be asked, perhaps from an old copy: the two are put together, so that
+    /// a serial counts as missing only when neither has it.
+    pub(crate) async fn drained(&self, mut submission: Submission) -> Result<Receipt, Refused> {
+        let grown = take_cursor(&mut submission.cursors, CHAIN);
+        let grown = grown.and_then(|text| Chain::parse(&text));
         let device = self.known.hikvision();
         let (mut slot, _) = device.turn().await;
         let seen = slot.take().map(|held| held.chain);
+        let asked_later = self.known.is_dialled();
         for _ in 0..TRIES {
             let stored = self.load().await?;
             let chain = match &grown {
@@ -666,38 +667,6 @@ impl Intake {
     pub(crate) fn raise(&self, condition: Condition, detail: impl Into<Detail>) {
         conditions::raise(&self.hub, &self.known, condition, detail);
     }
-}
-
-/// Rows of one device as one: everything in order, of each cursor the last value, and the chains
-/// put together beside them.
-fn joined(
-    device: &SharedDevice,
-    rows: Vec<Submission>,
-    asked_later: bool,
-) -> (Submission, Option<Chain>) {
-    let mut all = Submission {
-        device: Arc::clone(device),
-        events: Vec::new(),
-        quarantined: Vec::new(),
-        cursors: Vec::new(),
-        expects: None,
-        fence: None,
-    };
-    let mut grown: Option<Chain> = None;
-    for mut row in rows {
-        let chain = take_cursor(&mut row.cursors, CHAIN).and_then(|text| Chain::parse(&text));
-        grown = match (grown, chain) {
-            (Some(before), Some(chain)) => Some(before.with(&chain, asked_later)),
-            (before, chain) => chain.or(before),
-        };
-        all.events.append(&mut row.events);
-        all.quarantined.append(&mut row.quarantined);
-        for (name, value) in row.cursors {
-            take_cursor(&mut all.cursors, &name);
-            all.cursors.push((name, value));
-        }
-    }
-    (all, grown)
 }
 
 fn take_cursor(cursors: &mut Vec<(Text, Text)>, name: &str) -> Option<Text> {

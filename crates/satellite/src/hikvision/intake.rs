@@ -8,12 +8,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use daemon::logging::Escaped;
 use event::{Event, Ident, Millis, Quarantined, Route, Text};
 use hikvision_isapi::{Chain, Completeness, Context, Hint, Newest, PostStep, Record, normalize};
 use store::assurance::Assured;
 use store::{Fence, JournalError, Receipt, Refused, Submission, Trouble};
+use tokio::time::Instant;
 
 use super::state::{Asked, CHAIN, Held, MAC, SEARCHED};
 use crate::clock;
@@ -31,6 +33,9 @@ pub(super) const RING: u64 = 150_000;
 const SEARCHABLE_AFTER: i64 = 60_000;
 /// Tries to change a chain that somebody else moved in between.
 const TRIES: u32 = 3;
+/// How long the copy of a chain is believed while nothing is written: then it is compared with
+/// the database, so that an older copy of that is noticed also while the device is quiet.
+const BELIEVED: Duration = Duration::from_secs(30);
 
 /// What a device said at once.
 #[derive(Debug)]
@@ -216,8 +221,12 @@ impl Intake {
         appended.await.map_err(NotKept::Journal)?;
         self.known.facts().keep_cursor(CHAIN, &text);
         self.known.hikvision().saw_chain(&chain);
-        let stored = slot.take().and_then(|held| held.stored);
-        *slot = Some(Held { chain, stored });
+        let (stored, agreed) = slot.take().map_or((None, None), |held| (held.stored, held.agreed));
+        *slot = Some(Held {
+            chain,
+            stored,
+            agreed,
+        });
         self.settled(slot, mac);
         Ok(Kept::Journaled(count))
     }
@@ -250,8 +259,7 @@ impl Intake {
                         .map_or_else(|| chain.clone(), |seen| chain.with(seen, asked_later));
                     self.known.facts().keep_cursor(CHAIN, &chain.text());
                     device.saw_chain(&chain);
-                    let stored = Some(text);
-                    *slot = Some(Held { chain, stored });
+                    *slot = Some(Held::agreed(chain, Some(text)));
                     self.settled(&slot, None);
                     return Ok(receipt);
                 }
@@ -370,8 +378,10 @@ impl Intake {
         Ok((idents, latest.max()))
     }
 
-    /// The device's newest page, and the highest serial on it. Answers the range that must be
-    /// searched before a restart of its count is believed.
+    /// The device's newest page, and the highest serial on it. Of a device that is known by the
+    /// time of its newest record only what is new or was missing is stored: what is there already
+    /// would be a page of duplicates every few seconds. Answers the range that must be searched
+    /// before a restart of its count is believed.
     pub(super) async fn newest(
         &self,
         highest: u64,
@@ -385,10 +395,17 @@ impl Intake {
                 // These may be records of another count: nothing is stored under this epoch.
                 return Rows::default();
             }
+            let is_known = chain.anchor().is_some();
             *chain = next;
             let serials: Vec<u64> = brought.records.iter().filter_map(|r| r.serial_no).collect();
             let last = brought.records.iter().max_by_key(|record| record.serial_no);
-            let rows = self.rows(brought, chain.epoch());
+            let mut rows = Rows::of(brought);
+            for record in &brought.records {
+                let lacks = record.serial_no.is_none_or(|serial| chain.lacks(serial));
+                if lacks || !is_known {
+                    self.take(record, chain.epoch(), brought.route, &mut rows);
+                }
+            }
             chain.stored(&serials, last.and_then(|record| record.time.wall));
             rows
         })
@@ -434,8 +451,15 @@ impl Intake {
         Ok(())
     }
 
-    /// Nothing is missing of what the device held when it was asked at that moment.
-    pub(super) fn is_whole(&self, asked_at: Millis) {
+    /// Nothing is missing of what the device held when it was asked at that moment, in a round
+    /// that began then. Says nothing when the database was not heard in that round.
+    pub(super) async fn is_whole(&self, asked_at: Millis, began: Instant) {
+        let (slot, _) = self.known.hikvision().turn().await;
+        let agreed = slot.as_ref().and_then(|held| held.agreed);
+        drop(slot);
+        if agreed.is_none_or(|at| at < began) {
+            return;
+        }
         let view = self.known.hikvision().view();
         let proven = view.completeness == Some(Completeness::Proven) && view.missing == 0;
         // One that never made a record: nothing is there, and nothing was.
@@ -472,8 +496,9 @@ impl Intake {
         let device = self.known.hikvision();
         let (mut slot, given_up) = device.turn().await;
         let held = match slot.take() {
-            Some(held) => held,
-            None if given_up => return Err(AWAY),
+            Some(held) if held.is_believed(BELIEVED) => held,
+            _ if given_up => return Err(AWAY),
+            Some(held) => held.compared(self.load().await?),
             None => self.load().await?,
         };
         let chain = held.chain.clone();
@@ -552,14 +577,14 @@ impl Intake {
                 Some(held) => held,
                 None => self.load().await?,
             };
-            let mut chain = old.chain;
+            let mut chain = old.chain.clone();
             let rows = change(&mut chain);
             let next = Change {
                 chain,
                 rows,
                 extra: extra.clone(),
             };
-            match self.commit(old.stored, next, route).await {
+            match self.commit(old, next, route).await {
                 Ok((receipt, held)) => {
                     self.known.hikvision().saw_chain(&held.chain);
                     *slot = Some(held);
@@ -577,11 +602,12 @@ impl Intake {
 
     async fn commit(
         &self,
-        stored: Option<Text>,
+        old: Held,
         next: Change,
         route: Route,
     ) -> Result<(Receipt, Held), Refused> {
         let Change { chain, rows, extra } = next;
+        let stored = old.stored;
         let text = Text::from(chain.text());
         let moved = match &stored {
             Some(stored) => *stored != text,
@@ -593,7 +619,13 @@ impl Intake {
         }
         let is_idle = rows.events.is_empty() && rows.aside.is_empty() && cursors.is_empty();
         if is_idle {
-            return Ok((Receipt::default(), Held { chain, stored }));
+            let agreed = old.agreed;
+            let held = Held {
+                chain,
+                stored,
+                agreed,
+            };
+            return Ok((Receipt::default(), held));
         }
         let expects = (Text::const_new(CHAIN), stored.clone());
         let receipt = self.submit(rows, cursors, expects, route).await?;
@@ -601,7 +633,7 @@ impl Intake {
         if let Some(text) = &stored {
             self.known.facts().keep_cursor(CHAIN, text);
         }
-        Ok((receipt, Held { chain, stored }))
+        Ok((receipt, Held::agreed(chain, stored)))
     }
 
     /// Commits rows and cursors together and counts them.
@@ -660,7 +692,7 @@ impl Intake {
             );
         }
         let chain = read.flatten().unwrap_or_else(Chain::new);
-        Ok(Held { chain, stored })
+        Ok(Held::agreed(chain, stored))
     }
 
     /// Raises a condition of this device, with one log line when it is new.

@@ -311,7 +311,7 @@ impl<'a> Search<'a> {
             Mode::Serials(can) => {
                 self.newest(&can).await?;
                 self.missing(&can, began).await?;
-                self.intake.is_whole(self.asked_at);
+                self.intake.is_whole(self.asked_at, began).await;
             }
             Mode::Times(can) => self.by_time(&can).await?,
             // Nothing to ask for; but is it still there, and still the same?

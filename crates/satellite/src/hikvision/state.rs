@@ -9,7 +9,7 @@
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use event::Text;
 use hikvision_isapi::{Chain, Completeness};
@@ -73,6 +73,35 @@ pub(crate) struct View {
 pub(super) struct Held {
     pub(super) chain: Chain,
     pub(super) stored: Option<Text>,
+    /// When the database last said that this text stands there; `None`: not known.
+    pub(super) agreed: Option<tokio::time::Instant>,
+}
+
+impl Held {
+    /// As the database has it at this moment.
+    pub(super) fn agreed(chain: Chain, stored: Option<Text>) -> Self {
+        let agreed = Some(tokio::time::Instant::now());
+        Self {
+            chain,
+            stored,
+            agreed,
+        }
+    }
+
+    /// True for so long after the database was last heard.
+    pub(super) fn is_believed(&self, time: Duration) -> bool {
+        self.agreed.is_some_and(|at| at.elapsed() < time)
+    }
+
+    /// This copy, when it was made from what stands in the database now; else that.
+    pub(super) fn compared(self, now: Self) -> Self {
+        if self.stored == now.stored {
+            let agreed = now.agreed;
+            Self { agreed, ..self }
+        } else {
+            now
+        }
+    }
 }
 
 /// One device.

@@ -162,6 +162,12 @@ impl Chain {
         }
     }
 
+    /// True for a serial that is neither stored nor known to be gone, also for one that is no
+    /// serial of this count.
+    pub fn lacks(&self, serial: u64) -> bool {
+        serial == 0 || serial > self.newest || self.missing.contains(serial)
+    }
+
     /// These serials are stored, from whatever channel. What lies between the newest so far
     /// and one above it becomes missing. `newest_wall` is the wall time of the highest of
     /// them. Call it on a clone and keep the clone only after the commit.

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use terminals::hikvision::{Counters, Device};
+use terminals::hikvision::{Counters, Device, LogOptions};
 
 use super::stage::{Crowd, Stage, empty_log, plain};
 use crate::load::Cpu;
@@ -28,6 +28,9 @@ pub(crate) struct Options {
     /// Punches a second over all devices; each makes three rows.
     #[arg(long, default_value_t = 10.0)]
     per_second: f64,
+    /// Records on each device before.
+    #[arg(long, default_value_t = 60)]
+    history: u64,
 }
 
 const USE: &[&str] = &[
@@ -66,8 +69,15 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     let stage = Stage::start().await?;
     let mut devices = Vec::new();
     for place in 0..options.devices {
-        let log = empty_log(true);
-        devices.push(stage.device(plain("DIAL", place, log)).await?);
+        // A page that is searched is full, as it is on every device in service.
+        let log = LogOptions {
+            history: options.history,
+            history_owed: true,
+            ..empty_log(true)
+        };
+        let mut device = plain("DIAL", place, log);
+        device.stream.replay = false;
+        devices.push(stage.device(device).await?);
     }
     stage.enrol(devices.iter()).await?;
     stage.connected(&devices, Duration::from_secs(300)).await?;

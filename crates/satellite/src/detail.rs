@@ -171,6 +171,11 @@ sentences! {
     OtherPosts: "el envío es de otro dispositivo", "the post names another device";
     OtherNamed: "el envío dice ser del dispositivo {}", "the post names the device {}";
     NoSerial: "ninguno, sin serie", "no serial";
+    NotHikvision: "lo que contesta ahí no es un dispositivo Hikvision", "what answers there is not a Hikvision device";
+    HostsInUse: "todas sus escuchas HTTP están ocupadas", "all its listening hosts are in use";
+    JobUnread: "la tarea no se puede leer", "the job cannot be read";
+    NoAnswerInTime: "no contestó a tiempo", "no answer in time";
+    RegistryTookNot: "el dispositivo ya tiene su nueva dirección, y el registro no la aceptó: {}", "the device has its new address, and the registry did not take it: {}";
     TwoPlaces: "desde {} y desde {}", "from {} and {}";
     NewNetwork: "desde {}; hasta ahora, desde {}", "from {}; until now from {}";
     FromElsewhere: "su cliente no espera dispositivos en {}", "its tenant expects no terminals at {}";

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::setup::{NotSet, PostTo, token};
 use crate::clock;
+use crate::detail::{Detail, Says};
 use crate::devices::Known;
 use crate::hub::Hub;
 
@@ -144,7 +145,7 @@ pub(crate) async fn configured(
 ) -> Option<Result<String, String>> {
     let done = match serde_json::from_str(&job.request) {
         Ok(wish) => told(hub, known, job, wish).await?,
-        Err(_) => Err(NotSet::Refused("the job cannot be read".to_owned())),
+        Err(_) => Err(NotSet::Refused(Detail::from(Says::JobUnread).to_string())),
     };
     Some(match done {
         Ok(told) => Ok(serde_json::json!(told).to_string()),
@@ -172,7 +173,10 @@ async fn told(hub: &Hub, known: &Known, job: &Job, wish: Wish) -> Option<Result<
         Ok(Ok(Ok(differences))) => Told::of(differences),
         Ok(Ok(Err(error))) => return Some(Err(error)),
         Ok(Err(_)) => return None,
-        Err(_) => return Some(Err(NotSet::Unreachable("no answer".to_owned()))),
+        Err(_) => {
+            let late = Detail::from(Says::NoAnswerInTime);
+            return Some(Err(NotSet::Unreachable(late.to_string())));
+        }
     };
     if !told.is_kept() {
         return Some(Ok(told));
@@ -191,11 +195,7 @@ async fn keep(hub: &Hub, known: &Known, job: &Job, hash: TokenHash) -> Result<()
         },
         ..NewEnrolment::of(one.vendor, one.serial.clone(), one.tenant.clone())
     };
-    let lost = |why: String| {
-        NotSet::Refused(format!(
-            "the device has its new address, and the registry did not take it: {why}"
-        ))
-    };
+    let lost = |why: String| NotSet::Refused(Says::RegistryTookNot.with(&[&why]).to_string());
     let session = hub.registry_session().await;
     let mut session = session.map_err(|failure| lost(failure.to_string()))?;
     let actor = format!("satellite, job {}", job.id);

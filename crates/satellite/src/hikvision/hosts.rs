@@ -12,6 +12,7 @@ use hyper::{Method, StatusCode};
 use store::registry::TokenHash;
 
 use super::client::{Client, Said, Trouble};
+use crate::detail::{Detail, Says};
 
 /// What every path of ours begins with.
 pub(crate) const PREFIX: &str = "/hikvision/";
@@ -62,7 +63,7 @@ pub(crate) async fn configure(
     let end = path.rfind(PREFIX).map_or(0, |at| at + PREFIX.len());
     let prefix = path.get(..end).unwrap_or(PREFIX);
     let slot = choose_slot(&slots, prefix)
-        .ok_or_else(|| NotConfigured::Refused("all its listening hosts are in use".to_owned()))?;
+        .ok_or_else(|| NotConfigured::Refused(Detail::from(Says::HostsInUse).to_string()))?;
     let setting = HostSetting::new(slot, host, port, path, protocol)?;
     let xml = |text: String| Some(("application/xml", Bytes::from(text)));
     let one = client

@@ -16,6 +16,7 @@ use store::registry::normal_mac;
 use super::client::{self, Client, Trouble};
 use super::hosts::{self, NotConfigured};
 use super::state;
+use crate::detail::{Detail, Says};
 
 /// The name of the cursor (`device_cursor`) that holds a device's serial chain.
 pub const CHAIN_CURSOR: &str = state::CHAIN;
@@ -131,7 +132,7 @@ async fn identify(client: &mut Client, account: &Account<'_>) -> Result<(), NotS
         )));
     }
     let info = DeviceInfo::read(&said.body).ok_or_else(|| {
-        NotSet::Refused("what answers there is not a Hikvision device".to_owned())
+        NotSet::Refused(Detail::from(Says::NotHikvision).to_string())
     })?;
     let same_mac = || {
         let its = info.mac.as_deref().and_then(normal_mac);

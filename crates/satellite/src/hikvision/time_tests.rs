@@ -15,7 +15,7 @@ use event::{Millis, Serial, TenantId, Text, Vendor};
 use hikvision_isapi::{DEVICE_INFO_PATH, HostProtocol};
 use hyper::Method;
 use store::registry::{self, Access, NewEnrolment, TokenHash};
-use store::{Gate, Journal, JournalLimits, Mirror};
+use store::{Gate, Journal, JournalLimits, Mirror, Submission};
 use terminals::hikvision::{
     Counters, Device, DeviceOptions, LogOptions, LoginOptions, StreamOptions,
 };
@@ -26,6 +26,7 @@ use super::client::{self, Client, SharedLogin};
 use super::hosts;
 use super::intake::{Intake, RING};
 use super::search::Search;
+use super::state::CHAIN;
 use super::stream;
 use crate::conditions::Condition;
 use crate::config::Config;
@@ -165,6 +166,25 @@ impl Stage {
         socket
     }
 
+    /// The chain that stands in the database.
+    async fn chain(&self) -> Option<Text> {
+        let device = self.intake.known.enrolment.id;
+        self.intake.store.cursor(device, CHAIN).await.unwrap()
+    }
+
+    /// Puts an older chain there, as a restored copy has it.
+    async fn restore(&self, chain: Text) {
+        let older = Submission {
+            device: Arc::clone(&self.intake.known.device),
+            events: Vec::new(),
+            quarantined: Vec::new(),
+            cursors: vec![(Text::const_new(CHAIN), chain)],
+            expects: None,
+            fence: None,
+        };
+        self.intake.store.writer.submit(older).await.unwrap();
+    }
+
     fn shows(&self, condition: Condition) -> bool {
         self.intake.known.conditions().since(condition).is_some()
     }
@@ -266,6 +286,28 @@ async fn a_taken_arming_slot_is_asked_for_less_and_less_often_and_the_search_goe
         stage.pass(6 * MINUTE).await;
         assert!(!stage.shows(taken));
         assert_eq!((device.counters().streams, device.counters().open), (2, 2));
+    };
+    stage.dialled(passes).await;
+}
+
+#[tokio::test]
+async fn a_poll_that_finds_nothing_new_writes_nothing_and_an_older_copy_is_noticed_all_the_same() {
+    let stage = Stage::new(DeviceOptions::default()).await;
+    let passes = async {
+        stage.device.punch("1").await.unwrap();
+        stage.pass(MINUTE).await;
+        let older = stage.chain().await.unwrap();
+        stage.device.punch("2").await.unwrap();
+        stage.pass(MINUTE).await;
+        let (newer, commits) = (stage.chain().await, stage.pulse().2);
+        assert_ne!(Some(&older), newer.as_ref());
+        let asked = stage.device.counters().questions;
+        stage.pass(5 * MINUTE).await;
+        assert!(stage.device.counters().questions > asked + 30);
+        assert_eq!(stage.pulse().2, commits, "nothing was new");
+        stage.restore(older).await;
+        stage.pass(MINUTE).await;
+        assert_eq!(stage.chain().await, newer);
     };
     stage.dialled(passes).await;
 }

@@ -309,7 +309,12 @@ fn told_why(error: &NotSet, enrolment: &Enrolment, context: &Context) -> String 
         }
         NotSet::Refused(detail) => context.say(
             Word::ConfigureRefused,
-            &[&Escaped(detail), &program, &enrolment.tenant, serial],
+            &[
+                &Escaped(&context.lang.detail(detail)),
+                &program,
+                &enrolment.tenant,
+                serial,
+            ],
         ),
     }
 }

@@ -221,7 +221,9 @@ impl Intake {
         appended.await.map_err(NotKept::Journal)?;
         self.known.facts().keep_cursor(CHAIN, &text);
         self.known.hikvision().saw_chain(&chain);
-        let (stored, agreed) = slot.take().map_or((None, None), |held| (held.stored, held.agreed));
+        let (stored, agreed) = slot
+            .take()
+            .map_or((None, None), |held| (held.stored, held.agreed));
         *slot = Some(Held {
             chain,
             stored,

@@ -131,9 +131,8 @@ async fn identify(client: &mut Client, account: &Account<'_>) -> Result<(), NotS
             words.escape_debug()
         )));
     }
-    let info = DeviceInfo::read(&said.body).ok_or_else(|| {
-        NotSet::Refused(Detail::from(Says::NotHikvision).to_string())
-    })?;
+    let info = DeviceInfo::read(&said.body)
+        .ok_or_else(|| NotSet::Refused(Detail::from(Says::NotHikvision).to_string()))?;
     let same_mac = || {
         let its = info.mac.as_deref().and_then(normal_mac);
         its.is_some() && its == account.mac.and_then(normal_mac)

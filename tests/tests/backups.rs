@@ -135,7 +135,7 @@ async fn a_copy_of_mariadb_taken_while_punches_come_in_is_proven_and_restores() 
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_the_backup_at_any_moment_leaves_no_copy_with_a_name_that_does_not_restore()
 -> Result<()> {
-    let kills = if full() { 100 } else { 20 };
+    let kills = if full() { 100 } else { 8 };
     let place = shared_mariadb(Flavor::Durable).await?;
     let copies = Copies::new()?;
     let mut setup = Setup::new(place.clone());

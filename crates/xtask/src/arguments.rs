@@ -23,7 +23,7 @@ cargo xtask test [--full] [-- FILTER...]
 
 cargo xtask fuzz [--seconds N] [NAME]
     Runs the fuzzers whose name contains NAME, each for 60 seconds or as many as are asked
-    for. What they find stays in fuzz/corpus.
+    for. What they find stays in tests/fuzz/corpus.
 
 cargo xtask package
     Builds the release and packs it: satellite_*.deb and sentinel_*.deb with the list of

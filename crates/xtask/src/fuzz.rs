@@ -1,7 +1,7 @@
-//! `cargo xtask fuzz`: the fuzzers of `fuzz/`, each for so many seconds, one after another.
+//! `cargo xtask fuzz`: the fuzzers of `tests/fuzz`, each for so many seconds, one after another.
 //!
 //! They start from the vectors of the parser and from what earlier runs found, which stays in
-//! `fuzz/corpus`. The first input that breaks a law ends the run; libFuzzer names the file.
+//! `tests/fuzz/corpus`. The first input that breaks a law ends the run; libFuzzer names the file.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,6 +10,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::cargo;
 
+/// Where they stand: no member of the workspace.
+const FOLDER: &str = "tests/fuzz";
 /// The version of cargo-fuzz that is used.
 const CARGO_FUZZ: &str = "0.13.2";
 
@@ -42,9 +44,17 @@ pub(crate) fn run(seconds: u32, only: &str) -> Result<ExitCode> {
 }
 
 fn one(name: &str, parser: &str, seconds: u32) -> Result<()> {
-    let corpus = folder(&Path::new("fuzz/corpus").join(name))?;
+    let corpus = folder(&Path::new(FOLDER).join("corpus").join(name))?;
     let vectors = cargo::root().join("protocols").join(parser).join("vectors");
-    let mut command = cargo::cargo(["fuzz", "run", "--sanitizer", "none", name]);
+    let mut command = cargo::cargo([
+        "fuzz",
+        "run",
+        "--fuzz-dir",
+        FOLDER,
+        "--sanitizer",
+        "none",
+        name,
+    ]);
     let status = command
         .args([corpus, vectors])
         .arg("--")

@@ -436,21 +436,30 @@ texts! {
         "\nEverything stays in {}\n  {}\n  {}\nNext: {} run, and README.md to connect a real terminal.\n";
 }
 
+/// Fails where a text lacks a language, or a place in one of them.
+#[cfg(test)]
+pub(crate) fn have_the_same_places<T>(all: &[T])
+where
+    T: Bilingual + Copy + std::fmt::Debug,
+{
+    for text in all {
+        let (es, en) = (*text).texts();
+        assert!(!es.is_empty() && !en.is_empty(), "{text:?}");
+        assert_eq!(
+            es.matches("{}").count(),
+            en.matches("{}").count(),
+            "{text:?}"
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_text_has_both_languages_with_the_same_places() {
-        for word in Word::ALL {
-            let (es, en) = word.texts();
-            assert!(!es.is_empty() && !en.is_empty(), "{word:?}");
-            assert_eq!(
-                es.matches("{}").count(),
-                en.matches("{}").count(),
-                "{word:?}"
-            );
-        }
+        have_the_same_places(Word::ALL);
     }
 
     #[test]

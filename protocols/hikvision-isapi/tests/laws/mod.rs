@@ -1,5 +1,5 @@
 //! What holds of every reading, whatever was sent and however it was cut: the same comes out, within
-//! the limits of the store. Tests and the fuzzers in `fuzz/` hold readers to the same laws.
+//! the limits of the store. Tests and the fuzzers in `tests/fuzz` hold readers to the same laws.
 
 #![allow(clippy::unwrap_used, reason = "a law that is broken ends the test")]
 #![allow(dead_code, reason = "each test and each fuzzer uses some of it")]

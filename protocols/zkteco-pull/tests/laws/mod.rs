@@ -1,6 +1,6 @@
 //! What holds of every session, whatever the peer sends: it says a bounded number of things before
 //! it waits, and a log is the terminal's own or the session ends in an error. Tests and the
-//! fuzzers in `fuzz/` hold sessions to the same laws.
+//! fuzzers in `tests/fuzz` hold sessions to the same laws.
 
 #![allow(clippy::unwrap_used, reason = "a law that is broken ends the test")]
 #![allow(dead_code, reason = "each test and each fuzzer uses some of it")]

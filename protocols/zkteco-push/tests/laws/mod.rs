@@ -1,6 +1,6 @@
 //! What holds of every reading, whatever was sent: each record counted ends in exactly one place,
 //! and everything that comes out is within the limits of the store. Tests and the fuzzers in
-//! `fuzz/` hold readers to the same laws.
+//! `tests/fuzz` hold readers to the same laws.
 
 #![allow(clippy::unwrap_used, reason = "a law that is broken ends the test")]
 #![allow(dead_code, reason = "each test and each fuzzer uses some of it")]

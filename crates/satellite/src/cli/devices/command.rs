@@ -66,7 +66,8 @@ pub(crate) struct Args {
 /// Tells.
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
     let mut registry = Registry::open(context).await?;
-    let enrolment = target(&mut registry, &args.serial, context).await?;
+    let other = Word::CommandNotPush;
+    let enrolment = target(&mut registry, &args.serial, other, context).await?;
     if !args.dry_run {
         lockdown::refuse(context, Some(&enrolment.tenant)).await?;
     }
@@ -102,17 +103,18 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     show(args, &ended, dialect, context)
 }
 
-/// The enrolled push terminal of that serial.
-async fn target(
+/// The enrolled ZKTeco terminal of that serial; `other` is what is said of another make.
+pub(super) async fn target(
     registry: &mut Registry<'_>,
     serial: &Serial,
+    other: Word,
     context: &Context,
 ) -> anyhow::Result<Enrolment> {
     let Some(enrolment) = registry.find(serial).await? else {
         anyhow::bail!(context.say(Word::UnknownSerial, &[serial, &super::super::program()]));
     };
     if enrolment.vendor != Vendor::Zkteco {
-        anyhow::bail!(context.say(Word::CommandNotPush, &[serial]));
+        anyhow::bail!(context.say(other, &[serial]));
     }
     if enrolment.state != EnrolmentState::Approved {
         anyhow::bail!(context.say(Word::CommandBlocked, &[serial]));

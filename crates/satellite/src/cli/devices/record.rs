@@ -7,15 +7,16 @@
 use std::time::{Duration, Instant};
 
 use daemon::exit::Exit;
-use event::{Millis, Serial, Vendor};
+use event::{Millis, Serial};
 use satellite::record::{RECORD, Recorded, Request};
 use serde_json::{Value, json};
 use store::jobs::{self, Job, JobState, NewJob};
-use store::registry::{self, Enrolment, EnrolmentState};
+use store::registry::{self, Enrolment};
 
 use super::super::words::{Speaks as _, Word};
 use super::super::{Context, databases, lockdown, now, out, time};
 use super::Registry;
+use super::command::target;
 
 pub(super) const EXAMPLES: &str = "Examples:
   satellite devices record ABC1 --minutes 15
@@ -48,7 +49,8 @@ pub(crate) struct Args {
 /// Records.
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
     let mut registry = Registry::open(context).await?;
-    let one = target(&mut registry, &args.serial, context).await?;
+    let other = Word::RecordNotPush;
+    let one = target(&mut registry, &args.serial, other, context).await?;
     lockdown::refuse(context, Some(&one.tenant)).await?;
     let expires_at = Millis(now().0 + i64::try_from(args.minutes * 60_000)? + WAITS);
     let job = enqueue(&mut registry, &one, args.minutes, expires_at).await?;
@@ -63,24 +65,6 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     out::remark(&context.say(Word::RecordQueued, &[&job, &args.minutes]));
     let job = wait(&mut registry, job, context).await?;
     report(&job, &one, args, context)
-}
-
-/// The enrolled ZKTeco terminal of that serial.
-async fn target(
-    registry: &mut Registry<'_>,
-    serial: &Serial,
-    context: &Context,
-) -> anyhow::Result<Enrolment> {
-    let Some(one) = registry.find(serial).await? else {
-        anyhow::bail!(context.say(Word::UnknownSerial, &[serial, &super::super::program()]));
-    };
-    if one.vendor != Vendor::Zkteco {
-        anyhow::bail!(context.say(Word::RecordNotPush, &[serial]));
-    }
-    if one.state != EnrolmentState::Approved {
-        anyhow::bail!(context.say(Word::CommandBlocked, &[serial]));
-    }
-    Ok(one)
 }
 
 async fn enqueue(

@@ -3,9 +3,9 @@
 
 #![no_main]
 
-#[path = "../../protocols/zkteco-pull/tests/common/mod.rs"]
+#[path = "../../../protocols/zkteco-pull/tests/common/mod.rs"]
 mod common;
-#[path = "../../protocols/zkteco-pull/tests/laws/mod.rs"]
+#[path = "../../../protocols/zkteco-pull/tests/laws/mod.rs"]
 mod laws;
 
 use libfuzzer_sys::fuzz_target;
@@ -36,7 +36,11 @@ fuzz_target!(|bytes: &[u8]| {
                 };
                 reply = reply.wrapping_add(u16::from(data.len() % 4 != 1));
                 let packet = packet.encode();
-                if udp { packet } else { framing::tcp_frame(&packet) }
+                if udp {
+                    packet
+                } else {
+                    framing::tcp_frame(&packet)
+                }
             }
             piece => piece.to_vec().into(),
         };

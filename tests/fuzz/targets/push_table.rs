@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../protocols/zkteco-push/tests/laws/mod.rs"]
+#[path = "../../../protocols/zkteco-push/tests/laws/mod.rs"]
 mod laws;
 
 use event::Zone;
@@ -30,6 +30,10 @@ fuzz_target!(|bytes: &[u8]| {
     let language = [None, Some(69), Some(83)][choice / TABLES.len() % 3];
     let table = Table::from_name(TABLES[choice % TABLES.len()]);
     laws::check(&Zone::utc(), &table, body, language);
-    assert!(parse_results(body).iter().all(|result| result.extra.len() <= 256));
+    assert!(
+        parse_results(body)
+            .iter()
+            .all(|result| result.extra.len() <= 256)
+    );
     assert!(read_settings(body).len() <= 512);
 });

@@ -2,9 +2,9 @@
 
 #![no_main]
 
-#[path = "../../protocols/hikvision-isapi/tests/common/mod.rs"]
+#[path = "../../../protocols/hikvision-isapi/tests/common/mod.rs"]
 mod common;
-#[path = "../../protocols/hikvision-isapi/tests/laws/mod.rs"]
+#[path = "../../../protocols/hikvision-isapi/tests/laws/mod.rs"]
 mod laws;
 
 use libfuzzer_sys::fuzz_target;

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-#[path = "../../protocols/zkteco-push/tests/laws/mod.rs"]
+#[path = "../../../protocols/zkteco-push/tests/laws/mod.rs"]
 mod laws;
 
 use event::Zone;

@@ -3,8 +3,8 @@
 #![no_main]
 
 use hikvision_isapi::{
-    Challenge, DeviceInfo, IsupHello, ResponseStatus, read_capabilities, read_clock,
-    read_hosts, read_page,
+    Challenge, DeviceInfo, IsupHello, ResponseStatus, read_capabilities, read_clock, read_hosts,
+    read_page,
 };
 use libfuzzer_sys::fuzz_target;
 

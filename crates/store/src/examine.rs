@@ -169,13 +169,35 @@ fn is_almighty(grant: &str) -> bool {
     grant.starts_with("GRANT ALL PRIVILEGES ON *.*")
 }
 
-/// How much of the disk under a folder is free, in percent.
-///
-/// # Errors
-/// The folder is not there.
-pub fn free_percent(folder: &Path) -> std::io::Result<u64> {
-    let disk = rustix::fs::statvfs(folder)?;
-    Ok(disk.f_bavail.saturating_mul(100) / disk.f_blocks.max(1))
+/// How much room a disk has, as `df` shows it: what only root may fill counts for neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes that we may still write.
+    pub free: u64,
+    /// Bytes that are written or may be written.
+    pub all: u64,
+}
+
+impl Room {
+    /// The room of the disk under a folder.
+    ///
+    /// # Errors
+    /// The folder is not there.
+    pub fn under(folder: &Path) -> std::io::Result<Self> {
+        let disk = rustix::fs::statvfs(folder)?;
+        let used = disk.f_blocks.saturating_sub(disk.f_bfree);
+        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        Ok(Self {
+            free: bytes(disk.f_bavail),
+            all: bytes(used.saturating_add(disk.f_bavail)),
+        })
+    }
+
+    /// The free share, 0 to 100.
+    #[must_use]
+    pub fn percent(self) -> u64 {
+        u64::try_from(u128::from(self.free) * 100 / u128::from(self.all.max(1))).unwrap_or(100)
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use std::time::Duration;
 use event::{DeviceId, Millis, Text};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::examine::Room;
 use crate::journal_code::encode;
 use crate::journal_task::{Item, Order, Task, open_file};
 use crate::writer::lock;
@@ -33,8 +34,19 @@ pub(crate) const ROW_BYTES: u64 = 128;
 pub struct JournalLimits {
     /// Most bytes that may wait.
     pub bytes: u64,
-    /// How much of the disk stays free, in percent of its size.
+    /// How much of the disk stays free for others, in percent of its room.
     pub free_percent: u8,
+    /// Bytes that are enough for others, however large the disk is.
+    pub free_bytes: u64,
+}
+
+impl JournalLimits {
+    /// Whether a disk has less room left than has to stay: a tenth of a large disk would refuse
+    /// posts with hundreds of gigabytes free.
+    #[must_use]
+    pub fn is_low(&self, room: Room) -> bool {
+        room.percent() < u64::from(self.free_percent) && room.free < self.free_bytes
+    }
 }
 
 impl Default for JournalLimits {
@@ -42,6 +54,7 @@ impl Default for JournalLimits {
         Self {
             bytes: 1024 * 1024 * 1024,
             free_percent: 10,
+            free_bytes: 10 * 1024 * 1024 * 1024,
         }
     }
 }
@@ -306,5 +319,20 @@ impl Journal {
                 Err(JournalError::Failed(text))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_low_below_a_tenth_and_below_ten_gibibytes() {
+        const GIB: u64 = 1 << 30;
+        let low = |free, all| JournalLimits::default().is_low(Room { free, all });
+        assert!(low(9, 100) && low(4 * GIB, 50 * GIB));
+        assert!(!low(10, 100) && !low(5 * GIB, 50 * GIB));
+        assert!(!low(11 * GIB, 1000 * GIB) && low(9 * GIB, 1000 * GIB));
+        assert!(low(0, 0));
     }
 }

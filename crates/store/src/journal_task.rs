@@ -13,6 +13,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::examine::Room;
 use crate::journal::{
     InFlight, JournalError, JournalLimits, JournalState, Memory, ROW_BYTES, Rows, Shared,
 };
@@ -175,10 +176,8 @@ impl Task {
     /// Whether the disk has less room left than has to stay.
     fn is_disk_low(&self) -> Result<bool, JournalError> {
         let folder = self.path.parent().unwrap_or_else(|| Path::new("."));
-        let disk =
-            rustix::fs::statvfs(folder).map_err(|error| JournalError::Failed(error.to_string()))?;
-        let (free, all) = (u128::from(disk.f_bavail), u128::from(disk.f_blocks));
-        Ok(free * 100 < all * u128::from(self.limits.free_percent))
+        let room = Room::under(folder).map_err(|error| JournalError::Failed(error.to_string()))?;
+        Ok(self.limits.is_low(room))
     }
 
     async fn write(&mut self, items: &[Item]) -> Result<(), Failure> {

@@ -25,6 +25,7 @@ use store::{Journal, JournalError, JournalLimits, JournalState, Submission, Targ
 const LIMITS: JournalLimits = JournalLimits {
     bytes: 64 * 1024 * 1024,
     free_percent: 0,
+    free_bytes: 0,
 };
 
 fn device(n: u8) -> SharedDevice {
@@ -170,7 +171,7 @@ async fn a_full_journal_refuses_and_takes_posts_again_when_it_was_emptied() {
     let folder = tempfile::tempdir().unwrap();
     let limits = JournalLimits {
         bytes: 2000,
-        free_percent: 0,
+        ..LIMITS
     };
     let journal = Journal::open(folder.path(), limits).await.unwrap();
     let device = device(1);
@@ -195,6 +196,7 @@ async fn a_disk_that_is_nearly_full_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let limits = JournalLimits {
         free_percent: 100,
+        free_bytes: u64::MAX,
         ..LIMITS
     };
     let journal = Journal::open(folder.path(), limits).await.unwrap();

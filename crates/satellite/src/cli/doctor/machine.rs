@@ -3,29 +3,30 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use satellite::clock;
-use store::examine;
+use store::{JournalLimits, examine};
 
 use super::words::Says;
 use super::{Context, Findings};
 
-/// Below this the journal takes nothing more.
-const LOW: u64 = 10;
-/// Below this somebody should make room.
+/// Below this free share, in percent, somebody should make room.
 const NEAR: u64 = 20;
 
 pub(super) async fn look(context: &Context, findings: &mut Findings) {
     let folder = &context.config.state_dir;
     let shown = folder.display();
-    match examine::free_percent(folder) {
+    match examine::Room::under(folder) {
         Err(_) => findings.care(
             Says::NoFolder,
             &[&shown],
             format!("mkdir -p -m 0750 {shown}"),
         ),
-        Ok(free) => {
+        Ok(room) => {
+            let free = room.percent();
             let who = || format!("du -xh --max-depth=2 / | sort -h | tail; df -h {shown}");
             match free {
-                _ if free < LOW => findings.bad(Says::Room, &[&free, &shown], who()),
+                _ if JournalLimits::default().is_low(room) => {
+                    findings.bad(Says::Room, &[&free, &shown], who())
+                }
                 _ if free < NEAR => findings.care(Says::Room, &[&free, &shown], who()),
                 _ => findings.good(Says::Room, &[&free, &shown]),
             }

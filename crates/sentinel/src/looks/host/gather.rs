@@ -230,8 +230,10 @@ fn real_mounts(mounts: &MountInfos) -> Vec<String> {
 fn disk(point: &str) -> Option<Disk> {
     let it = rustix::fs::statvfs(point).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(it.f_frsize);
+    // As `df` counts: what only root may fill is neither free nor used.
+    let used = it.f_blocks.saturating_sub(it.f_bfree);
     Some(Disk {
-        total: bytes(it.f_blocks),
+        total: bytes(used.saturating_add(it.f_bavail)),
         free: bytes(it.f_bavail),
         inodes: it.f_files,
         inodes_free: it.f_ffree,

@@ -2,9 +2,11 @@
 //!
 //! It is a file with an ext4 file system, mounted over a folder that a program keeps its state
 //! in. A cut is the file system's own emergency stop without a last write of its log, as the
-//! file systems' own tests do it: what was not asked to reach the disk is gone, and whatever
-//! still runs gets errors. Needs root, loop devices and python3; where one is missing nothing is
-//! mounted, and the test must say so.
+//! file systems' own tests do it: what was not asked to reach the disk is gone. Whoever has a file
+//! open there is stopped just before, as a power cut stops everything at once: a program that goes
+//! on may be told that its sync succeeded when it did not, if the emergency stop falls into it.
+//! Needs root, loop devices and python3; where one is missing nothing is mounted, and the test
+//! must say so.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
@@ -39,9 +41,29 @@ done
 umount "$2" 2>/dev/null || umount -l "$2"
 "#;
 
-/// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`, for each folder at once.
+/// Stops every program on the disks, then `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`
+/// for each. A thread that waits for the disk counts as stopped: it gets no further than there.
 const CUT: &str = r"
-import fcntl, os, struct, sys
+import fcntl, glob, os, signal, struct, sys, time
+folders = {os.stat(folder).st_dev for folder in sys.argv[1:]}
+def is_there(file):
+    try:
+        return os.stat(file).st_dev in folders
+    except OSError:
+        return False
+def runs(thread):
+    try:
+        return open(thread).read().rsplit(')', 1)[1].split()[0] in 'RS'
+    except OSError:
+        return False
+files = [file for file in glob.glob('/proc/[0-9]*/fd/*') if is_there(file)]
+programs = {file.split('/')[2] for file in files}
+for program in programs:
+    os.kill(int(program), signal.SIGSTOP)
+until = time.monotonic() + 10
+while any(runs(one) for program in programs for one in glob.glob(f'/proc/{program}/task/*/stat')):
+    if time.monotonic() > until:
+        sys.exit('a program on the disk does not stop')
 disks = [os.open(folder, os.O_RDONLY) for folder in sys.argv[1:]]
 for disk in disks:
     fcntl.ioctl(disk, 0x8004587D, struct.pack('I', 2))
@@ -89,10 +111,11 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Cuts the power of all of them in one moment.
+    /// Cuts the power of all of them in one moment, which the programs on them do not survive
+    /// either: they stay stopped and have to be killed.
     ///
     /// # Errors
-    /// The kernel refused.
+    /// The kernel refused, or a program could not be stopped.
     pub fn cut(disks: &[&Self]) -> Result<()> {
         let folders = disks.iter().map(|disk| &disk.folder);
         run(Command::new("python3").args(["-c", CUT]).args(folders))

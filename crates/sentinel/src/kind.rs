@@ -181,6 +181,8 @@ kinds! {
     DiskFilling "disk_filling" Host Warning;
     /// A disk is full or nearly.
     DiskFull "disk_full" Host Critical;
+    /// The kernel lets nothing be written to a disk any more.
+    DiskReadOnly "disk_read_only" Host Critical;
     /// A file system runs out of inodes.
     InodesLow "inodes_low" Host Warning;
     /// A network interface is down or loses much.

@@ -22,6 +22,8 @@ use crate::{Gate, Mirror, Receipt, STATEMENT_DEADLINE, Submission, Target, Troub
 /// Longest that [`Writer::submit`] waits, below the time-out of a terminal's HTTP client.
 pub(crate) const ANSWER_WITHIN: Duration = STATEMENT_DEADLINE;
 
+/// A disk that was full is taken for emptied when no work was refused for so long.
+const FULL_FOR: Duration = Duration::from_secs(600);
 /// Submissions of at most so many rows count as live.
 const LIVE_ROWS: usize = 8;
 /// Submissions that may wait, of each kind.
@@ -67,7 +69,9 @@ pub trait Observer: Send + Sync {
 pub struct WriterReport {
     /// False from a failure until the next success.
     pub up: bool,
-    /// What is wrong, when it is not up.
+    /// What is wrong, when it is not up. A store whose disk was full is up again when the little
+    /// that the writer tries by itself fits; it stays [`Trouble::Full`] here until something was
+    /// stored, or nothing was refused for ten minutes.
     pub trouble: Option<(Trouble, String)>,
     /// Submissions that wait.
     pub waiting: usize,
@@ -85,6 +89,8 @@ pub struct WriterReport {
 #[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) down: Mutex<Option<(Trouble, String)>>,
+    /// When the disk was last full, with nothing stored since.
+    pub(crate) full: Mutex<Option<(Instant, String)>>,
     pub(crate) working_since: Mutex<Option<Instant>>,
     pub(crate) last_commit: Mutex<Option<Instant>>,
     pub(crate) commits: AtomicU64,
@@ -96,6 +102,13 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn trouble(&self) -> Option<Trouble> {
         lock(&self.down).as_ref().map(|(trouble, _)| *trouble)
+    }
+
+    /// What is wrong with a store that is up: its disk was full a moment ago.
+    fn doubt(&self) -> Option<(Trouble, String)> {
+        let full = lock(&self.full).clone();
+        let full = full.filter(|(last, _)| last.elapsed() < FULL_FOR);
+        full.map(|(_, text)| (Trouble::Full, text))
     }
 }
 
@@ -218,7 +231,7 @@ impl Writer {
         let since = *lock(&shared.working_since);
         WriterReport {
             up: trouble.is_none(),
-            trouble,
+            trouble: trouble.or_else(|| shared.doubt()),
             waiting: shared.waiting.load(Ordering::Relaxed),
             oldest_waiting: since.map(|since| since.elapsed()),
             last_commit: *lock(&shared.last_commit),

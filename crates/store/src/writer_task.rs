@@ -256,6 +256,7 @@ impl Task {
     fn settle(&mut self, batch: Batch, receipts: Vec<Result<Receipt, Refused>>, took: Duration) {
         let rows = batch.submissions.iter().map(Submission::rows).sum();
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        *lock(&self.shared.full) = None;
         *lock(&self.shared.last_commit) = Some(Instant::now());
         self.observer.committed(took, rows);
         for (reply, receipt) in batch.replies.into_iter().zip(receipts) {
@@ -280,6 +281,8 @@ impl Task {
 
     fn go_down(&mut self, trouble: Trouble, text: &str) {
         self.checked = None;
+        *lock(&self.shared.full) =
+            (trouble == Trouble::Full).then(|| (Instant::now(), text.to_owned()));
         let before = lock(&self.shared.down).replace((trouble, text.to_owned()));
         if before.is_none() {
             self.pause = PAUSES.0;

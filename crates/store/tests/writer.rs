@@ -575,6 +575,41 @@ async fn a_dead_server_is_refused_at_once_and_used_again_soon_after_it_returns()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_was_full_says_so_until_something_is_stored_though_a_trial_fits() {
+    let store = mariadb_store("mariadb", Flavor::Durable).await;
+    let (writer, device) = (store.writer(), device("FULL1"));
+    let post = |n| brought(&device, vec![punch(n, n, "0")]);
+    writer.submit(post(1)).await.unwrap();
+    // A full disk as the server tells it, for rows of events only: satellite's trial fits.
+    let full = "CREATE TRIGGER full BEFORE INSERT ON event FOR EACH ROW SIGNAL SQLSTATE 'HY000' \
+                SET MYSQL_ERRNO = 1114, MESSAGE_TEXT = 'The table is full'";
+    let run = async |sql| {
+        let sql = sqlx::SqlStr::from_static(sql);
+        store.engine().await.execute(sql, &[]).await.unwrap();
+    };
+    run(full).await;
+    let trouble = |writer: &Writer| writer.report().trouble.map(|(trouble, _)| trouble);
+    for _ in 0..3 {
+        let refused = writer.submit(post(2)).await;
+        assert!(
+            matches!(refused, Err(Refused::Unavailable(Trouble::Full))),
+            "{refused:?}"
+        );
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !writer.report().up {
+            assert_eq!(trouble(&writer), Some(Trouble::Full));
+            assert!(Instant::now() < deadline, "its trial fits");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(trouble(&writer), Some(Trouble::Full), "nothing was stored");
+    }
+    run("DROP TRIGGER full").await;
+    writer.submit(post(2)).await.unwrap();
+    assert_eq!(trouble(&writer), None);
+    assert_eq!(store.count(FEED).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_writers_over_the_same_rows_neither_deadlock_nor_double() {
     for store in every_store().await {
         let writers = [store.writer(), store.writer(), store.writer()];

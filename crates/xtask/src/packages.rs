@@ -48,6 +48,11 @@ const AGE: Package = Package {
     present: || answers("age", "--version"),
 };
 
+const STRACE: Package = Package {
+    name: "strace",
+    present: || answers("strace", "--version"),
+};
+
 const DEBOOTSTRAP: Package = Package {
     name: "debootstrap",
     present: || answers("debootstrap", "--version"),
@@ -74,7 +79,9 @@ const FAKETIME: Package = Package {
 /// What building satellite needs.
 const BUILD: &[Package] = &[C_COMPILER, C_HEADERS, PKG_CONFIG, SYSTEMD];
 /// What its tests need.
-const TEST: &[Package] = &[C_COMPILER, C_HEADERS, PKG_CONFIG, SYSTEMD, MARIADB, AGE];
+const TEST: &[Package] = &[
+    C_COMPILER, C_HEADERS, PKG_CONFIG, SYSTEMD, MARIADB, AGE, STRACE,
+];
 
 /// What a system to install packages in needs.
 const CONTAINER: &[Package] = &[DEBOOTSTRAP, NSPAWN];

@@ -680,7 +680,7 @@ impl Intake {
     /// The chain as the database has it.
     async fn load(&self) -> Result<Held, Refused> {
         let report = self.store.writer.report();
-        if let Some((trouble, _)) = report.trouble {
+        if let Some((trouble, _)) = report.trouble.filter(|_| !report.up) {
             // Known to be away: not worth the wait for a session.
             return Err(Refused::Unavailable(trouble));
         }

@@ -314,7 +314,12 @@ pub(super) const ROWS: &[Row] = &[
         on: BOTH,
         by: By::Troubles(
             &["host"],
-            &[Kind::DiskFilling, Kind::DiskFull, Kind::InodesLow],
+            &[
+                Kind::DiskFilling,
+                Kind::DiskFull,
+                Kind::DiskReadOnly,
+                Kind::InodesLow,
+            ],
         ),
         needed: always,
         shows: &[],

@@ -16,6 +16,7 @@ pub(crate) fn confirm(kind: Kind) -> SignedDuration {
         // Longer than a blip of 20 seconds; a full disk is seen twice.
         Kind::DatabaseDown
         | Kind::DiskFull
+        | Kind::DiskReadOnly
         | Kind::DatabaseHung
         | Kind::DatabaseReadOnly
         | Kind::DoorUnreachable => 25,

@@ -24,7 +24,7 @@ use crate::{Admin, Door, Look, Observation, Round, Signal, Subject, Unit};
 use judge::History;
 use restart::Restarts;
 use status::Status;
-use stores::Stores;
+use stores::{Stores, of_store};
 use unit::State;
 
 /// From round to round. A process that died is told within 15 s, and it takes two rounds to be
@@ -117,7 +117,7 @@ impl Work {
                 Some(false) => Admin::Stuck,
                 _ => Admin::Moving,
             };
-            let troubles = memory.stores.troubles(status, store, seen_at);
+            let troubles = of_store(store).into_iter().collect();
             let seen = Observation::wrong(Subject::store(tenant), now, troubles);
             Some(
                 seen.signal(Signal::Admin(admin))

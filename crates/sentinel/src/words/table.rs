@@ -387,6 +387,19 @@ pub(super) const ROWS: &[Row] = &[
         ["A disk is full", "Free space now."],
     ),
     (
+        Kind::DiskReadOnly,
+        Side::Server,
+        &["dmesg -T | tail -n 30", "findmnt --types ext4,xfs,btrfs"],
+        [
+            "Un disco quedó de solo lectura",
+            "Revisar el disco con el proveedor; no reiniciar sin un respaldo reciente.",
+        ],
+        [
+            "A disk became read-only",
+            "Check the disk with the provider; do not restart without a recent backup.",
+        ],
+    ),
+    (
         Kind::InodesLow,
         Side::Server,
         &["df -i"],

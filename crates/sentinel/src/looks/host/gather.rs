@@ -200,16 +200,17 @@ fn memory(info: &Meminfo) -> Option<Memory> {
 
 /// The mount points that are wanted, with what each file system says.
 fn disks(wanted: &[String]) -> BTreeMap<String, Disk> {
+    let mounts = file::<MountInfos>("/proc/self/mountinfo");
+    let mounts = mounts.unwrap_or_else(|| MountInfos(Vec::new()));
     let points = if wanted.is_empty() {
-        file::<MountInfos>("/proc/self/mountinfo")
-            .map(|mounts| real_mounts(&mounts))
-            .unwrap_or_default()
+        real_mounts(&mounts)
     } else {
         wanted.to_vec()
     };
-    let told = points
-        .into_iter()
-        .filter_map(|point| Some((point.clone(), disk(&point)?)));
+    let told = points.into_iter().filter_map(|point| {
+        let disk = disk(&point, &mounts)?;
+        Some((point, disk))
+    });
     told.take(MOST).collect()
 }
 
@@ -227,7 +228,15 @@ fn real_mounts(mounts: &MountInfos) -> Vec<String> {
     points
 }
 
-fn disk(point: &str) -> Option<Disk> {
+/// Whether the file system under a folder takes no writes. Asked of the file system and not of
+/// the mount: systemd shows us most of a machine read-only.
+fn is_read_only(mounts: &MountInfos, folder: &Path) -> bool {
+    let over = mounts.0.iter().filter(|it| folder.starts_with(&it.mount_point));
+    let nearest = over.max_by_key(|it| it.mount_point.components().count());
+    nearest.is_some_and(|it| it.super_options.contains_key("ro"))
+}
+
+fn disk(point: &str, mounts: &MountInfos) -> Option<Disk> {
     let it = rustix::fs::statvfs(point).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(it.f_frsize);
     // As `df` counts: what only root may fill is neither free nor used.
@@ -237,7 +246,7 @@ fn disk(point: &str) -> Option<Disk> {
         free: bytes(it.f_bavail),
         inodes: it.f_files,
         inodes_free: it.f_ffree,
-        read_only: it.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY),
+        read_only: is_read_only(mounts, Path::new(point)),
     })
 }
 
@@ -318,6 +327,16 @@ async fn clock() -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_disk_is_read_only_when_its_file_system_is_and_not_when_only_our_view_of_it_is() {
+        let text = "22 1 254:1 / / ro,relatime - ext4 /dev/vda1 rw,errors=remount-ro\n\
+                    30 22 254:2 / /var/lib rw,relatime - ext4 /dev/vdb ro,data=ordered\n";
+        let mounts = MountInfos::from_read(text.as_bytes()).unwrap();
+        let read_only = |folder: &str| is_read_only(&mounts, Path::new(folder));
+        assert!(!read_only("/") && !read_only("/var/library"));
+        assert!(read_only("/var/lib") && read_only("/var/lib/mysql"));
+    }
 
     #[tokio::test]
     async fn a_running_linux_machine_tells_its_facts() {

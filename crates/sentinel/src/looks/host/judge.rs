@@ -159,6 +159,9 @@ fn of_disk(point: &str, disk: &Disk, full_at: Option<Timestamp>) -> Vec<Trouble>
             None => trouble,
         });
     }
+    if disk.read_only {
+        found.push(of(Kind::DiskReadOnly));
+    }
     let inodes = wide(disk.inodes_free) / wide(disk.inodes.max(1));
     if disk.inodes > 0 && inodes < INODES_LOW {
         let left = i64::try_from(disk.inodes_free).unwrap_or(i64::MAX);
@@ -295,7 +298,7 @@ mod tests {
     #[test]
     fn each_thing_that_runs_out_is_told() {
         type Change = fn(&mut Facts);
-        let cases: [(Change, Kind); 8] = [
+        let cases: [(Change, Kind); 9] = [
             (|it| it.load = Some([9.0; 3]), Kind::HostCpu),
             (
                 |it| it.memory.as_mut().unwrap().available = 50,
@@ -307,6 +310,7 @@ mod tests {
             ),
             (|it| root(it).free = 80, Kind::DiskFilling),
             (|it| root(it).free = 10, Kind::DiskFull),
+            (|it| root(it).read_only = true, Kind::DiskReadOnly),
             (|it| root(it).inodes_free = 10, Kind::InodesLow),
             (
                 |it| it.clock_synchronised = Some(false),

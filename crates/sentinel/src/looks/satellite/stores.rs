@@ -1,8 +1,7 @@
 //! What of satellite's word on its stores is wrong: commits that stand still, and a database that
 //! takes no events. Pure: the page and the monotonic clock come in.
 //!
-//! A database that is away is never called a standstill, and a store that was full is not called
-//! well because satellite tried something small.
+//! A database that is away is never called a standstill.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -18,26 +17,10 @@ const STUCK_AFTER: Duration = Duration::from_secs(20);
 const COMES_AGAIN: Duration = Duration::from_secs(60);
 /// satellite's word for a database that answers while somebody holds what its commits wait for.
 const HELD: &str = "locked";
-/// A disk that was full is taken for emptied when no work was refused for so long.
-const QUIET: Duration = Duration::from_secs(600);
-/// The refusals that are counted while a database takes no events.
-const REFUSED: &str = "store_unavailable";
-
 /// From when to when work was seen to wait without a commit.
 #[derive(Debug, Clone, Copy)]
 struct Standing {
     since: Instant,
-    last: Instant,
-}
-
-/// A store whose disk was full.
-#[derive(Debug, Clone)]
-struct Full {
-    trouble: Trouble,
-    /// Commits until then.
-    commits: u64,
-    /// Refusals of work for want of a database, of all stores, and when they last rose.
-    refused: u64,
     last: Instant,
 }
 
@@ -48,8 +31,6 @@ pub(super) struct Stores {
     commits: HashMap<String, u64>,
     /// Stores at which work waits and nothing is committed.
     standing: HashMap<String, Standing>,
-    /// Stores whose disk was full and that have stored nothing since.
-    full: HashMap<String, Full>,
 }
 
 impl Stores {
@@ -84,49 +65,13 @@ impl Stores {
         }
         moving
     }
-
-    /// What is wrong with a store. One whose disk was full is proven by a commit: satellite tries
-    /// whether it takes writes, and the little that it tries may fit where a punch does not. Only
-    /// when no work was refused for a while is its word taken.
-    pub(super) fn troubles(
-        &mut self,
-        status: &Status,
-        store: &Store,
-        now: Instant,
-    ) -> Vec<Trouble> {
-        let refused = status.totals.refused.get(REFUSED).copied();
-        let refused = refused.unwrap_or_default();
-        if let Some(trouble) = of_store(store) {
-            self.full.remove(&store.label);
-            if trouble.kind == Kind::DatabaseFull {
-                let full = Full {
-                    trouble: trouble.clone(),
-                    commits: store.commits,
-                    refused,
-                    last: now,
-                };
-                self.full.insert(store.label.clone(), full);
-            }
-            return vec![trouble];
-        }
-        let Some(full) = self.full.get_mut(&store.label) else {
-            return Vec::new();
-        };
-        if refused != full.refused {
-            (full.refused, full.last) = (refused, now);
-        }
-        if store.commits == full.commits && now.duration_since(full.last) < QUIET {
-            return vec![full.trouble.clone()];
-        }
-        self.full.remove(&store.label);
-        Vec::new()
-    }
 }
 
-/// What satellite says is wrong with a store, as a kind that operators know.
-fn of_store(store: &Store) -> Option<Trouble> {
+/// What satellite says is wrong with a store, as a kind that operators know. One whose disk was
+/// full is up as soon as satellite's own small trial fits, and in trouble until something is stored.
+pub(super) fn of_store(store: &Store) -> Option<Trouble> {
     // A store that was not asked yet, just after a start, is not up and has no trouble.
-    let word = store.trouble.as_ref().filter(|_| !store.up)?;
+    let word = store.trouble.as_ref()?;
     let kind = match word.as_str() {
         // Commits stand still, and that is told as what it is.
         HELD => return None,
@@ -225,7 +170,7 @@ mod tests {
     fn a_store_in_trouble_is_told_by_its_kind_and_one_not_asked_yet_is_not() {
         let mut it = status().stores.remove(0);
         it.up = false;
-        assert!(of_store(&it).is_none());
+        assert!(of_store(&it).is_none(), "not asked yet");
         it.trouble = Some(HELD.to_owned());
         assert!(of_store(&it).is_none(), "it stands still, and is there");
         for (word, kind) in [
@@ -239,42 +184,8 @@ mod tests {
             it.trouble = Some(word.to_owned());
             assert_eq!(of_store(&it).unwrap().kind, kind, "{word}");
         }
-    }
-
-    #[test]
-    fn a_disk_that_was_full_is_full_until_something_is_committed_whatever_satellites_trial_says() {
-        let (mut stores, start) = (Stores::default(), Instant::now());
-        let mut seen = |second: u64, trouble: Option<&str>, commits: u64, refused: u64| {
-            let mut status = status();
-            let store = &mut status.stores[0];
-            (store.up, store.trouble) = (trouble.is_none(), trouble.map(str::to_owned));
-            store.commits = commits;
-            let refusals = ("store_unavailable".to_owned(), refused);
-            status.totals.refused.extend([refusals]);
-            let found = stores.troubles(
-                &status,
-                &status.stores[0],
-                start + Duration::from_secs(second),
-            );
-            found.first().map(|trouble| trouble.kind)
-        };
-        let full = Some(Kind::DatabaseFull);
-        assert_eq!(seen(0, None, 7, 0), None);
-        assert_eq!(seen(5, Some("full"), 7, 3), full);
-        // Its trial fits and punches do not: they are refused again and again.
-        for minute in 1..60 {
-            assert_eq!(seen(60 * minute, None, 7, 3 + minute), full, "{minute}");
-        }
-        assert_eq!(seen(3600, None, 8, 70), None, "something was committed");
-        assert_eq!(seen(3605, Some("full"), 8, 70), full);
-        assert_eq!(
-            seen(3610, Some("unreachable"), 8, 70),
-            Some(Kind::DatabaseDown)
-        );
-        assert_eq!(seen(3615, None, 8, 70), None, "another trouble, and over");
-        // Nobody sends: its trial is all that there is.
-        assert_eq!(seen(3620, Some("full"), 8, 70), full);
-        assert_eq!(seen(4200, None, 8, 70), full);
-        assert_eq!(seen(4230, None, 8, 70), None);
+        (it.up, it.trouble) = (true, Some("full".to_owned()));
+        let kind = of_store(&it).unwrap().kind;
+        assert_eq!(kind, Kind::DatabaseFull, "its trial fits, a punch does not");
     }
 }

@@ -576,7 +576,7 @@ async fn a_dead_server_is_refused_at_once_and_used_again_soon_after_it_returns()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_was_full_says_so_until_something_is_stored_though_a_trial_fits() {
-    let store = mariadb_store("mariadb", Flavor::Durable).await;
+    let store = mariadb_store("xampp", Flavor::Xampp).await;
     let (writer, device) = (store.writer(), device("FULL1"));
     let post = |n| brought(&device, vec![punch(n, n, "0")]);
     writer.submit(post(1)).await.unwrap();

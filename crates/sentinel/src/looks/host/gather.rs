@@ -231,7 +231,10 @@ fn real_mounts(mounts: &MountInfos) -> Vec<String> {
 /// Whether the file system under a folder takes no writes. Asked of the file system and not of
 /// the mount: systemd shows us most of a machine read-only.
 fn is_read_only(mounts: &MountInfos, folder: &Path) -> bool {
-    let over = mounts.0.iter().filter(|it| folder.starts_with(&it.mount_point));
+    let over = mounts
+        .0
+        .iter()
+        .filter(|it| folder.starts_with(&it.mount_point));
     let nearest = over.max_by_key(|it| it.mount_point.components().count());
     nearest.is_some_and(|it| it.super_options.contains_key("ro"))
 }

@@ -4,8 +4,8 @@
 CREATE DATABASE IF NOT EXISTS satellite CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Makes and updates the tables (satellite db migrate) and deletes what upkeep names (satellite db
--- maintain). The running service does not use it. DROP, because MySQL asks for it where a view is
--- replaced; no table is ever dropped.
+-- maintain), and restores (satellite restore). The running service does not use it. DROP, because MySQL
+-- asks for it where a view is replaced, and for tables that a restore replaces.
 CREATE USER IF NOT EXISTS satellite_admin@'127.0.0.1' IDENTIFIED BY 'change-me';
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, CREATE VIEW, SHOW VIEW
   ON satellite.* TO satellite_admin@'127.0.0.1';

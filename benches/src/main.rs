@@ -7,6 +7,7 @@
 //! fails only when what was measured did not happen (records missing, uploads refused). How to
 //! read the figures is in `benches/README.md`.
 
+mod backup;
 mod ceiling;
 mod connections;
 mod hikvision;
@@ -74,6 +75,8 @@ enum Bench {
     PullLive(pull::live::Options),
     /// Terminals of all kinds after an old copy of the database was restored: until all is back.
     BackfillAfterRestore(restore::Options),
+    /// Copies of many databases while terminals punch, and their proof by restoring.
+    Backup(backup::Options),
     /// Sentinel: from each sort of fault to the mail about it. Needs OpenSMTPD and root.
     SentinelDetection(sentinel::detection::Options),
     /// Sentinel: an hour of short outages and restarts. Needs OpenSMTPD and root.
@@ -125,6 +128,7 @@ async fn measure(bench: Bench) -> Result<Report> {
         Bench::PullStore(options) => pull::store::run(&options).await,
         Bench::PullLive(options) => pull::live::run(&options).await,
         Bench::BackfillAfterRestore(options) => restore::run(&options).await,
+        Bench::Backup(options) => backup::run(&options).await,
         Bench::SentinelDetection(options) => sentinel::detection::run(&options).await,
         Bench::SentinelNoise(options) => sentinel::noise::run(&options).await,
         Bench::SentinelMemory(options) => sentinel::memory::run(&options).await,

@@ -45,14 +45,29 @@ impl Mixed {
     pub async fn open(
         place: &Place,
         scenario: Scenario,
+        counts: Counts,
+        more: &[&str],
+    ) -> Result<Self> {
+        Self::open_with(place, scenario, counts, more, "").await
+    }
+
+    /// As [`open`](Self::open), with these tables in satellite's configuration.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_with(
+        place: &Place,
+        scenario: Scenario,
         [push, access, pull, hik]: Counts,
         more: &[&str],
+        tables: &str,
     ) -> Result<Self> {
         let scenario = scenario_of(scenario, push, access);
         let groups = scenario.access.iter().flat_map(AccessGroup::serials);
         let serials: Vec<String> = scenario.serials().into_iter().chain(groups).collect();
         let setup = Setup::new(place.clone()).enrol(serials);
-        let setup = setup.enrol(more.iter().copied());
+        let mut setup = setup.enrol(more.iter().copied());
+        setup.more = tables.to_owned();
         let mut satellite = SatelliteProcess::prepare(&setup).await?;
         let folder = satellite.folder().to_owned();
         let pulled = start_pulled(&satellite, pull).await?;

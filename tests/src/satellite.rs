@@ -375,8 +375,14 @@ impl SatelliteProcess {
     /// A command below `backup` with this configuration, to be started; killed when it is dropped.
     #[must_use]
     pub fn backup(&self, words: &[&str]) -> Command {
+        self.order(&[&["backup"], words].concat())
+    }
+
+    /// A command with this configuration, to be started; killed when it is dropped.
+    #[must_use]
+    pub fn order(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("backup").args(words);
+        command.args(words);
         command.arg("--config").arg(self.config());
         command.current_dir(self.folder.path()).kill_on_drop(true);
         command

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use promises::{Place, Post, Postbox, SatelliteProcess, SentinelProcess, Setup, attlog, handshake};
+use promises::{Copies, Place, Post, Postbox, SatelliteProcess, SentinelProcess, Setup, attlog, handshake};
 use sqlx::ConnectOptions as _;
 use terminals::pull::{PullOptions, Terminal};
 
@@ -595,4 +595,74 @@ async fn a_relay_that_hangs_holds_no_alert_back_for_longer_than_its_deadline() {
     let title = "El Programa Satélite está detenido";
     let within = Duration::from_secs(120);
     recovered(&postbox, &sentinel, &down, "satellite_down", title, within).await;
+}
+
+/// A satellite with `[backup]` in its configuration, and sentinel over it.
+async fn copying(
+    folder: &Path,
+    copies: &Copies,
+    postbox: &Postbox,
+) -> (SatelliteProcess, SentinelProcess) {
+    let place = Place::sqlite(folder);
+    let mut setup = Setup::new(place.clone());
+    setup.more = copies.table("").unwrap();
+    let satellite = SatelliteProcess::start(&setup).await.unwrap();
+    let tables = configuration(&[postbox.url()], &watching(&satellite, &place));
+    (satellite, sentinel(&tables).await)
+}
+
+async fn backup(satellite: &SatelliteProcess, word: &str) -> bool {
+    let output = satellite.backup(&[word]).output().await.unwrap();
+    println!("{}", String::from_utf8_lossy(&output.stderr));
+    output.status.success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_was_never_made_is_told_and_its_end_too() {
+    let (folder, copies) = (tempfile::tempdir().unwrap(), Copies::new().unwrap());
+    let postbox = Postbox::open().await.unwrap();
+    let begin = Instant::now();
+    let (satellite, sentinel) = copying(folder.path(), &copies, &postbox).await;
+    let titles = [
+        "CRÍTICO: El respaldo excede lo prometido (respaldo Acme S.A.)",
+        "CRITICAL: The backup is older than promised (backup Acme S.A.)",
+    ];
+    let facts = [
+        ["nunca hubo un respaldo bueno", "there never was a good one"],
+        ["satellite backup run", "satellite backup run"],
+    ];
+    let first = told(&postbox, titles, &facts, Duration::from_secs(60)).await;
+    println!("no backup: told after {:?}", first.at.duration_since(begin));
+    assert!(backup(&satellite, "run").await && backup(&satellite, "verify").await);
+    let closed = recovered(
+        &postbox,
+        &sentinel,
+        &first,
+        "backup_overdue",
+        "El respaldo excede lo prometido",
+        Duration::from_secs(120),
+    )
+    .await;
+    assert_eq!(closed["class"], "database");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_fails_is_told_with_what_to_do_in_both_languages() {
+    let (folder, copies) = (tempfile::tempdir().unwrap(), Copies::new().unwrap());
+    let postbox = Postbox::open().await.unwrap();
+    let (satellite, _sentinel) = copying(folder.path(), &copies, &postbox).await;
+    // As when the disk of the second location is not mounted.
+    std::fs::remove_dir_all(copies.second()).unwrap();
+    let begin = Instant::now();
+    assert!(!backup(&satellite, "run").await);
+    let titles = [
+        "Aviso: El último respaldo falló (respaldo Acme S.A.)",
+        "Warning: The last backup failed (backup Acme S.A.)",
+    ];
+    let facts = [
+        ["no se puede usar; libere espacio, móntelo", "cannot be used; make room, mount it"],
+        ["la última copia buena sigue intacta", "the last good copy is untouched"],
+    ];
+    let first = told(&postbox, titles, &facts, Duration::from_secs(90)).await;
+    println!("failed: told after {:?}", first.at.duration_since(begin));
 }

@@ -1,5 +1,6 @@
 //! `state_dir/backup.json`: how the copies of each store and tenant stand, for the watchdog.
 //!
+//! The commands write it and the daemon shows it in `/status`, where the watchdog reads it.
 //! A failed run leaves the last good one's times and sizes as they were and adds its error, so
 //! that the age that is watched is always that of a copy that exists. A tenant stands no better
 //! than the worst of the stores that hold its data: the registry's and its own.
@@ -32,6 +33,8 @@ pub struct StoreState {
     pub finished_at: Option<Timestamp>,
     /// Its bytes on disk.
     pub bytes: Option<u64>,
+    /// Those of the good copy before it.
+    pub bytes_before: Option<u64>,
     /// Rows in it.
     pub rows: Option<u64>,
     /// Where it is.
@@ -42,27 +45,61 @@ pub struct StoreState {
     pub verified_at: Option<Timestamp>,
     /// Why the last run or the last proof failed.
     pub error: Option<String>,
+    /// The same in Spanish.
+    pub error_es: Option<String>,
 }
 
 /// The newest copy of a tenant's data.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct TenantState {
-    tenant: String,
-    started_at: Option<Timestamp>,
-    finished_at: Option<Timestamp>,
-    bytes: Option<u64>,
-    location: Option<String>,
-    locations: u8,
-    verified_at: Option<Timestamp>,
-    error: Option<String>,
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TenantState {
+    /// Whose.
+    pub tenant: String,
+    /// The moment of the newest good copy of everything that belongs to it.
+    pub started_at: Option<Timestamp>,
+    /// When that was complete.
+    pub finished_at: Option<Timestamp>,
+    /// Bytes of the copy of its events.
+    pub bytes: Option<u64>,
+    /// Those of the one before.
+    pub bytes_before: Option<u64>,
+    /// Where it is.
+    pub location: Option<String>,
+    /// How many locations on different disks have everything: 0, 1 or 2.
+    pub locations: u8,
+    /// The moment of the newest copy that was restored and found equal.
+    pub verified_at: Option<Timestamp>,
+    /// Why the last run or the last proof failed.
+    pub error: Option<String>,
+    /// The same in Spanish.
+    pub error_es: Option<String>,
+}
+
+/// The last drill.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrillState {
+    /// When.
+    pub at: Timestamp,
+    /// Whether everything was restored, equal, and within what was promised.
+    pub passed: bool,
+    /// What would have been lost, in seconds; -1 without a copy.
+    pub rpo_seconds: i64,
+    /// How long it took, in seconds.
+    pub rto_seconds: i64,
+    /// The file with all of it.
+    pub evidence: String,
+    /// The SHA-256 of that file.
+    pub sha256: String,
 }
 
 /// The file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Written {
     stores: Vec<StoreState>,
-    #[serde(skip_deserializing, default)]
+    #[serde(default)]
     tenants: Vec<TenantState>,
+    #[serde(default)]
+    drill: Option<DrillState>,
 }
 
 /// The file and what is in it.
@@ -70,6 +107,8 @@ struct Written {
 pub struct Board {
     path: PathBuf,
     stores: Vec<StoreState>,
+    tenants: Vec<TenantState>,
+    drill: Option<DrillState>,
 }
 
 impl Board {
@@ -87,12 +126,29 @@ impl Board {
         Ok(Self {
             path,
             stores: written.stores,
+            tenants: written.tenants,
+            drill: written.drill,
         })
     }
 
     /// How that store stands, if it was ever copied.
     pub fn store(&self, label: &str) -> Option<&StoreState> {
         self.stores.iter().find(|state| state.store == label)
+    }
+
+    /// How each tenant stood when it was last written.
+    pub fn tenants(&self) -> &[TenantState] {
+        &self.tenants
+    }
+
+    /// The last drill.
+    pub fn drill(&self) -> Option<&DrillState> {
+        self.drill.as_ref()
+    }
+
+    /// Notes how a drill ended.
+    pub fn drilled(&mut self, drill: DrillState) {
+        self.drill = Some(drill);
     }
 
     /// Notes how a run for a store ended; `on_disks` is how many different disks have the copy.
@@ -110,13 +166,13 @@ impl Board {
                 Ok(taken) => {
                     state.started_at = Some(taken.copy.at);
                     state.finished_at = Some(taken.finished_at);
-                    state.bytes = Some(taken.copy.bytes);
+                    state.bytes_before = state.bytes.replace(taken.copy.bytes);
                     state.rows = Some(taken.rows);
                     state.location = Some(taken.copy.folder.display().to_string());
                     state.locations = taken.locations;
-                    state.error = taken.second_failed.as_ref().map(ToString::to_string);
+                    state.says(taken.second_failed.as_ref(), ["", ""]);
                 }
-                Err(problem) => state.error = Some(problem.to_string()),
+                Err(problem) => state.says(Some(problem), ["", ""]),
             }
         });
     }
@@ -126,9 +182,12 @@ impl Board {
         self.change(store, |state| match how {
             Ok(()) => {
                 state.verified_at = Some(at);
-                state.error = state.error.take().filter(|error| !error.starts_with(PROOF));
+                let of_proof = |error: &String| error.starts_with(PROOF[0]);
+                if state.error.as_ref().is_some_and(of_proof) {
+                    state.says(None, PROOF);
+                }
             }
-            Err(problem) => state.error = Some(format!("{PROOF}{problem}")),
+            Err(problem) => state.says(Some(problem), PROOF),
         });
     }
 
@@ -159,14 +218,23 @@ impl Board {
         let written = Written {
             tenants: tenants(registry, &kept),
             stores: kept,
+            drill: self.drill.clone(),
         };
         let text = serde_json::to_string_pretty(&written).unwrap_or_default();
         replace(&self.path, &(text + "\n"))
     }
 }
 
-/// How the error of a proof begins.
-const PROOF: &str = "verify: ";
+impl StoreState {
+    /// Notes what went wrong, in both languages, with how that begins.
+    fn says(&mut self, problem: Option<&Problem>, [en, es]: [&str; 2]) {
+        self.error = problem.map(|problem| format!("{en}{problem}"));
+        self.error_es = problem.map(|problem| format!("{es}{}", problem.in_spanish()));
+    }
+}
+
+/// How the error of a proof begins, in English and in Spanish.
+const PROOF: [&str; 2] = ["verify: ", "comprobación: "];
 
 /// Each tenant as the worst of its stores.
 fn tenants(registry: &str, stores: &[StoreState]) -> Vec<TenantState> {
@@ -188,6 +256,7 @@ fn tenants(registry: &str, stores: &[StoreState]) -> Vec<TenantState> {
             started_at: oldest(|state| state.started_at),
             finished_at: oldest(|state| state.finished_at),
             bytes: own.bytes,
+            bytes_before: own.bytes_before,
             location: own.location.clone(),
             locations: both
                 .iter()
@@ -196,6 +265,7 @@ fn tenants(registry: &str, stores: &[StoreState]) -> Vec<TenantState> {
                 .unwrap_or_default(),
             verified_at: oldest(|state| state.verified_at),
             error: both.iter().find_map(|state| state.error.clone()),
+            error_es: both.iter().find_map(|state| state.error_es.clone()),
         }
     })
     .collect()
@@ -250,6 +320,7 @@ mod tests {
 
         let board = Board::open(folder.path()).unwrap();
         let state = board.store("acme").unwrap();
+        assert_eq!(board.tenants()[0].error_es.as_deref(), Some("ya no está"));
         assert_eq!(state.started_at, Some(at("2026-11-26T06:00:01Z")));
         assert_eq!(state.verified_at, state.started_at);
         assert_eq!(state.error.as_deref(), Some("it is gone"));

@@ -306,8 +306,7 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Problem> {
     let unnamed = PathBuf::from(unnamed);
     let write = || {
         let mut file = File::create(&unnamed)?;
-        // For a watchdog that may enter the folder and nothing else.
-        file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.set_permissions(fs::Permissions::from_mode(0o640))?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&unnamed, path)

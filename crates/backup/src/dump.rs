@@ -44,7 +44,7 @@ pub struct Login {
 
 impl Login {
     /// What an option file has: one line for each thing.
-    fn options(&self) -> Vec<(String, String)> {
+    pub(crate) fn options(&self) -> Vec<(String, String)> {
         let url = &self.url;
         let word = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let mut options = vec![
@@ -76,10 +76,10 @@ impl Login {
 }
 
 /// The option file; gone with this value.
-struct OptionFile(PathBuf);
+pub(crate) struct OptionFile(PathBuf);
 
 impl OptionFile {
-    fn write(folder: &Path, options: &[(String, String)]) -> Result<Self, Problem> {
+    pub(crate) fn write(folder: &Path, options: &[(String, String)]) -> Result<Self, Problem> {
         let path = folder.join("client.cnf");
         let wrong = |error| Problem::file(&path, &error);
         let mut how = OpenOptions::new();
@@ -93,6 +93,10 @@ impl OptionFile {
         let guarded = Self(path.clone());
         file.write_all(text(options).as_bytes()).map_err(wrong)?;
         Ok(guarded)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 }
 

@@ -3,7 +3,8 @@
 //! A copy is a folder `<location>/<store>/<moment>/` of one database at one moment. It gets its
 //! name by one rename after everything in it has reached the disk, so that a folder with a name is
 //! whole. [`take`] makes one, [`verify`] restores one into a private scratch server or file and
-//! compares what is in it, row by row, with what was read while it was dumped; [`Retention`] says
+//! compares what is in it, row by row, with what was read while it was dumped; [`restore`] puts one
+//! in the place of a database; [`Retention`] says
 //! which may go; [`Board`] is what the watchdog reads.
 //!
 //! Dumping, encrypting and restoring are done by the distribution's own programs (`mariadb-dump`,
@@ -12,22 +13,26 @@
 
 mod board;
 mod copies;
+mod drill;
 mod dump;
 mod dump_text;
 mod manifest;
 mod problem;
 mod programs;
+mod restore;
 mod retention;
 mod scratch;
 mod seal;
 mod take;
 mod verify;
 
-pub use board::{Board, StoreState};
+pub use board::{Board, DrillState, StoreState, TenantState};
 pub use copies::{Copied, Location, same_disk};
+pub use drill::{Drill, DrillStore};
 pub use dump::Login;
 pub use manifest::Manifest;
 pub use problem::Problem;
+pub use restore::{Destination, Kept, Request, Restored, RestoredStore, read_whole, restore};
 pub use retention::Retention;
 pub use take::{Plan, Source, Taken, Work, take};
 pub use verify::{Evidence, Proof, verify};

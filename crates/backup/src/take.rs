@@ -73,10 +73,14 @@ pub struct Taken {
 }
 
 /// The folder for what is in the clear while a copy is made; gone with this value.
-struct Private(PathBuf);
+pub(crate) struct Private(PathBuf);
 
 impl Private {
-    fn new(state_dir: &Path) -> Result<Self, Problem> {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn new(state_dir: &Path) -> Result<Self, Problem> {
         let folder = state_dir.join("backup-work");
         let wrong = |error| Problem::file(&folder, &error);
         if folder.exists() {

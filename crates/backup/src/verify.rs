@@ -66,19 +66,26 @@ impl Evidence {
 
     /// Writes it, and its hash beside it.
     fn keep(&self, state_dir: &Path) -> Result<PathBuf, Problem> {
-        let path = Self::path(state_dir, &self.store, self.copy);
-        let folder = state_dir.join(EVIDENCE);
-        fs::create_dir_all(&folder).map_err(|error| Problem::file(&folder, &error))?;
+        let name = format!("{}-{}", self.store, moment(self.copy));
         let text = serde_json::to_string_pretty(self).unwrap_or_default();
-        replace(&path, &(text + "\n"))?;
-        let sum = hash(&path).map_err(|error| Problem::file(&path, &error))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        replace(
-            &path.with_extension("json.sha256"),
-            &format!("{sum}  {name}\n"),
-        )?;
-        Ok(path)
+        keep_evidence(state_dir, &name, &(text + "\n")).map(|(path, _)| path)
     }
+}
+
+/// Writes a file of evidence, and its hash beside it; the file and the hash.
+pub(crate) fn keep_evidence(
+    state_dir: &Path,
+    name: &str,
+    text: &str,
+) -> Result<(PathBuf, String), Problem> {
+    let folder = state_dir.join(EVIDENCE);
+    fs::create_dir_all(&folder).map_err(|error| Problem::file(&folder, &error))?;
+    let path = folder.join(format!("{name}.json"));
+    replace(&path, text)?;
+    let sum = hash(&path).map_err(|error| Problem::file(&path, &error))?;
+    let beside = path.with_extension("json.sha256");
+    replace(&beside, &format!("{sum}  {name}.json\n"))?;
+    Ok((path, sum))
 }
 
 /// Proves copies, one after another; all that need a server share one.

@@ -34,6 +34,7 @@ use crate::stores::Store;
 use crate::trace::Way;
 use crate::tries::Attack;
 
+pub use crate::copies::CopiesStatus;
 pub use conditions::{ConditionStatus, DeviceConditions};
 pub use devices::{DeviceStatus, Devices};
 pub use hikvision::HikvisionStatus;
@@ -71,6 +72,8 @@ pub struct Status {
     pub lockdown: Vec<LockdownStatus>,
     /// Attacks that go on.
     pub attacks: Vec<Attack>,
+    /// How the copies of the databases stand; `null` where none are configured.
+    pub backup: Option<CopiesStatus>,
     /// The stages of the work, and whether they move.
     pub stages: Vec<StageStatus>,
     /// What waits on disk for a store.
@@ -257,6 +260,7 @@ async fn status(State(hub): State<Arc<Hub>>) -> Json<Status> {
         }),
         lockdown: hub.lockdowns.load().iter().map(lockdown_status).collect(),
         attacks: hub.refusals.attacks(clock::now()),
+        backup: hub.copies.load().as_ref().clone(),
         stages: stages
             .map(|stage| StageStatus {
                 name: stage.name.to_string(),

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use crate::clock::HouseClock;
 use crate::commands::Commands;
 use crate::config::Config;
+use crate::copies::CopiesStatus;
 use crate::devices::{Devices, Known};
 use crate::door::Crowd;
 use crate::metrics::Metrics;
@@ -67,6 +68,8 @@ pub(crate) struct Hub {
     pub(crate) devices: Devices,
     /// What lockdowns hold, as it was last read.
     pub(crate) lockdowns: ArcSwap<Vec<Lockdown>>,
+    /// How the copies stand, as it was last read; `None` where none are configured.
+    pub(crate) copies: ArcSwap<Option<CopiesStatus>>,
     /// Commands to push terminals that have not ended.
     pub(crate) commands: Commands,
     pub(crate) metrics: Arc<Metrics>,
@@ -108,6 +111,7 @@ impl Hub {
             tls,
             devices: Devices::new(),
             lockdowns: ArcSwap::default(),
+            copies: ArcSwap::default(),
             commands: Commands::default(),
             refusals: Refusals::new(Arc::clone(&metrics)),
             metrics,

@@ -17,6 +17,7 @@ pub mod clock;
 mod commands;
 pub mod conditions;
 pub mod config;
+mod copies;
 pub mod detail;
 mod devices;
 mod dial;

@@ -1,4 +1,4 @@
-//! What is written now and then: stamps to the mirror, what was last seen to `device_status`,
+//! What is written, and read, now and then: stamps to the mirror, what was last seen to `device_status`,
 //! changes of firmware; and the conditions that follow from what was seen.
 //!
 //! Nothing a terminal waits for happens here. What cannot be written is kept and written
@@ -14,6 +14,7 @@ use store::status::DeviceState;
 
 use crate::clock::now;
 use crate::conditions::{self, Condition};
+use crate::copies;
 use crate::detail::{Detail, Says};
 use crate::devices::Known;
 use crate::firmware;
@@ -28,6 +29,8 @@ const CLOCK_ROUNDS: u32 = 20;
 const ROWS: usize = 500;
 /// How often, in rounds, terminals are looked at for what follows from their facts.
 const LOOK_ROUNDS: u32 = 2;
+/// How often, in rounds, the file about copies is read.
+const COPIES_ROUNDS: u32 = 3;
 /// A log that is filled beyond this share, in percent, is nearly full; below the second it is
 /// no longer.
 const FULL: (i64, i64) = (80, 75);
@@ -38,6 +41,7 @@ pub(crate) async fn run(hub: Arc<Hub>) {
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut round = 0_u32;
+    copies::look(&hub).await;
     loop {
         tokio::select! {
             () = end.cancelled() => break,
@@ -46,6 +50,9 @@ pub(crate) async fn run(hub: Arc<Hub>) {
         round = round.wrapping_add(1);
         if round.is_multiple_of(CLOCK_ROUNDS) {
             hub.clock.ask_system(hub.config.load().clock).await;
+        }
+        if round.is_multiple_of(COPIES_ROUNDS) {
+            copies::look(&hub).await;
         }
         save_stamps(&hub).await;
         write_states(&hub).await;

@@ -167,6 +167,14 @@ kinds! {
     BackupOld "backup_old" Database Warning;
     /// Its newest backup is older than promised.
     BackupOverdue "backup_overdue" Database Critical;
+    /// Its last backup was not made, or not everywhere.
+    BackupFailed "backup_failed" Database Warning;
+    /// No backup of the last time was proven by restoring it.
+    BackupUnverified "backup_unverified" Database Warning;
+    /// Its backups are in one place only.
+    BackupOneDisk "backup_one_disk" Database Warning;
+    /// Its newest backup is much smaller or larger than the one before.
+    BackupSize "backup_size" Database Warning;
 
     // Machines.
     /// Nothing is heard of a machine.

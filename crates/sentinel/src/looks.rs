@@ -49,18 +49,16 @@ pub fn all(config: &Config, board: &Arc<Board>) -> Vec<Arc<dyn Look>> {
         .and_then(|url| url.parse().ok());
     if let Some(admin) = &admin {
         looks.push(Arc::new(terminals::Terminals::new(admin, &watch.stores)));
+        let tenants: Vec<String> = config.tenants().map(str::to_owned).collect();
+        if !tenants.is_empty() {
+            let watched = &config.looks.backup;
+            looks.push(Arc::new(backup::BackupLook::new(admin, watched, tenants)));
+        }
     }
     board.configure(&config.looks.agents);
     looks.extend(host::looks(&config.looks, board));
     looks.extend(certificate::looks(&config.looks.certificates));
     looks.extend(check::looks(&config.looks.checks));
-    let tenants: Vec<String> = config.tenants().map(str::to_owned).collect();
-    if !tenants.is_empty() {
-        looks.push(Arc::new(backup::BackupLook::new(
-            &config.looks.backup,
-            tenants,
-        )));
-    }
     match round_trip::RoundTripLook::of(config) {
         Some(Ok(look)) => looks.push(Arc::new(look)),
         // The configuration's check rules this out.

@@ -368,6 +368,8 @@ pub enum Value {
     Bytes(u64),
     /// A moment.
     At(Timestamp),
+    /// What a program of ours said, in Spanish and in English; hostile all the same, cut.
+    InBoth(String, String),
     /// A sentence of ours, and what stands in its places.
     Said(Phrase, Vec<Self>),
     /// What was seen from several points.
@@ -379,6 +381,12 @@ impl Value {
     /// language they are. Our own sentences are a [`Phrase`].
     pub fn heard(text: impl AsRef<str>) -> Self {
         Self::Text(cut(text.as_ref(), TEXT_CHARACTERS))
+    }
+
+    /// The same in Spanish and in English, where a program of ours says both.
+    pub fn in_both(es: impl AsRef<str>, en: impl AsRef<str>) -> Self {
+        let cut = |text: &str| cut(text, TEXT_CHARACTERS);
+        Self::InBoth(cut(es.as_ref()), cut(en.as_ref()))
     }
 }
 

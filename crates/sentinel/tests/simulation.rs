@@ -57,6 +57,10 @@ const FAULTS: &[(Kind, i64)] = &[
     (Kind::Replication, 200),
     (Kind::DatabaseReplaced, 200),
     (Kind::BackupOverdue, 200),
+    (Kind::BackupFailed, 200),
+    (Kind::BackupUnverified, 900),
+    (Kind::BackupOneDisk, 900),
+    (Kind::BackupSize, 200),
     (Kind::HostCpu, 400),
     (Kind::DiskFilling, 200),
     (Kind::DiskFull, 200),
@@ -365,7 +369,13 @@ impl World {
             Subject::Backup {
                 tenant: "acme".into(),
             },
-            &[Kind::BackupOverdue],
+            &[
+                Kind::BackupOverdue,
+                Kind::BackupFailed,
+                Kind::BackupUnverified,
+                Kind::BackupOneDisk,
+                Kind::BackupSize,
+            ],
         );
         self.see("backup:acme", 9, vec![backup]);
         let certificate = Subject::Certificate { at: "s:443".into() };

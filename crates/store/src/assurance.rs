@@ -279,6 +279,15 @@ pub async fn close(
     Ok(())
 }
 
+/// The serial number of every terminal that this database knows.
+pub async fn serials(engine: &mut AnyEngine) -> Result<Vec<(DeviceId, String)>, Failure> {
+    let sql = crate::fixed("SELECT device_id, serial FROM device");
+    let rows = engine.fetch(sql, &[]).await?;
+    rows.iter()
+        .map(|row| Ok((row.device_id(0)?, row.text(1)?)))
+        .collect()
+}
+
 /// The windows that are not closed, by terminal and beginning; of one terminal if it is named.
 pub async fn missing(
     engine: &mut AnyEngine,

@@ -136,6 +136,37 @@ pub async fn last_received(engine: &mut AnyEngine, below: i64) -> Result<Option<
     rows.first().map(|row| row.time(0)).transpose()
 }
 
+/// What came in since an epoch began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SinceEpoch {
+    /// When its first row came: that which says that it began.
+    pub first: Option<Millis>,
+    /// Records of terminals in it that happened before the given moment.
+    pub older: u64,
+}
+
+/// What came in above that number; `before` is a moment.
+pub async fn since_epoch(
+    engine: &mut AnyEngine,
+    above: i64,
+    before: Millis,
+) -> Result<SinceEpoch, Failure> {
+    let sql = "SELECT CAST(MIN(received_at) AS CHAR) FROM event WHERE seq > ?";
+    let rows = engine
+        .fetch(crate::fixed(sql), &[Value::Int(above)])
+        .await?;
+    let first = rows.first().map(|row| row.opt_time(0)).transpose()?;
+    let sql = "SELECT COUNT(*) FROM event WHERE seq > ? AND kind <> 'device' AND occurred_at < ?";
+    let moment = before.text();
+    let values = [Value::Int(above), Value::Text(&moment)];
+    let rows = engine.fetch(crate::fixed(sql), &values).await?;
+    let older = rows.first().map_or(Ok(0), |row| row.int(0))?;
+    Ok(SinceEpoch {
+        first: first.flatten(),
+        older: u64::try_from(older).unwrap_or_default(),
+    })
+}
+
 /// Stored punches of one terminal by its own wall clock (`YYYY-MM-DD HH:MM:SS`, both ends
 /// included), whatever is thought of that clock.
 pub async fn of_terminal(

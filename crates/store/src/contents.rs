@@ -5,7 +5,7 @@
 //! its bytes; rows are added up, so that their order does not matter and a doubled row shows.
 //! A day is named by the first ten characters of when the row came, so that a difference says
 //! where to look. Copies are proven by it. Nothing here writes, except a copy of a SQLite file
-//! somewhere else.
+//! somewhere else, and [`clear`], which makes room for a copy that is restored.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -245,6 +245,29 @@ pub async fn copy_sqlite(engine: &mut AnyEngine, to: &Path) -> Result<(), Failur
         .ok_or_else(|| Failure::schema("the path of a copy is no text"))?;
     let sql = crate::fixed("VACUUM INTO ?");
     engine.execute(sql, &[Value::Text(to)]).await.map(drop)
+}
+
+/// Drops every view and table of a database on a server, for a copy that takes their place.
+///
+/// # Errors
+/// The account may not, or the server does not answer.
+pub async fn clear(engine: &mut AnyEngine) -> Result<(), Failure> {
+    let sql = "SELECT table_name, table_type FROM information_schema.tables \
+               WHERE table_schema = DATABASE()";
+    let found = engine.fetch(crate::fixed(sql), &[]).await?;
+    engine
+        .execute(crate::fixed("SET SESSION foreign_key_checks = 0"), &[])
+        .await?;
+    for row in &found {
+        let name = row.text(0)?.replace('`', "``");
+        let sort = match row.text(1)?.as_str() {
+            "VIEW" => "VIEW",
+            _ => "TABLE",
+        };
+        let sql = crate::built(format!("DROP {sort} IF EXISTS `{name}`"));
+        engine.execute(sql, &[]).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

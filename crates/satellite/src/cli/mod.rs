@@ -23,6 +23,7 @@ mod lockdown;
 mod nearest;
 mod out;
 mod quarantine;
+mod restore;
 mod run;
 mod table;
 mod terms;
@@ -110,6 +111,9 @@ enum Command {
     /// Copies of the databases: made, shown, proven by restoring them, removed
     #[command(subcommand, after_help = backup::EXAMPLES)]
     Backup(backup::Command),
+    /// Put a copy back, after saying how old it is and keeping what is there
+    #[command(after_help = restore::EXAMPLES)]
+    Restore(restore::Args),
     /// Whether a payroll period is complete, terminal by terminal
     #[command(after_help = cutoff::EXAMPLES)]
     Cutoff(cutoff::Args),
@@ -309,6 +313,7 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
         Command::Events(args) => events::run(&args, &context).await,
         Command::Evidence(args) => evidence::run(&args, &context).await,
         Command::Lockdown(command) => lockdown::run(command, &context).await,
+        Command::Restore(args) => restore::run(&args, &context).await,
         Command::Quarantine(command) => quarantine::run(command, &context).await,
         Command::Trace(args) => trace::run(&args, &context).await,
         // These need no configuration of ours and were dealt with before.

@@ -28,6 +28,8 @@ pub struct Backup {
     pub every: Duration,
     /// Longest time for the copy of one database.
     pub time_limit: Duration,
+    /// Whether a restore needs a second person.
+    pub two_people: bool,
     /// The account that dumps MySQL and MariaDB; that of the store when there is none.
     pub user: Option<String>,
     /// The file with its password: a path or a bare name.
@@ -45,6 +47,7 @@ pub(super) struct RawBackup {
     keep: Option<String>,
     every: Option<Span>,
     time_limit: Option<Span>,
+    two_people: Option<bool>,
     user: Option<String>,
     password_file: Option<String>,
 }
@@ -96,6 +99,7 @@ pub(super) fn checked(source: &Source, raw: RawBackup) -> Result<Backup, ConfigE
         keep,
         every: raw.every.map_or_else(|| hours(3), Duration::from),
         time_limit: raw.time_limit.map_or_else(|| hours(1), Duration::from),
+        two_people: raw.two_people.unwrap_or(false),
         user: raw.user,
         password_file: raw.password_file,
     })

@@ -386,9 +386,24 @@ pub(super) const ROWS: &[Row] = &[
         es: "Respaldo reciente, dentro del tiempo comprometido (RPO)",
         en: "A recent backup, within the promised time (RPO)",
         on: BOTH,
-        by: By::Troubles(&["backup"], &[Kind::BackupOld, Kind::BackupOverdue]),
+        by: By::Troubles(
+            &["backup"],
+            &[Kind::BackupOld, Kind::BackupOverdue, Kind::BackupFailed],
+        ),
         needed: never,
         shows: &[("age_seconds", Measure::Seconds)],
+    },
+    Row {
+        key: "backup_proven",
+        es: "Respaldo en dos discos, comprobado al restaurarlo",
+        en: "A backup on two disks, proven by restoring it",
+        on: BOTH,
+        by: By::Troubles(
+            &["backup"],
+            &[Kind::BackupUnverified, Kind::BackupOneDisk, Kind::BackupSize],
+        ),
+        needed: never,
+        shows: &[("verified_age_seconds", Measure::Seconds)],
     },
     Row {
         key: "levels",
@@ -415,8 +430,8 @@ pub(super) fn by_hand(after_restore: bool, language: Language) -> Vec<String> {
     ];
     let restored = [
         (
-            "Se ejecutó satellite db epoch --new después de restaurar",
-            "satellite db epoch --new was run after the restore",
+            "Se restauró con satellite restore y satellite restore --report no nombra nada que falte (con otra herramienta: se ejecutó satellite db epoch --new)",
+            "It was restored with satellite restore, and satellite restore --report names nothing missing (with another tool: satellite db epoch --new was run)",
         ),
         (
             "Se anotó la hora de inicio y de término, y el respaldo que se usó",

@@ -24,8 +24,6 @@ const EVERY: Duration = Duration::from_secs(60);
 const WITHIN: Duration = Duration::from_secs(10);
 /// A page that takes longer is slow, unless it says otherwise.
 const SLOW: Duration = Duration::from_secs(3);
-/// Where satellite's backups write what they did.
-const BACKUP_FILE: &str = "/var/lib/satellite/backup.json";
 /// Most indicators in all.
 const CHECKS: usize = 1_000;
 
@@ -64,21 +62,22 @@ pub enum WatchedCertificate {
 /// `[backup]`.
 #[derive(Debug, Clone)]
 pub struct WatchedBackup {
-    /// Where the backups write what they did.
-    pub file: PathBuf,
     /// The age from which on it is told.
     pub warn_after: Duration,
     /// The age that was promised at most.
     pub overdue_after: Duration,
+    /// The age from which on the newest one that was proven is too old.
+    pub verified_within: Duration,
 }
 
 impl Default for WatchedBackup {
-    /// The customer's plan: every three hours, told a quarter of an hour before.
+    /// The customer's plan: every three hours, told a quarter of an hour before; proven every
+    /// night, with half a day of grace.
     fn default() -> Self {
         Self {
-            file: BACKUP_FILE.into(),
             warn_after: Duration::from_secs(165 * 60),
             overdue_after: Duration::from_secs(180 * 60),
+            verified_within: Duration::from_secs(36 * 3600),
         }
     }
 }
@@ -247,9 +246,9 @@ pub(super) struct RawCertificate {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawBackup {
-    file: Option<PathBuf>,
     warn_after: Option<Span>,
     overdue_after: Option<Span>,
+    verified_within: Option<Span>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -413,7 +412,9 @@ fn backup(source: &Source, raw: Option<RawBackup>) -> Result<WatchedBackup, Conf
         return Ok(usual);
     };
     let backup = WatchedBackup {
-        file: raw.file.unwrap_or(usual.file),
+        verified_within: raw
+            .verified_within
+            .map_or(usual.verified_within, Into::into),
         warn_after: raw.warn_after.map_or(usual.warn_after, Into::into),
         overdue_after: raw.overdue_after.map_or(usual.overdue_after, Into::into),
     };

@@ -400,7 +400,7 @@ fn family(kind: Kind) -> Kind {
     match kind {
         Kind::DatabaseHung | Kind::DatabaseReadOnly | Kind::DatabaseFull => Kind::DatabaseDown,
         Kind::SatelliteHang => Kind::SatelliteDown,
-        Kind::BackupOverdue => Kind::BackupOld,
+        Kind::BackupOverdue | Kind::BackupFailed => Kind::BackupOld,
         Kind::CertificateBad => Kind::CertificateExpiring,
         Kind::DiskFull => Kind::DiskFilling,
         other => other,
@@ -444,7 +444,7 @@ fn explains(
         SatelliteDown | SatelliteHang => match kind {
             IngestStalled | DoorUnreachable | ProbePath | CanarySlow | JournalGrowing => true,
             TerminalOffline | TerminalSilent | SatelliteRestarts | RejectsRising => true,
-            Blind => matches!(child.sort(), "satellite" | "store" | "terminal"),
+            Blind => matches!(child.sort(), "satellite" | "store" | "terminal" | "backup"),
             _ => false,
         },
         DoorUnreachable => matches!(

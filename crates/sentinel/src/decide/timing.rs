@@ -34,6 +34,8 @@ pub(crate) fn confirm(kind: Kind) -> SignedDuration {
         | Kind::CertificateExpiring
         | Kind::BackupOld
         | Kind::BackupOverdue
+        | Kind::BackupFailed
+        | Kind::BackupSize
         | Kind::HostSilent
         | Kind::HostRebooted
         | Kind::PeerSilent
@@ -42,6 +44,8 @@ pub(crate) fn confirm(kind: Kind) -> SignedDuration {
         | Kind::SentinelDisk => 0,
         // A moment of high load is none.
         Kind::HostCpu | Kind::HostMemory | Kind::HostSwap | Kind::DatabaseSlow => 300,
+        // Whoever sets copies up makes the first one, and proves it, within minutes.
+        Kind::BackupUnverified | Kind::BackupOneDisk => 600,
         Kind::Blind => 600,
         _ => 60,
     })

@@ -1,124 +1,112 @@
-//! How old the newest backup of each tenant is, from the file that the backup itself writes.
+//! How old the newest copy of each tenant is, whether it was proven, where it is and how large.
 //!
-//! `state_dir/backup.json` of satellite: `{"tenants": [{"tenant", "started_at", "finished_at",
-//! "bytes", "location", "verified_at", "error"}]}`, times in RFC 3339. As long as nothing writes
-//! it there is nothing to judge: nothing is said, which check lists show as not applicable and
-//! never as green. A file that was there and is gone, or cannot be read, is unknown.
+//! satellite's `/status` says what the commands that copy wrote down. Where it has no `[backup]`
+//! there is nothing to judge: nothing is said, which check lists show as not applicable and never
+//! as green; an installation that makes no copies is nobody's incident at night. Where it has one,
+//! a tenant without a copy is overdue at once. The age is that of the rows: it counts from the
+//! moment of the copy and not from its end. What does not answer is unknown.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use fetch::Url;
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 
+use super::satellite::ask;
+use super::satellite::status::{Copies, Copy, Drill};
+use super::{said, wide};
 use crate::config::looks::WatchedBackup;
 use crate::{Fact, Kind, Look, Observation, Phrase, Round, Subject, Trouble, Value};
 
+/// The measurement that says when the last drill was, in seconds since 1970.
+pub const DRILL_AT: &str = "drill_unix_seconds";
+/// Whether it passed: 1 or 0.
+pub const DRILL_PASSED: &str = "drill_passed";
+/// What would have been lost, in seconds.
+pub const DRILL_RPO: &str = "drill_rpo_seconds";
+/// How long it took, in seconds.
+pub const DRILL_RTO: &str = "drill_rto_seconds";
+
 /// From round to round.
-const EVERY: Duration = Duration::from_secs(60);
-/// Longest file that is read, in bytes.
-const LIMIT: u64 = 4 << 20;
+const EVERY: Duration = Duration::from_secs(10);
+/// How many disks a copy has to be on.
+const DISKS: u8 = 2;
+/// A change that is no jump, in bytes: a young database doubles within a day.
+const SMALL: u64 = 1 << 20;
 
-/// The file.
-#[derive(Debug, Deserialize)]
-struct Backups {
-    tenants: Vec<Backup>,
-}
-
-/// The newest backup of one tenant.
-#[derive(Debug, Clone, Deserialize)]
-struct Backup {
-    tenant: String,
-    /// When the newest good one ended; none yet without it.
-    finished_at: Option<Timestamp>,
-    bytes: Option<u64>,
-    verified_at: Option<Timestamp>,
-    /// Why the last try failed, if it did.
-    error: Option<String>,
-}
-
-/// The look at the backups of all tenants.
+/// The look at the copies of all tenants.
 pub struct BackupLook {
-    file: PathBuf,
+    status: Url,
     tenants: Vec<String>,
     warn_after: SignedDuration,
     overdue_after: SignedDuration,
-    /// True once the file was there.
-    was_there: AtomicBool,
+    verified_within: SignedDuration,
 }
 
 impl BackupLook {
-    /// A look at that file, for these tenants.
-    pub fn new(watched: &WatchedBackup, tenants: Vec<String>) -> Self {
+    /// A look at what the satellite with that admin door says of these tenants.
+    pub fn new(admin: &Url, watched: &WatchedBackup, tenants: Vec<String>) -> Self {
         let signed = |it: Duration| SignedDuration::try_from(it).unwrap_or(SignedDuration::MAX);
         Self {
-            file: watched.file.clone(),
+            status: admin.join("/status"),
             tenants,
             warn_after: signed(watched.warn_after),
             overdue_after: signed(watched.overdue_after),
-            was_there: AtomicBool::new(false),
+            verified_within: signed(watched.verified_within),
         }
     }
 
-    /// `None` while no backup was ever set up.
-    fn see(&self) -> Option<Result<Backups, String>> {
-        let file = match File::open(&self.file) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let gone = self.was_there.load(Ordering::Relaxed);
-                return gone.then(|| Err(error.to_string()));
+    fn all(&self, copies: &Copies, now: Timestamp) -> Vec<Observation> {
+        if let Some(why) = &copies.unreadable {
+            return self.unknown(&Value::heard(why), now);
+        }
+        let each = self.subjects().into_iter().zip(&self.tenants);
+        each.map(|(subject, tenant)| {
+            let copy = copies.tenants.iter().find(|it| it.tenant == *tenant);
+            let drill = copies.drill.as_ref();
+            let seen = self.judged(subject, copy, drill, now);
+            match drill {
+                Some(drill) => with_drill(seen, drill),
+                None => seen,
             }
-            Err(error) => return Some(Err(error.to_string())),
-            Ok(file) => file,
-        };
-        self.was_there.store(true, Ordering::Relaxed);
-        let mut bytes = Vec::new();
-        let read = file.take(LIMIT).read_to_end(&mut bytes);
-        let read = read.map_err(|error| error.to_string());
-        Some(read.and_then(|_| serde_json::from_slice(&bytes).map_err(|error| error.to_string())))
+        })
+        .collect()
     }
 
-    fn judged(&self, tenant: &str, backup: Option<&Backup>, now: Timestamp) -> Observation {
-        let tenant = tenant.to_owned();
-        let subject = Subject::Backup { tenant };
-        let Some(backup) = backup else {
-            return Observation::unknown(subject, now, Phrase::NoBackup);
+    fn unknown(&self, why: &Value, now: Timestamp) -> Vec<Observation> {
+        let subjects = self.subjects().into_iter();
+        subjects
+            .map(|subject| Observation::unknown(subject, now, why.clone()))
+            .collect()
+    }
+
+    fn judged(
+        &self,
+        subject: Subject,
+        copy: Option<&Copy>,
+        drill: Option<&Drill>,
+        now: Timestamp,
+    ) -> Observation {
+        let Some((copy, made)) = copy.and_then(|copy| copy.started_at.map(|at| (copy, at))) else {
+            let words = copy
+                .and_then(told)
+                .unwrap_or_else(|| Phrase::NoGoodBackup.into());
+            let trouble = Trouble::new(Kind::BackupOverdue).fact(Fact::Detail, words);
+            return Observation::wrong(subject, now, vec![trouble]);
         };
-        let Some(finished) = backup.finished_at else {
-            let trouble = Trouble::new(Kind::BackupOverdue);
-            let words = match &backup.error {
-                Some(error) => Value::heard(error),
-                None => Phrase::NoGoodBackup.into(),
-            };
-            return Observation::wrong(subject, now, vec![trouble.fact(Fact::Detail, words)]);
-        };
-        let age = now.duration_since(finished);
-        let kind = match age {
-            age if age >= self.overdue_after => Some(Kind::BackupOverdue),
-            age if age >= self.warn_after => Some(Kind::BackupOld),
-            _ => None,
-        };
-        let trouble = kind.map(|kind| {
-            let trouble = Trouble::new(kind).fact(Fact::Since, finished).fact(
-                Fact::Expected,
-                Value::Seconds(self.overdue_after.as_secs_f64()),
-            );
-            match &backup.error {
-                Some(error) => trouble.fact(Fact::Detail, Value::heard(error)),
-                None => trouble,
-            }
-        });
-        let seen = Observation::wrong(subject, now, trouble.into_iter().collect());
-        let seen = seen.number("age_seconds", age.as_secs_f64());
-        let verified = backup
-            .verified_at
-            .map(|at| now.duration_since(at).as_secs_f64());
+        let troubles = [
+            self.age(copy, made, now),
+            self.proof(copy, drill, now),
+            one_disk(copy),
+            jump(copy),
+        ];
+        let troubles = troubles.into_iter().flatten().collect();
+        let seen = Observation::wrong(subject, now, troubles);
+        let since = |at: Timestamp| now.duration_since(at).as_secs_f64();
         let numbers = [
-            ("verified_age_seconds", verified),
-            ("size_bytes", backup.bytes.map(super::wide)),
+            ("age_seconds", Some(since(made))),
+            ("verified_age_seconds", copy.verified_at.map(since)),
+            ("size_bytes", copy.bytes.map(wide)),
         ];
         numbers
             .into_iter()
@@ -127,6 +115,77 @@ impl BackupLook {
                 None => seen,
             })
     }
+
+    /// Too old, nearly too old, or young and yet the last run failed.
+    fn age(&self, copy: &Copy, made: Timestamp, now: Timestamp) -> Option<Trouble> {
+        let kind = match now.duration_since(made) {
+            age if age >= self.overdue_after => Kind::BackupOverdue,
+            age if age >= self.warn_after => Kind::BackupOld,
+            _ if copy.error.is_some() => Kind::BackupFailed,
+            _ => return None,
+        };
+        let promised = Value::Seconds(self.overdue_after.as_secs_f64());
+        let trouble = Trouble::new(kind)
+            .fact(Fact::Since, made)
+            .fact(Fact::Expected, promised);
+        Some(match told(copy) {
+            Some(words) => trouble.fact(Fact::Detail, words),
+            None => trouble,
+        })
+    }
+
+    fn proof(&self, copy: &Copy, drill: Option<&Drill>, now: Timestamp) -> Option<Trouble> {
+        let trouble = Trouble::new(Kind::BackupUnverified);
+        let promised = Value::Seconds(self.verified_within.as_secs_f64());
+        match copy.verified_at {
+            None => Some(trouble.fact(Fact::Detail, Phrase::NeverVerified)),
+            Some(at) if now.duration_since(at) >= self.verified_within => {
+                Some(trouble.fact(Fact::Since, at).fact(Fact::Expected, promised))
+            }
+            Some(_) => {
+                let failed = drill.filter(|drill| !drill.passed)?;
+                let trouble = trouble.fact(Fact::Detail, Phrase::DrillFailed);
+                Some(trouble.fact(Fact::Since, failed.at))
+            }
+        }
+    }
+}
+
+/// What the daily mail says of the last drill.
+fn with_drill(seen: Observation, drill: &Drill) -> Observation {
+    #[expect(clippy::cast_precision_loss, reason = "seconds stay far below 2⁵³")]
+    let [at, rpo, rto] =
+        [drill.at.as_second(), drill.rpo_seconds, drill.rto_seconds].map(|it| it as f64);
+    let seen = seen.number(DRILL_AT, at).number(DRILL_RTO, rto);
+    let seen = match drill.rpo_seconds {
+        ..0 => seen,
+        _ => seen.number(DRILL_RPO, rpo),
+    };
+    seen.number(DRILL_PASSED, if drill.passed { 1.0 } else { 0.0 })
+}
+
+/// Why the last run or the last proof failed.
+fn told(copy: &Copy) -> Option<Value> {
+    let en = copy.error.as_ref()?;
+    Some(Value::in_both(copy.error_es.as_ref().unwrap_or(en), en))
+}
+
+fn one_disk(copy: &Copy) -> Option<Trouble> {
+    let has = Value::Count(copy.locations.into());
+    let seen = Phrase::OneDisk.with([has]);
+    (copy.locations < DISKS).then(|| Trouble::new(Kind::BackupOneDisk).fact(Fact::Seen, seen))
+}
+
+/// A size that is less than half, or more than twice, that of the copy before.
+fn jump(copy: &Copy) -> Option<Trouble> {
+    let (now, before) = copy.bytes.zip(copy.bytes_before)?;
+    let (less, more) = (now.min(before), now.max(before));
+    let jumped = more > less.saturating_mul(2) && more - less > SMALL;
+    jumped.then(|| {
+        Trouble::new(Kind::BackupSize)
+            .fact(Fact::Expected, Value::Bytes(before))
+            .fact(Fact::Seen, Value::Bytes(now))
+    })
 }
 
 #[async_trait]
@@ -140,7 +199,7 @@ impl Look for BackupLook {
     }
 
     fn deadline(&self) -> Duration {
-        Duration::from_secs(10)
+        EVERY - Duration::from_secs(1)
     }
 
     fn subjects(&self) -> Vec<Subject> {
@@ -149,18 +208,13 @@ impl Look for BackupLook {
     }
 
     async fn look(&self, now: Timestamp) -> Round {
-        let Some(seen) = self.see() else {
-            return Round::part(Vec::new());
-        };
-        let each = self.subjects().into_iter().zip(&self.tenants);
-        let observations = each.map(|(subject, tenant)| match &seen {
-            Err(why) => Observation::unknown(subject, now, Value::heard(why)),
-            Ok(backups) => {
-                let backup = backups.tenants.iter().find(|it| it.tenant == *tenant);
-                self.judged(tenant, backup, now)
-            }
-        });
-        Round::part(observations.collect())
+        Round::part(match ask(&self.status).await {
+            Ok(status) => status
+                .backup
+                .map(|copies| self.all(&copies, now))
+                .unwrap_or_default(),
+            Err(failed) => self.unknown(&said(&failed), now),
+        })
     }
 }
 
@@ -169,67 +223,128 @@ mod tests {
     use super::*;
     use crate::Finding;
 
-    fn look(file: &std::path::Path) -> BackupLook {
-        let hours = |minutes: u64| Duration::from_secs(60 * minutes);
-        let watched = WatchedBackup {
-            file: file.to_owned(),
-            warn_after: hours(165),
-            overdue_after: hours(180),
-        };
-        BackupLook::new(&watched, vec!["acme".to_owned()])
+    fn look() -> BackupLook {
+        let admin = "http://127.0.0.1:1".parse().unwrap();
+        BackupLook::new(&admin, &WatchedBackup::default(), vec!["acme".to_owned()])
     }
 
-    async fn kind(file: &std::path::Path, now: &str) -> Option<Option<Kind>> {
-        let round = look(file).look(now.parse().unwrap()).await;
-        match &round.observations.first()?.finding {
-            Finding::Fine => Some(None),
-            Finding::Wrong { troubles } => Some(Some(troubles[0].kind)),
-            Finding::Unknown { .. } => None,
+    /// A copy of 06:00, on two disks, proven, without anything wrong.
+    fn good() -> Copy {
+        let at: Timestamp = "2026-11-21T06:00:00Z".parse().unwrap();
+        Copy {
+            tenant: "acme".to_owned(),
+            started_at: Some(at),
+            bytes: Some(5 << 20),
+            bytes_before: Some(5 << 20),
+            locations: 2,
+            verified_at: Some(at),
+            error: None,
+            error_es: None,
         }
     }
 
-    #[tokio::test]
-    async fn a_backup_is_told_before_it_is_overdue_and_when_it_is() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let text = r#"{"tenants": [{"tenant": "acme", "started_at": "2026-11-21T05:59:00Z",
-            "finished_at": "2026-11-21T06:00:00Z", "bytes": 5, "location": "/b",
-            "verified_at": null, "error": null}]}"#;
-        std::fs::write(file.path(), text).unwrap();
-        let at = |now| kind(file.path(), now);
-        assert_eq!(at("2026-11-21T08:40:00Z").await, Some(None));
+    /// What is wrong at that moment.
+    fn kinds(tenants: Vec<Copy>, now: &str) -> Vec<Kind> {
+        let copies = Copies {
+            tenants,
+            drill: None,
+            unreadable: None,
+        };
+        let seen = look().all(&copies, now.parse().unwrap());
+        match &seen[0].finding {
+            Finding::Wrong { troubles } => troubles.iter().map(|it| it.kind).collect(),
+            Finding::Fine => Vec::new(),
+            Finding::Unknown { .. } => panic!("it is known"),
+        }
+    }
+
+    const SOON: &str = "2026-11-21T08:40:00Z";
+
+    #[test]
+    fn a_backup_is_told_before_it_is_overdue_and_when_it_is() {
+        assert_eq!(kinds(vec![good()], SOON), []);
+        let late = |now| kinds(vec![good()], now);
+        assert_eq!(late("2026-11-21T08:46:00Z"), [Kind::BackupOld]);
+        assert_eq!(late("2026-11-21T09:01:00Z"), [Kind::BackupOverdue]);
+        let day_later = "2026-11-22T19:00:00Z";
         assert_eq!(
-            at("2026-11-21T08:46:00Z").await,
-            Some(Some(Kind::BackupOld))
+            late(day_later),
+            [Kind::BackupOverdue, Kind::BackupUnverified]
         );
+    }
+
+    #[test]
+    fn what_else_is_wrong_with_a_young_backup_is_told_by_its_kind() {
+        let with = |change: fn(&mut Copy)| {
+            let mut copy = good();
+            change(&mut copy);
+            kinds(vec![copy], SOON)
+        };
         assert_eq!(
-            at("2026-11-21T09:01:00Z").await,
-            Some(Some(Kind::BackupOverdue))
+            with(|it| it.error = Some("no space".to_owned())),
+            [Kind::BackupFailed]
+        );
+        assert_eq!(with(|it| it.verified_at = None), [Kind::BackupUnverified]);
+        assert_eq!(with(|it| it.locations = 1), [Kind::BackupOneDisk]);
+        assert_eq!(with(|it| it.bytes = Some(2 << 20)), [Kind::BackupSize]);
+        assert_eq!(with(|it| it.bytes = Some(11 << 20)), [Kind::BackupSize]);
+        assert_eq!(with(|it| it.bytes_before = None), []);
+        let small = |it: &mut Copy| (it.bytes, it.bytes_before) = (Some(9_000), Some(80_000));
+        assert_eq!(with(small), []);
+    }
+
+    #[test]
+    fn a_drill_that_failed_is_told_until_one_passes_and_its_figures_are_kept() {
+        let at: Timestamp = "2026-11-21T07:00:00Z".parse().unwrap();
+        let seen = |passed| {
+            let drill = Drill {
+                at,
+                passed,
+                rpo_seconds: 3_600,
+                rto_seconds: 40,
+            };
+            let copies = Copies {
+                tenants: vec![good()],
+                drill: Some(drill),
+                unreadable: None,
+            };
+            look().all(&copies, SOON.parse().unwrap()).remove(0)
+        };
+        let failed = seen(false);
+        let Finding::Wrong { troubles } = &failed.finding else {
+            panic!("{failed:?}");
+        };
+        assert_eq!(troubles[0].kind, Kind::BackupUnverified);
+        assert_eq!(failed.numbers[DRILL_PASSED], 0.0);
+        let passed = seen(true);
+        assert_eq!(passed.finding, Finding::Fine);
+        assert_eq!(
+            [passed.numbers[DRILL_RPO], passed.numbers[DRILL_RTO]],
+            [3_600.0, 40.0]
         );
     }
 
     #[tokio::test]
     async fn without_a_backup_nothing_is_green() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let now = "2026-11-21T08:40:00Z";
-        for text in ["", "{}", "{\"tenants\": []}"] {
-            std::fs::write(file.path(), text).unwrap();
-            assert_eq!(kind(file.path(), now).await, None, "{text}");
+        assert_eq!(kinds(vec![], SOON), [Kind::BackupOverdue]);
+        let failed = Copy {
+            started_at: None,
+            error: Some("no space".to_owned()),
+            ..good()
+        };
+        assert_eq!(kinds(vec![failed], SOON), [Kind::BackupOverdue]);
+        let unreadable = Copies {
+            tenants: vec![good()],
+            drill: None,
+            unreadable: Some("denied".to_owned()),
+        };
+        let now = SOON.parse().unwrap();
+        let mut seen = look().all(&unreadable, now);
+        // Nobody listens at that address.
+        seen.extend(look().look(now).await.observations);
+        assert_eq!(seen.len(), 2);
+        for seen in seen {
+            assert!(matches!(seen.finding, Finding::Unknown { .. }), "{seen:?}");
         }
-        let failed = r#"{"tenants": [{"tenant": "acme", "error": "no space"}]}"#;
-        std::fs::write(file.path(), failed).unwrap();
-        assert_eq!(
-            kind(file.path(), now).await,
-            Some(Some(Kind::BackupOverdue))
-        );
-        let (path, look) = (file.path().to_owned(), look(file.path()));
-        look.look(Timestamp::now()).await;
-        drop(file);
-        let gone = look.look(Timestamp::now()).await;
-        assert!(matches!(
-            gone.observations[0].finding,
-            Finding::Unknown { .. }
-        ));
-        let never = self::look(&path).look(Timestamp::now()).await;
-        assert!(never.observations.is_empty());
     }
 }

@@ -76,17 +76,6 @@ impl Work {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn see(&self) -> Result<Status, Failed> {
-        let asked = Fetch::get(self.status.clone())
-            .within(ASK_WITHIN)
-            .limit(LIMIT);
-        let answer = asked.send().await?;
-        if answer.status != 200 || answer.is_cut {
-            return Err(Failed::Http(format!("status {}", answer.status)));
-        }
-        serde_json::from_slice(&answer.body).map_err(|error| Failed::Http(error.to_string()))
-    }
-
     fn judged(&self, status: &Status, now: Timestamp) -> Vec<Observation> {
         let memory = &mut *self.memory();
         let seen_at = Instant::now();
@@ -164,6 +153,16 @@ impl Work {
     }
 }
 
+/// What satellite answers at this address of its `/status`.
+pub(super) async fn ask(status: &Url) -> Result<Status, Failed> {
+    let asked = Fetch::get(status.clone()).within(ASK_WITHIN).limit(LIMIT);
+    let answer = asked.send().await?;
+    if answer.status != 200 || answer.is_cut {
+        return Err(Failed::Http(format!("status {}", answer.status)));
+    }
+    serde_json::from_slice(&answer.body).map_err(|error| Failed::Http(error.to_string()))
+}
+
 #[async_trait]
 impl Look for Work {
     fn name(&self) -> &str {
@@ -184,7 +183,7 @@ impl Look for Work {
     }
 
     async fn look(&self, now: Timestamp) -> Round {
-        Round::part(match self.see().await {
+        Round::part(match ask(&self.status).await {
             Ok(status) => {
                 self.restart_is_due(false);
                 self.judged(&status, now)

@@ -1,7 +1,9 @@
 //! The daily mail: that everything is watched, and yesterday's numbers, so that silence is
 //! something that people see.
 
+use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use notify::{Body, Language, Letter, text};
 
 use super::{NAMES, summary, whole};
@@ -9,6 +11,7 @@ use crate::config::Contact;
 use crate::database::DayCounts;
 use crate::decide::{Core, Incident, Setting};
 use crate::history::{PUNCHES_YESTERDAY, YESTERDAY, day_number};
+use crate::looks::backup::{DRILL_AT, DRILL_PASSED, DRILL_RPO, DRILL_RTO};
 use crate::observation::Subject;
 use crate::words::{self, Phrase, pick};
 
@@ -104,14 +107,55 @@ fn clients(body: Body, setting: Setting<'_>, core: &Core, day: Date, language: L
             None => pick(language, "sin datos", "unknown").to_owned(),
         };
         let label = pick(language, "checadas ayer", "punches yesterday");
-        body.item(&format!("{name}: {standing}, {label}: {punches}"))
+        let copy = copies(core, &state.tenant, &setting.config.zone, language);
+        body.item(&format!("{name}: {standing}, {label}: {punches}; {copy}"))
     })
+}
+
+/// How old the newest copy is, and the newest that was proven. Nothing known is said as that.
+fn copies(core: &Core, tenant: &str, zone: &TimeZone, language: Language) -> String {
+    let tenant = tenant.to_owned();
+    let numbers = core.numbers(&Subject::Backup { tenant });
+    let age = |name: &str| numbers.and_then(|it| it.get(name)).copied();
+    let label = pick(language, "respaldo", "backup");
+    let Some(made) = age("age_seconds") else {
+        let unknown = pick(language, "sin datos", "unknown");
+        return format!("{label}: {unknown}");
+    };
+    let made = words::seconds_text(made);
+    let made = match language {
+        Language::Spanish => format!("de hace {made}"),
+        Language::English => format!("{made} old"),
+    };
+    let proven = match age("verified_age_seconds").map(words::seconds_text) {
+        Some(proven) => match language {
+            Language::Spanish => format!("el último comprobado, de hace {proven}"),
+            Language::English => format!("the last verified one {proven} old"),
+        },
+        None => pick(language, "ninguno comprobado", "none verified").to_owned(),
+    };
+    let drill = drill(&age, zone, language).unwrap_or_default();
+    format!("{label}: {made}, {proven}{drill}")
+}
+
+/// The last drill, with what it measured.
+fn drill(age: &impl Fn(&str) -> Option<f64>, zone: &TimeZone, language: Language) -> Option<String> {
+    let at = Timestamp::from_second(whole(age(DRILL_AT)?)).ok()?;
+    let day = at.to_zoned(zone.clone()).date();
+    let passed = age(DRILL_PASSED)? > 0.5;
+    let result = match passed {
+        true => pick(language, "aprobado", "passed"),
+        false => pick(language, "REPROBADO", "FAILED"),
+    };
+    let label = pick(language, "simulacro", "drill");
+    let length = |name| age(name).map_or_else(|| "-".to_owned(), words::seconds_text);
+    let (rpo, rto) = (length(DRILL_RPO), length(DRILL_RTO));
+    Some(format!("; {label} {day}: {result}, RPO {rpo}, RTO {rto}"))
 }
 
 #[cfg(test)]
 mod tests {
     use daemon::config::Source;
-    use jiff::Timestamp;
 
     use super::*;
     use crate::config::Config;
@@ -159,6 +203,51 @@ mod tests {
             assert!(es.contains("checadas ayer: sin datos"), "{es}");
             assert!(en.contains("punches yesterday: unknown"), "{en}");
         }
+    }
+
+    #[test]
+    fn the_daily_mail_says_how_old_the_backup_is_and_the_last_one_that_was_verified() {
+        let config = Config::read(&Source::new("t.toml", FILE)).unwrap();
+        let setting = Setting {
+            config: &config,
+            links: None,
+        };
+        let now: Timestamp = "2026-06-02T14:30:00Z".parse().unwrap();
+        let read = |verified: Option<f64>| {
+            let mut core = Core::default();
+            let tenant = "acme".to_owned();
+            let mut seen = Observation::fine(Subject::Backup { tenant }, now);
+            seen = seen.number("age_seconds", 5_400.0);
+            seen = seen.number(DRILL_AT, 1_780_300_000.0);
+            seen = seen.number(DRILL_PASSED, 1.0).number(DRILL_RPO, 7_200.0);
+            seen = seen.number(DRILL_RTO, 240.0);
+            if let Some(age) = verified {
+                seen = seen.number("verified_age_seconds", age);
+            }
+            core.observe("backup", &Round::one(seen), now);
+            core.tick(setting, now);
+            let letters = daily(setting, &core, "2026-06-02".parse().unwrap(), None, &[]);
+            letters
+                .iter()
+                .map(|it| it.body.text())
+                .collect::<Vec<String>>()
+        };
+        let told = read(Some(36_000.0));
+        assert!(
+            told[0].contains("respaldo: de hace 1 h 30 min, el último comprobado, de hace 10 h 00 min"),
+            "{}",
+            told[0]
+        );
+        assert!(
+            told[1].contains("backup: 1 h 30 min old, the last verified one 10 h 00 min old"),
+            "{}",
+            told[1]
+        );
+        let drill = "simulacro 2026-06-01: aprobado, RPO 2 h 00 min, RTO 4 min";
+        assert!(told[0].contains(drill), "{}", told[0]);
+        assert!(read(None)[0].contains("ninguno comprobado"));
+        let [unknown, _] = self::told(None, &[]);
+        assert!(unknown.contains("respaldo: sin datos"), "{unknown}");
     }
 
     #[test]

@@ -55,6 +55,7 @@ pub fn of_fact(language: Language, fact: Fact) -> &'static str {
 pub fn of_value(language: Language, zone: &TimeZone, value: &Value) -> String {
     match value {
         Value::Text(text) => text.clone(),
+        Value::InBoth(es, en) => pick(language, es, en).to_owned(),
         Value::Count(count) => thousands(*count),
         Value::Ratio(ratio) => format!("{:.0} %", ratio * 100.0),
         Value::Seconds(seconds) => seconds_text(*seconds),

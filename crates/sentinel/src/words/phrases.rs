@@ -104,7 +104,9 @@ phrases! {
     TakesAndSilent: "acepta conexiones y no contesta en {}", "it takes connections and says nothing for {}";
     ShouldBe: "{} = {} (debe ser {})", "{} = {} (should be {})";
     TwoOf: "{}; {}", "{}; {}";
-    NoBackup: "no tiene ningún respaldo", "it has no backup";
+    NeverVerified: "nunca se ha comprobado ninguno", "none was ever verified";
+    DrillFailed: "el último simulacro no se aprobó", "the last drill failed";
+    OneDisk: "{} de 2 discos", "{} of 2 disks";
     NoGoodBackup: "nunca hubo un respaldo bueno", "there never was a good one";
 
     // The mail path.

@@ -37,6 +37,15 @@ const HOST: &[&str] = &["sentinel status", "uptime", "free -h", "df -h"];
 const DISK: &[&str] = &["df -h", "journalctl --vacuum-time=7d"];
 const MAIL: &[&str] = &["sentinel mail test", "journalctl -u sentinel -n 50"];
 pub(super) const STATUS: &[&str] = &["sentinel status", "sentinel check"];
+const COPIES: &[&str] = &[
+    "satellite backup plan",
+    "satellite backup run",
+    "journalctl -u satellite-backup -n 50",
+];
+const PROOF: &[&str] = &[
+    "satellite backup verify",
+    "journalctl -u satellite-verify -n 50",
+];
 const LIST: &[&str] = &["sentinel checklist --tenant {tenant}"];
 
 /// Every kind once; a test compares.
@@ -306,7 +315,7 @@ pub(super) const ROWS: &[Row] = &[
     (
         Kind::BackupOld,
         Side::Database,
-        LIST,
+        COPIES,
         [
             "El respaldo está por exceder lo prometido",
             "Revisar el último respaldo y su programación.",
@@ -319,7 +328,7 @@ pub(super) const ROWS: &[Row] = &[
     (
         Kind::BackupOverdue,
         Side::Database,
-        LIST,
+        COPIES,
         [
             "El respaldo excede lo prometido",
             "Ejecutar un respaldo ahora y revisar por qué no corrió.",
@@ -327,6 +336,58 @@ pub(super) const ROWS: &[Row] = &[
         [
             "The backup is older than promised",
             "Run a backup now and see why none ran.",
+        ],
+    ),
+    (
+        Kind::BackupFailed,
+        Side::Database,
+        COPIES,
+        [
+            "El último respaldo falló",
+            "Hacer lo que dice el detalle y ejecutar un respaldo; la última copia buena sigue intacta.",
+        ],
+        [
+            "The last backup failed",
+            "Do what the detail says and run a backup; the last good copy is untouched.",
+        ],
+    ),
+    (
+        Kind::BackupUnverified,
+        Side::Database,
+        PROOF,
+        [
+            "El respaldo no está comprobado",
+            "Comprobarlo ahora; un respaldo que no se ha restaurado no es seguro.",
+        ],
+        [
+            "The backup is not verified",
+            "Verify it now; a backup that was never restored is not safe.",
+        ],
+    ),
+    (
+        Kind::BackupOneDisk,
+        Side::Database,
+        COPIES,
+        [
+            "El respaldo está en un solo disco",
+            "Conectar la segunda ubicación; sin ella, al perder el servidor se pierde todo.",
+        ],
+        [
+            "The backup is on one disk only",
+            "Connect the second location; without it, losing the server loses everything.",
+        ],
+    ),
+    (
+        Kind::BackupSize,
+        Side::Database,
+        PROOF,
+        [
+            "El respaldo cambió mucho de tamaño",
+            "Ver si se borró o se cargó algo; comprobar el respaldo y conservar el anterior.",
+        ],
+        [
+            "The backup's size has jumped",
+            "See whether something was deleted or loaded; verify the backup and keep the one before.",
         ],
     ),
     (

@@ -1,13 +1,16 @@
-//! `satellite backup run|list|plan|verify|prune`: copies of the databases, proven by restoring them.
+//! `satellite backup run|list|plan|verify|drill|prune`: copies of the databases, proven by restoring them.
 //!
 //! Thin: what a copy is and how it is proven stands in the crate `backup`. Each database is copied
 //! for itself, and one that cannot be copied costs the others nothing. Whatever happened is written
-//! into `state_dir/backup.json`, which the watchdog reads; a run that was skipped because another
+//! into `state_dir/backup.json`, which `/status` shows to the watchdog; a run that was skipped because another
 //! is on its way is a failure and not a silence.
 
 mod prove;
 mod show;
 mod words;
+
+pub(super) use prove::{PROMISED_RTO, key};
+pub(super) use show::span;
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -28,10 +31,14 @@ use super::{Context, out, program};
 use words::Says;
 
 pub(crate) const EXAMPLES: &str = "Examples:
-  satellite backup run                 # from a timer, every three hours
+  satellite backup run                 # from a timer, so that none is ever older than three hours
   satellite backup plan                # the table of the contingency plan
   satellite backup verify              # from a timer, every night
+  satellite backup drill               # from a timer, once a week
   satellite backup list";
+
+/// Copies of which none is proven that nobody has to hear of: the first of a new installation.
+const UNPROVEN: usize = 1;
 
 /// What `backup` is told.
 #[derive(Subcommand)]
@@ -50,6 +57,11 @@ pub(crate) enum Command {
     /// Restore the newest copy into a private scratch server and compare every row
     #[command(after_help = "Example:\n  satellite backup verify")]
     Verify(Only),
+    /// The same as an exercise: measure what would be lost and how long it takes, and judge
+    #[command(
+        after_help = "Example:\n  satellite backup drill\nExit status 0 when it passed: everything equal, within what was promised. sentinel's daily mail shows it."
+    )]
+    Drill,
     /// Remove the copies that backup.keep no longer wants
     #[command(
         after_help = "Example:\n  satellite backup prune --dry-run\nA copy goes only when a newer one has been verified; the last verified one never goes."
@@ -79,15 +91,13 @@ pub(crate) struct Shown {
 
 /// Carries it out.
 pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
-    let Some(settings) = &context.config.backup else {
-        let (es, en) = super::words::Bilingual::texts(Says::NoBackup);
-        return Err(ConfigError::about("backup", Said::new(en, es)).into());
-    };
+    let settings = needed(context)?;
     match command {
         Command::Run(only) => make(&only, settings, context).await,
         Command::List(shown) => show::list(shown.json, settings, context),
         Command::Plan(shown) => show::plan(shown.json, settings, context),
         Command::Verify(only) => prove::run(&only, settings, context).await,
+        Command::Drill => prove::drill(settings, context).await,
         Command::Prune { dry_run } => {
             let _alone = alone(context)?;
             prune(dry_run, settings, context)
@@ -95,15 +105,28 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<E
     }
 }
 
-async fn make(only: &Only, settings: &Backup, context: &Context) -> anyhow::Result<Exit> {
-    let tenant = context.tenant_if_given(only.tenant.as_deref())?;
-    let _alone = alone(context)?;
-    let plan = Plan {
+/// The table `[backup]`, which the commands need.
+pub(super) fn needed(context: &Context) -> anyhow::Result<&Backup> {
+    context.config.backup.as_ref().ok_or_else(|| {
+        let (es, en) = super::words::Bilingual::texts(Says::NoBackup);
+        ConfigError::about("backup", Said::new(en, es)).into()
+    })
+}
+
+/// Where copies go and what makes them.
+pub(super) fn plan_of(settings: &Backup) -> Plan {
+    Plan {
         folder: settings.folder.clone(),
         second: settings.second.clone(),
         recipients: settings.recipients.clone(),
         time_limit: settings.time_limit,
-    };
+    }
+}
+
+async fn make(only: &Only, settings: &Backup, context: &Context) -> anyhow::Result<Exit> {
+    let tenant = context.tenant_if_given(only.tenant.as_deref())?;
+    let _alone = alone(context)?;
+    let plan = plan_of(settings);
     let state_dir = &context.config.state_dir;
     let mut board = Board::open(state_dir).map_err(|it| told(context, &it))?;
     let mut exit = Exit::Fine;
@@ -162,7 +185,7 @@ fn say_taken(taken: &Taken, clock: Instant, context: &Context) -> anyhow::Result
 }
 
 /// The tenants whose events are in that database.
-fn tenants(context: &Context, place: &Place) -> Vec<String> {
+pub(super) fn tenants(context: &Context, place: &Place) -> Vec<String> {
     let config = &context.config;
     let here = config
         .tenants
@@ -172,7 +195,7 @@ fn tenants(context: &Context, place: &Place) -> Vec<String> {
 }
 
 /// What is copied of a store, and what goes with it.
-fn work(
+pub(super) fn work(
     place: &Place,
     tenants: Vec<String>,
     settings: &Backup,
@@ -190,7 +213,18 @@ fn work(
     })
 }
 
+/// The database with the account that copies.
 fn source(target: &Target, settings: &Backup) -> Result<Source, Problem> {
+    let mut own = own(target)?;
+    if let (Source::Mysql(login), Some(user)) = (&mut own, &settings.user) {
+        login.user.clone_from(user);
+        login.password = password_of(settings)?;
+    }
+    Ok(own)
+}
+
+/// The database with the store's own account.
+pub(super) fn own(target: &Target) -> Result<Source, Problem> {
     let (url, password) = match target {
         Target::Sqlite(file) => return Ok(Source::Sqlite(file.clone())),
         Target::Mysql { url, password, .. } => (url, password),
@@ -201,17 +235,10 @@ fn source(target: &Target, settings: &Backup) -> Result<Source, Problem> {
             "la dirección de la base de datos no se puede leer",
         )));
     };
-    let (user, password) = match &settings.user {
-        Some(user) => (user.clone(), password_of(settings)?),
-        None => (
-            url.user.clone(),
-            password.as_deref().map(|it| Secret::new(it.to_owned())),
-        ),
-    };
     Ok(Source::Mysql(Box::new(Login {
+        user: url.user.clone(),
         url,
-        user,
-        password,
+        password: password.as_deref().map(|it| Secret::new(it.to_owned())),
     })))
 }
 
@@ -236,7 +263,7 @@ fn secrets() -> Vec<String> {
 }
 
 /// Keeps other runs out until it is dropped.
-fn alone(context: &Context) -> anyhow::Result<File> {
+pub(super) fn alone(context: &Context) -> anyhow::Result<File> {
     let path = context.config.state_dir.join("backup.lock");
     let file = File::create(&path).with_context(|| path.display().to_string())?;
     match file.try_lock() {
@@ -260,7 +287,7 @@ fn save(board: &Board, context: &Context) -> anyhow::Result<()> {
 }
 
 /// Where copies are, the first location first.
-fn locations(settings: &Backup) -> Vec<Location> {
+pub(super) fn locations(settings: &Backup) -> Vec<Location> {
     let all = [Some(&settings.folder), settings.second.as_ref()];
     all.into_iter()
         .flatten()
@@ -308,9 +335,13 @@ fn prune_quietly(settings: &Backup, context: &Context) {
     let (state_dir, now) = (&context.config.state_dir, Timestamp::now());
     for place in databases::places(context, None) {
         let proven = |at| Evidence::proves(state_dir, &place.label, at);
+        let mut unproven = 0;
         for location in locations(settings) {
             let copies = location.copies(&place.label).unwrap_or_default();
             let moments: Vec<Timestamp> = copies.iter().map(|copy| copy.at).collect();
+            if !moments.iter().any(|at| proven(*at)) {
+                unproven = unproven.max(moments.len());
+            }
             let going = settings.keep.may_go(&moments, proven, now);
             for copy in copies.iter().filter(|copy| going.contains(&copy.at)) {
                 if let Err(problem) = location.remove(copy) {
@@ -318,11 +349,14 @@ fn prune_quietly(settings: &Backup, context: &Context) {
                 }
             }
         }
+        if unproven > UNPROVEN {
+            out::remark(&context.say(Says::NothingProven, &[&place.label, &program()]));
+        }
     }
 }
 
 /// A problem in the language of this command.
-fn shown(context: &Context, problem: &Problem) -> String {
+pub(super) fn shown(context: &Context, problem: &Problem) -> String {
     match context.lang {
         super::words::Lang::Es => problem.in_spanish(),
         super::words::Lang::En => problem.to_string(),
@@ -330,6 +364,6 @@ fn shown(context: &Context, problem: &Problem) -> String {
 }
 
 /// The same as an error.
-fn told(context: &Context, problem: &Problem) -> anyhow::Error {
+pub(super) fn told(context: &Context, problem: &Problem) -> anyhow::Error {
     anyhow::Error::msg(shown(context, problem))
 }

@@ -1,4 +1,4 @@
-//! `satellite backup verify`: the newest copy of each database, restored and compared.
+//! `satellite backup verify` and `drill`: the newest copy of each database, restored and compared.
 //!
 //! From the second location when there is one: that is the copy that has to serve when this
 //! machine is gone. What is restored lies in a temporary folder of our own and goes with it.
@@ -6,17 +6,22 @@
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use backup::{Board, Copied, Location, Proof};
+use backup::{Board, Copied, Drill, DrillState, DrillStore, Location, Proof};
 use daemon::config::{ConfigError, Said, Secret, secret_file, secret_places};
 use daemon::exit::Exit;
-use jiff::Timestamp;
+use event::TenantId;
+use jiff::{SignedDuration, Timestamp};
 use satellite::config::{Backup, SECRETS_FOLDER};
 
 use super::words::Says;
 use super::{Only, alone, save, shown, told};
 use crate::cli::words::Bilingual as _;
 use crate::cli::{Context, databases, out, program};
+
+/// The customer's plan: an application or database is back within three hours.
+pub(in crate::cli) const PROMISED_RTO: SignedDuration = SignedDuration::from_hours(3);
 
 /// A temporary folder that only we can read; gone with this value.
 struct Temporary(PathBuf);
@@ -37,7 +42,7 @@ impl Drop for Temporary {
 }
 
 /// The secret key that opens the copies.
-fn key(settings: &Backup) -> anyhow::Result<Secret> {
+pub(in crate::cli) fn key(settings: &Backup) -> anyhow::Result<Secret> {
     let Some(name) = &settings.identity_file else {
         let (es, en) = Says::NoIdentity.texts();
         return Err(ConfigError::about("backup.identity_file", Said::new(en, es)).into());
@@ -50,6 +55,17 @@ fn key(settings: &Backup) -> anyhow::Result<Secret> {
 
 pub(super) async fn run(only: &Only, settings: &Backup, context: &Context) -> anyhow::Result<Exit> {
     let tenant = context.tenant_if_given(only.tenant.as_deref())?;
+    let stores = prove(tenant.as_ref(), settings, context).await?;
+    let whole = stores.iter().all(|it| it.problem.is_none());
+    Ok(if whole { Exit::Fine } else { Exit::Failed })
+}
+
+/// Proves the newest copy of each database, and tells how each went.
+async fn prove(
+    tenant: Option<&TenantId>,
+    settings: &Backup,
+    context: &Context,
+) -> anyhow::Result<Vec<DrillStore>> {
     let (key, _alone) = (key(settings)?, alone(context)?);
     let state_dir = &context.config.state_dir;
     let mut board = Board::open(state_dir).map_err(|it| told(context, &it))?;
@@ -57,30 +73,97 @@ pub(super) async fn run(only: &Only, settings: &Backup, context: &Context) -> an
     let mut proof = Proof::new(&key, state_dir, &temporary.0);
     let folder = settings.second.as_ref().unwrap_or(&settings.folder);
     let location = Location(folder.clone());
-    let mut exit = Exit::Fine;
-    for place in databases::places(context, tenant.as_ref()) {
+    let mut stores = Vec::new();
+    for place in databases::places(context, tenant) {
         let copies = location
             .copies(&place.label)
             .map_err(|it| told(context, &it))?;
         let Some(newest) = copies.first() else {
             let values: [&dyn std::fmt::Display; 3] = [&place.label, &folder.display(), &program()];
-            out::complain(&context.say(Says::NothingToProve, &values));
-            exit = Exit::Failed;
+            let why = context.say(Says::NothingToProve, &values);
+            out::complain(&why);
+            stores.push(DrillStore {
+                store: place.label,
+                copy: None,
+                rows: 0,
+                seconds: 0.0,
+                problem: Some(why),
+            });
             continue;
         };
+        let clock = Instant::now();
         let done = backup::verify(newest, &mut proof).await;
         board.proved(&place.label, newest.at, done.as_ref().map(|_| ()));
         save(&board, context)?;
+        let mut store = DrillStore {
+            store: place.label.clone(),
+            copy: Some(newest.at),
+            rows: 0,
+            seconds: clock.elapsed().as_secs_f64(),
+            problem: None,
+        };
         match done {
-            Ok((evidence, path)) => say_proved(newest, &evidence, &path, context)?,
+            Ok((evidence, path)) => {
+                store.rows = evidence.rows;
+                say_proved(newest, &evidence, &path, context)?;
+            }
             Err(problem) => {
                 let why = shown(context, &problem);
                 out::complain(&context.say(Says::Failed, &[&place.label, &why]));
-                exit = Exit::Failed;
+                store.problem = Some(why);
             }
         }
+        stores.push(store);
     }
-    Ok(exit)
+    Ok(stores)
+}
+
+/// A proof as an exercise: measured, judged, and kept for the daily mail.
+pub(super) async fn drill(settings: &Backup, context: &Context) -> anyhow::Result<Exit> {
+    let (at, clock) = (Timestamp::now(), Instant::now());
+    let stores = prove(None, settings, context).await?;
+    let oldest = stores.iter().filter_map(|it| it.copy).min();
+    let seconds = |it: std::time::Duration| i64::try_from(it.as_secs()).unwrap_or(i64::MAX);
+    let mut drill = Drill {
+        at,
+        passed: false,
+        rpo_seconds: oldest.map_or(-1, |oldest| at.duration_since(oldest).as_secs()),
+        promised_rpo_seconds: seconds(settings.every),
+        rto_seconds: seconds(clock.elapsed()),
+        promised_rto_seconds: PROMISED_RTO.as_secs(),
+        stores,
+    };
+    drill.judge();
+    let state_dir = &context.config.state_dir;
+    let (path, sha256) = drill.keep(state_dir).map_err(|it| told(context, &it))?;
+    let mut board = Board::open(state_dir).map_err(|it| told(context, &it))?;
+    board.drilled(DrillState {
+        at,
+        passed: drill.passed,
+        rpo_seconds: drill.rpo_seconds,
+        rto_seconds: drill.rto_seconds,
+        evidence: path.display().to_string(),
+        sha256,
+    });
+    save(&board, context)?;
+    let word = if drill.passed {
+        Says::DrillPassed
+    } else {
+        Says::DrillFailed
+    };
+    let rpo = oldest.map_or_else(
+        || context.say(Says::Never, &[]),
+        |_| super::show::span(SignedDuration::from_secs(drill.rpo_seconds)),
+    );
+    let values: [&dyn std::fmt::Display; 5] = [
+        &rpo,
+        &super::show::span(settings.every.try_into().unwrap_or(SignedDuration::MAX)),
+        &super::show::span(SignedDuration::from_secs(drill.rto_seconds)),
+        &super::show::span(PROMISED_RTO),
+        &path.display(),
+    ];
+    out::line(&context.say(word, &values))?;
+    Ok(if drill.passed { Exit::Fine } else { Exit::Failed })
 }
 
 fn say_proved(

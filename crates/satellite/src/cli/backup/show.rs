@@ -26,7 +26,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// A length of time for people.
-pub(super) fn span(length: SignedDuration) -> String {
+pub(in crate::cli) fn span(length: SignedDuration) -> String {
     match length.as_mins() {
         minutes @ ..120 => format!("{minutes} min"),
         minutes @ 120..2880 => format!("{} h {} min", minutes / 60, minutes % 60),

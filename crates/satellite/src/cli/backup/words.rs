@@ -34,6 +34,8 @@ texts! {
     OneLocation: "solo en un disco: si se pierde el servidor, se pierden los datos y sus copias; indique backup.second en otro disco", "on one disk only: whoever loses the server loses the data and its copies; name backup.second on another disk";
     Proved: "{}: copia {} restaurada e igual: {} tablas, {} renglones, en {} s; constancia: {}", "{}: copy {} restored and equal: {} tables, {} rows, in {} s; evidence: {}";
     ProvedAt: "    la copia es de hace {}; se leyó de {}", "    the copy is {} old; it was read from {}";
+    DrillPassed: "SIMULACRO APROBADO: se habría perdido lo de {} (comprometido: {}), restaurar tardó {} (comprometido: {}); constancia: {}", "DRILL PASSED: {} would have been lost (promised: {}), restoring took {} (promised: {}); evidence: {}";
+    DrillFailed: "SIMULACRO REPROBADO: se habría perdido lo de {} (comprometido: {}), restaurar tardó {} (comprometido: {}); constancia: {}", "DRILL FAILED: {} would have been lost (promised: {}), restoring took {} (promised: {}); evidence: {}";
     NothingToProve: "{}: no hay ninguna copia en {}; haga una: {} backup run", "{}: there is no copy at {}; make one: {} backup run";
     Gone: "quitada: {}", "removed: {}";
     WouldGo: "se quitaría: {}", "would be removed: {}";

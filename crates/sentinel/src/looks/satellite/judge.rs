@@ -321,6 +321,7 @@ pub(super) mod tests {
             tls: None,
             lockdown: Vec::new(),
             attacks: Vec::new(),
+            backup: None,
             stages: vec![Stage {
                 name: "settle".to_owned(),
                 stalled: false,

@@ -35,6 +35,9 @@ pub struct Status {
     /// Attacks that go on, as above.
     #[serde(default)]
     pub attacks: Vec<Attack>,
+    /// The copies of the databases, as above; none where none are configured.
+    #[serde(default)]
+    pub backup: Option<Copies>,
     /// The stages of the work.
     pub stages: Vec<Stage>,
     /// What waits on disk.
@@ -86,6 +89,52 @@ pub struct Attack {
     pub since: String,
     /// How many tries.
     pub tries: u64,
+}
+
+/// How the copies of the databases stand.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Copies {
+    /// Each tenant that was copied.
+    pub tenants: Vec<Copy>,
+    /// The last drill; one that is too old to have any says nothing of it.
+    #[serde(default)]
+    pub drill: Option<Drill>,
+    /// Why nothing is known of them, if nothing is.
+    pub unreadable: Option<String>,
+}
+
+/// A drill: the newest copies restored elsewhere and compared.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Drill {
+    /// When.
+    pub at: Timestamp,
+    /// Whether all was well.
+    pub passed: bool,
+    /// What would have been lost; -1 without a copy.
+    pub rpo_seconds: i64,
+    /// How long it took.
+    pub rto_seconds: i64,
+}
+
+/// The newest copy of one tenant.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Copy {
+    /// Whose.
+    pub tenant: String,
+    /// The moment of the newest good one; none yet without it.
+    pub started_at: Option<Timestamp>,
+    /// Its size.
+    pub bytes: Option<u64>,
+    /// The size of the one before.
+    pub bytes_before: Option<u64>,
+    /// How many disks have it.
+    pub locations: u8,
+    /// The moment of the newest one that was restored and found equal.
+    pub verified_at: Option<Timestamp>,
+    /// Why the last run or the last proof failed.
+    pub error: Option<String>,
+    /// The same in Spanish.
+    pub error_es: Option<String>,
 }
 
 /// The door behind TLS.
@@ -252,6 +301,7 @@ mod tests {
             "boolean" => true.into(),
             "integer" => 3.into(),
             "number" => 2.5.into(),
+            _ if schema["format"] == "date-time" => "2026-11-21T09:15:30Z".into(),
             _ => schema["enum"][0]
                 .as_str()
                 .unwrap_or("2026-11-21 09:15:30.000")

@@ -84,7 +84,10 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         Cell::Count(u64::from(options.tenants) + 1),
         Cell::Count(options.rows),
         Cell::text(each.join(" ")),
-        Cell::Number(mebibytes(&copies.first())? / f64::from(options.runs.max(1)), 1),
+        Cell::Number(
+            mebibytes(&copies.first())? / f64::from(options.runs.max(1)),
+            1,
+        ),
         Cell::Number(proven.as_secs_f64(), 1),
     ]);
     let mut felt = Table::new("What terminals feel of a copy", FELT);
@@ -100,7 +103,11 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
             Cell::Count(seen.failed),
         ]);
     }
-    ensure!(copying.failed == 0, "{} uploads were not accepted", copying.failed);
+    ensure!(
+        copying.failed == 0,
+        "{} uploads were not accepted",
+        copying.failed
+    );
     satellite.stop().await?;
     Ok(Report::new(vec![table, felt]))
 }

@@ -95,12 +95,20 @@ async fn a_disaster_is_undone(place: Place) -> Result<()> {
     let mut follower = Follower::default();
     follower.catch_up(&mut Checker::open(&place).await?).await?;
 
-    fails(&house.satellite, &["restore", "--yes", "all"], "stop it first").await?;
+    fails(
+        &house.satellite,
+        &["restore", "--yes", "all"],
+        "stop it first",
+    )
+    .await?;
     house.satellite.kill9().await?;
     destroy(&place).await?;
     fails(&house.satellite, &["restore"], "nothing was done").await?;
     let text = works(&house.satellite, &["restore", "--yes", "all"]).await?;
-    ensure!(text.contains("old (") && text.contains("NOT VERIFIED"), "{text}");
+    ensure!(
+        text.contains("old (") && text.contains("NOT VERIFIED"),
+        "{text}"
+    );
     let copied = Checker::open(&place).await?.feed().await?.len();
     ensure!(copied < follower.seen().len(), "the copy was not older");
 
@@ -112,7 +120,11 @@ async fn a_disaster_is_undone(place: Place) -> Result<()> {
     follower.catch_up(&mut checker).await?;
     let all = checker.feed().await?;
     let (met, all) = (punches(follower.seen()), punches(&all));
-    ensure!(all.is_subset(&met), "the reader missed {}", all.difference(&met).count());
+    ensure!(
+        all.is_subset(&met),
+        "the reader missed {}",
+        all.difference(&met).count()
+    );
     let report = ["restore", "--report", "--json"];
     until(LONG, "everything has come back", async || {
         let (fine, _) = outcome(&house.satellite, &report).await?;
@@ -121,7 +133,10 @@ async fn a_disaster_is_undone(place: Place) -> Result<()> {
     .await?;
     let told: Value = serde_json::from_str(&works(&house.satellite, &report).await?)?;
     ensure!(told["rpo_after_seconds"] == 0, "{told:#}");
-    ensure!(told["stores"][0]["came_back"].as_u64() > Some(0), "{told:#}");
+    ensure!(
+        told["stores"][0]["came_back"].as_u64() > Some(0),
+        "{told:#}"
+    );
     let sql = "SELECT actor FROM audit WHERE action = 'restore'";
     let audit = checker.texts(sql, sql).await?;
     ensure!(audit == ["operator"], "{audit:?}");
@@ -171,14 +186,27 @@ async fn a_restore_that_cannot_be_done_names_the_next_step_and_changes_nothing()
     fs::write(&file, text.replace(&right, &wrong))?;
     fails(&satellite, &restore, "was made for other keys").await?;
     fs::write(&file, &text)?;
-    fails(&satellite, &["restore", "--copy", "20200101T000000Z"], "there is no copy").await?;
-    fails(&satellite, &["restore", "--yes", "acme"], "nothing was done").await?;
+    fails(
+        &satellite,
+        &["restore", "--copy", "20200101T000000Z"],
+        "there is no copy",
+    )
+    .await?;
+    fails(
+        &satellite,
+        &["restore", "--yes", "acme"],
+        "nothing was done",
+    )
+    .await?;
     // One location's copy is cut: the other one serves. Both are: neither.
     let cut = |location: &std::path::Path| -> Result<()> {
         let newest = Copies::named(location, STORE)?;
         let data = newest.first().context("no copy")?.join("data.db.gz.age");
         let bytes = fs::read(&data)?;
-        Ok(fs::write(&data, bytes.get(..bytes.len() / 2).unwrap_or_default())?)
+        Ok(fs::write(
+            &data,
+            bytes.get(..bytes.len() / 2).unwrap_or_default(),
+        )?)
     };
     cut(&copies.first())?;
     let said = works(&satellite, &restore).await?;
@@ -202,14 +230,27 @@ async fn a_restore_that_cannot_be_done_names_the_next_step_and_changes_nothing()
     let script = "mkdir -p \"$D\" && mount -t tmpfs -o size=64k tmpfs \"$D\" && exec \"$@\"";
     let order = satellite.order(&restore);
     let mut command = tokio::process::Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
-    command.arg(order.as_std().get_program()).args(order.as_std().get_args());
+    command.args([
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        script,
+        "sh",
+    ]);
+    command
+        .arg(order.as_std().get_program())
+        .args(order.as_std().get_args());
     let output = command.env("D", &small).output().await?;
     let said = String::from_utf8_lossy(&output.stderr);
     if said.contains("unshare failed") || said.contains("permission denied") {
         println!("NOT TESTED: a full disk, because this system lets nobody mount one: {said}");
     } else {
-        ensure!(!output.status.success() && said.contains("no space left"), "{said}");
+        ensure!(
+            !output.status.success() && said.contains("no space left"),
+            "{said}"
+        );
     }
     Ok(())
 }
@@ -223,17 +264,28 @@ async fn where_two_people_are_needed_nobody_restores_alone_and_both_stand_in_the
     let restore = ["restore", "--yes", "all"];
     fails(&satellite, &["restore", "--approve"], "nobody has asked").await?;
     fails(&satellite, &restore, "a second person is needed").await?;
-    fails(&satellite, &["restore", "--approve"], "somebody else has to").await?;
+    fails(
+        &satellite,
+        &["restore", "--approve"],
+        "somebody else has to",
+    )
+    .await?;
     fails(&satellite, &restore, "a second person is needed").await?;
     let (fine, text) = said(&satellite, &["restore", "--approve"], "second").await?;
-    ensure!(fine && text.contains("second approves what operator"), "{text}");
+    ensure!(
+        fine && text.contains("second approves what operator"),
+        "{text}"
+    );
     works(&satellite, &restore).await?;
     // It held once.
     fails(&satellite, &restore, "a second person is needed").await?;
     let mut checker = Checker::open(&place).await?;
     let sql = "SELECT detail FROM audit WHERE action = 'restore'";
     let detail = checker.texts(sql, sql).await?;
-    ensure!(detail.len() == 1 && detail[0].contains("\"approved_by\":\"second\""), "{detail:?}");
+    ensure!(
+        detail.len() == 1 && detail[0].contains("\"approved_by\":\"second\""),
+        "{detail:?}"
+    );
     Ok(())
 }
 
@@ -251,13 +303,27 @@ async fn a_drill_restores_the_newest_copy_measures_and_leaves_evidence() -> Resu
     let evidence = drill["evidence"].as_str().context("no evidence")?;
     let sums = format!("{evidence}.sha256");
     let noted = fs::read_to_string(&sums)?;
-    ensure!(noted.starts_with(drill["sha256"].as_str().context("no hash")?), "{noted}");
+    ensure!(
+        noted.starts_with(drill["sha256"].as_str().context("no hash")?),
+        "{noted}"
+    );
     let mut check = tokio::process::Command::new("sha256sum");
-    check.arg("-c").arg(&sums).current_dir(state.join("backup-evidence"));
-    ensure!(check.stdout(Stdio::null()).status().await?.success(), "the hash does not fit");
+    check
+        .arg("-c")
+        .arg(&sums)
+        .current_dir(state.join("backup-evidence"));
+    ensure!(
+        check.stdout(Stdio::null()).status().await?.success(),
+        "the hash does not fit"
+    );
     // Without its copy it fails, and says so.
     for location in [copies.first(), copies.second().to_owned()] {
         fs::remove_dir_all(location.join(STORE))?;
     }
-    fails(&satellite, &["backup", "drill", "--lang", "es"], "SIMULACRO REPROBADO").await
+    fails(
+        &satellite,
+        &["backup", "drill", "--lang", "es"],
+        "SIMULACRO REPROBADO",
+    )
+    .await
 }

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use promises::{Copies, Place, Post, Postbox, SatelliteProcess, SentinelProcess, Setup, attlog, handshake};
+use promises::{
+    Copies, Place, Post, Postbox, SatelliteProcess, SentinelProcess, Setup, attlog, handshake,
+};
 use sqlx::ConnectOptions as _;
 use terminals::pull::{PullOptions, Terminal};
 
@@ -597,16 +599,20 @@ async fn a_relay_that_hangs_holds_no_alert_back_for_longer_than_its_deadline() {
     recovered(&postbox, &sentinel, &down, "satellite_down", title, within).await;
 }
 
-/// A satellite with `[backup]` in its configuration, and sentinel over it.
+/// A satellite with `[backup]` in its configuration, and sentinel over it; something is done
+/// before they start.
 async fn copying(
     folder: &Path,
     copies: &Copies,
     postbox: &Postbox,
+    before: impl AsyncFnOnce(&SatelliteProcess),
 ) -> (SatelliteProcess, SentinelProcess) {
     let place = Place::sqlite(folder);
     let mut setup = Setup::new(place.clone());
     setup.more = copies.table("").unwrap();
-    let satellite = SatelliteProcess::start(&setup).await.unwrap();
+    let mut satellite = SatelliteProcess::prepare(&setup).await.unwrap();
+    before(&satellite).await;
+    satellite.run().await.unwrap();
     let tables = configuration(&[postbox.url()], &watching(&satellite, &place));
     (satellite, sentinel(&tables).await)
 }
@@ -622,10 +628,10 @@ async fn a_backup_that_was_never_made_is_told_and_its_end_too() {
     let (folder, copies) = (tempfile::tempdir().unwrap(), Copies::new().unwrap());
     let postbox = Postbox::open().await.unwrap();
     let begin = Instant::now();
-    let (satellite, sentinel) = copying(folder.path(), &copies, &postbox).await;
+    let (satellite, sentinel) = copying(folder.path(), &copies, &postbox, async |_| ()).await;
     let titles = [
-        "CRÍTICO: El respaldo excede lo prometido (respaldo Acme S.A.)",
-        "CRITICAL: The backup is older than promised (backup Acme S.A.)",
+        "CRÍTICO: El respaldo excede lo prometido (Acme S.A.)",
+        "CRITICAL: The backup is older than promised (Acme S.A.)",
     ];
     let facts = [
         ["nunca hubo un respaldo bueno", "there never was a good one"],
@@ -650,18 +656,24 @@ async fn a_backup_that_was_never_made_is_told_and_its_end_too() {
 async fn a_backup_that_fails_is_told_with_what_to_do_in_both_languages() {
     let (folder, copies) = (tempfile::tempdir().unwrap(), Copies::new().unwrap());
     let postbox = Postbox::open().await.unwrap();
-    let (satellite, _sentinel) = copying(folder.path(), &copies, &postbox).await;
     // As when the disk of the second location is not mounted.
     std::fs::remove_dir_all(copies.second()).unwrap();
+    let fails = async |satellite: &SatelliteProcess| assert!(!backup(satellite, "run").await);
     let begin = Instant::now();
-    assert!(!backup(&satellite, "run").await);
+    let _both = copying(folder.path(), &copies, &postbox, fails).await;
     let titles = [
-        "Aviso: El último respaldo falló (respaldo Acme S.A.)",
-        "Warning: The last backup failed (backup Acme S.A.)",
+        "Aviso: El último respaldo falló (Acme S.A.)",
+        "Warning: The last backup failed (Acme S.A.)",
     ];
     let facts = [
-        ["no se puede usar; libere espacio, móntelo", "cannot be used; make room, mount it"],
-        ["la última copia buena sigue intacta", "the last good copy is untouched"],
+        [
+            "no se puede usar; libere espacio, móntelo",
+            "cannot be used; make room, mount it",
+        ],
+        [
+            "la última copia buena sigue intacta",
+            "the last good copy is untouched",
+        ],
     ];
     let first = told(&postbox, titles, &facts, Duration::from_secs(90)).await;
     println!("failed: told after {:?}", first.at.duration_since(begin));

@@ -65,8 +65,12 @@ pub async fn read_whole(
     if manifest.engine != to.engine() {
         let (is, wants) = (&manifest.engine, to.engine());
         return Err(Problem::new(
-            format!("the copy is of a database of {is}, and the configuration names one of {wants}; correct the url of the store"),
-            format!("la copia es de una base de {is} y la configuración indica una de {wants}; corrija la url del almacén"),
+            format!(
+                "the copy is of a database of {is}, and the configuration names one of {wants}; correct the url of the store"
+            ),
+            format!(
+                "la copia es de una base de {is} y la configuración indica una de {wants}; corrija la url del almacén"
+            ),
         ));
     }
     let mut opened = Opened::open(&copy.folder.join(&manifest.data), key).await?;
@@ -134,7 +138,7 @@ async fn into_file(opened: &mut Opened, path: &Path, dumped: &Contents) -> Resul
         }
         let synced = File::open(&unfinished).and_then(|file| file.sync_all());
         let renamed = synced.and_then(|()| fs::rename(&unfinished, path));
-        let folder = path.parent().unwrap_or(Path::new("/"));
+        let folder = path.parent().unwrap_or_else(|| Path::new("/"));
         let kept = renamed.and_then(|()| File::open(folder)?.sync_all());
         kept.map_err(|error| Problem::file(path, &error))
     });
@@ -153,8 +157,8 @@ async fn write_file(opened: &mut Opened, path: &Path, dumped: &Contents) -> Resu
     file.flush().await.map_err(wrong)?;
     file.sync_all().await.map_err(wrong)?;
     let connected = Target::Sqlite(path.to_owned()).connect().await;
-    let mut engine = connected
-        .map_err(|failure| Problem::damaged(&path.display().to_string(), failure.text))?;
+    let mut engine =
+        connected.map_err(|failure| Problem::damaged(&path.display().to_string(), failure.text))?;
     let compared = equal(&mut engine, dumped).await;
     engine.close().await;
     compared

@@ -282,7 +282,13 @@ async fn maintain(context: &Context, canary_days: u32) -> anyhow::Result<Exit> {
 
 /// Puts a line into the audit. The registry may be the database that was lost; what was done
 /// stays done.
-pub(super) async fn note(context: &Context, actor: &str, action: &str, subject: &str, detail: &Value) {
+pub(super) async fn note(
+    context: &Context,
+    actor: &str,
+    action: &str,
+    subject: &str,
+    detail: &Value,
+) {
     let place = databases::registry_place(context);
     let written = match databases::open(context, &place).await {
         Ok(mut engine) => registry::audit(

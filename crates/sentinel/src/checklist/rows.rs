@@ -400,7 +400,11 @@ pub(super) const ROWS: &[Row] = &[
         on: BOTH,
         by: By::Troubles(
             &["backup"],
-            &[Kind::BackupUnverified, Kind::BackupOneDisk, Kind::BackupSize],
+            &[
+                Kind::BackupUnverified,
+                Kind::BackupOneDisk,
+                Kind::BackupSize,
+            ],
         ),
         needed: never,
         shows: &[("verified_age_seconds", Measure::Seconds)],

@@ -139,7 +139,11 @@ fn copies(core: &Core, tenant: &str, zone: &TimeZone, language: Language) -> Str
 }
 
 /// The last drill, with what it measured.
-fn drill(age: &impl Fn(&str) -> Option<f64>, zone: &TimeZone, language: Language) -> Option<String> {
+fn drill(
+    age: &impl Fn(&str) -> Option<f64>,
+    zone: &TimeZone,
+    language: Language,
+) -> Option<String> {
     let at = Timestamp::from_second(whole(age(DRILL_AT)?)).ok()?;
     let day = at.to_zoned(zone.clone()).date();
     let passed = age(DRILL_PASSED)? > 0.5;
@@ -234,7 +238,9 @@ mod tests {
         };
         let told = read(Some(36_000.0));
         assert!(
-            told[0].contains("respaldo: de hace 1 h 30 min, el último comprobado, de hace 10 h 00 min"),
+            told[0].contains(
+                "respaldo: de hace 1 h 30 min, el último comprobado, de hace 10 h 00 min"
+            ),
             "{}",
             told[0]
         );

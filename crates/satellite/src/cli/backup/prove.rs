@@ -163,7 +163,11 @@ pub(super) async fn drill(settings: &Backup, context: &Context) -> anyhow::Resul
         &path.display(),
     ];
     out::line(&context.say(word, &values))?;
-    Ok(if drill.passed { Exit::Fine } else { Exit::Failed })
+    Ok(if drill.passed {
+        Exit::Fine
+    } else {
+        Exit::Failed
+    })
 }
 
 fn say_proved(

@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use backup::{
-    Copied, Destination, Evidence, Kept as _, Location, Manifest, Request, Restored,
-    RestoredStore, Source,
+    Copied, Destination, Evidence, Kept as _, Location, Manifest, Request, Restored, RestoredStore,
+    Source,
 };
 use daemon::actor::actor;
 use daemon::config::Secret;
@@ -209,7 +209,10 @@ fn candidates(
     if let Some(problem) = broken {
         return Err(told(context, &problem));
     }
-    let named = args.copy.as_ref().map_or_else(String::new, |name| format!(" {name}"));
+    let named = args
+        .copy
+        .as_ref()
+        .map_or_else(String::new, |name| format!(" {name}"));
     let folders: Vec<String> = locations(settings)
         .iter()
         .map(|Location(folder)| folder.display().to_string())
@@ -264,7 +267,9 @@ fn is_confirmed(args: &Args, name: &str, context: &Context) -> anyhow::Result<bo
 
 /// What a second person approves: which copies go where.
 fn what(steps: &[Step]) -> String {
-    let each = steps.iter().map(|step| format!("{} {}", step.place.label, step.copy.name()));
+    let each = steps
+        .iter()
+        .map(|step| format!("{} {}", step.place.label, step.copy.name()));
     each.collect::<Vec<_>>().join(", ")
 }
 
@@ -469,15 +474,23 @@ async fn leave_mark(place: &Place, highest: Option<i64>, context: &Context) -> a
     let fail = |failure: store::Failure| databases::told(context, place, &failure);
     let head = feed::head(&mut engine).await.map_err(fail)?;
     engine.close().await;
-    let unknown = head.next_seq.saturating_add(UNKNOWN_EPOCHS << feed::EPOCH_BITS);
-    let above = highest.unwrap_or(unknown).max(head.next_seq).saturating_add(1);
+    let unknown = head
+        .next_seq
+        .saturating_add(UNKNOWN_EPOCHS << feed::EPOCH_BITS);
+    let above = highest
+        .unwrap_or(unknown)
+        .max(head.next_seq)
+        .saturating_add(1);
     let mark = FeedMark {
         store_id: head.store_id,
         server: head.server,
         next_seq: above,
     };
     if let Some(mirror) = databases::mirror(context).await {
-        mirror.set_feed_mark(&place.label, &mark).await.map_err(fail)?;
+        mirror
+            .set_feed_mark(&place.label, &mark)
+            .await
+            .map_err(fail)?;
     }
     Ok(())
 }

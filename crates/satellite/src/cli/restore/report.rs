@@ -168,10 +168,7 @@ fn tell(figures: &Figures, all: &[Since], context: &Context) -> anyhow::Result<(
     for store in all {
         out::line(&context.say(Says::CameBack, &[&store.label, &store.came_back]))?;
         for window in &store.open {
-            let (from, to) = (
-                time::show(window.from, &zone),
-                time::show(window.to, &zone),
-            );
+            let (from, to) = (time::show(window.from, &zone), time::show(window.to, &zone));
             let serial = daemon::logging::Escaped(&window.serial);
             let state = window.state.as_str();
             let values: [&dyn std::fmt::Display; 5] = [&store.label, &serial, &from, &to, &state];

@@ -3,9 +3,9 @@
 
 CREATE DATABASE IF NOT EXISTS satellite CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- Makes and updates the tables (satellite db migrate) and deletes what upkeep names (satellite db
--- maintain), and restores (satellite restore). The running service does not use it. DROP, because MySQL
--- asks for it where a view is replaced, and for tables that a restore replaces.
+-- Makes and updates the tables (satellite db migrate) and restores (satellite restore). The running
+-- service does not use it. DROP, because MySQL asks for it where a view is replaced, and for tables that
+-- a restore replaces.
 CREATE USER IF NOT EXISTS satellite_admin@'127.0.0.1' IDENTIFIED BY 'change-me';
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, CREATE VIEW, SHOW VIEW
   ON satellite.* TO satellite_admin@'127.0.0.1';
@@ -28,3 +28,14 @@ GRANT SELECT ON satellite.device_status TO sentinel@'127.0.0.1';
 -- Copies (satellite backup): reads everything and changes nothing.
 CREATE USER IF NOT EXISTS satellite_backup@'127.0.0.1' IDENTIFIED BY 'change-me';
 GRANT SELECT, SHOW VIEW ON satellite.* TO satellite_backup@'127.0.0.1';
+
+-- Upkeep from satellite-upkeep.timer: deletes old canary events (satellite db maintain), and empties
+-- what retention archived (satellite db retention), which leaves the rows. Rights on tables: run these
+-- lines again after the first migration. UPDATE on feed_head is what its lock asks for.
+CREATE USER IF NOT EXISTS satellite_upkeep@'127.0.0.1' IDENTIFIED BY 'change-me';
+GRANT SELECT ON satellite.* TO satellite_upkeep@'127.0.0.1';
+GRANT DELETE, UPDATE (person, card, attributes, raw, timeliness)
+  ON satellite.event TO satellite_upkeep@'127.0.0.1';
+GRANT UPDATE (detail, raw) ON satellite.quarantine TO satellite_upkeep@'127.0.0.1';
+GRANT INSERT ON satellite.audit TO satellite_upkeep@'127.0.0.1';
+GRANT UPDATE ON satellite.feed_head TO satellite_upkeep@'127.0.0.1';

@@ -23,6 +23,8 @@ mod restore;
 mod routing;
 mod samples;
 mod sentinel;
+mod sizing;
+mod start;
 mod tenants;
 mod writer;
 
@@ -55,6 +57,10 @@ enum Bench {
     Ingest(ingest::Options),
     /// Terminals that only poll: memory and CPU.
     Connections(connections::Options),
+    /// From the start of the process to READY=1, with many terminals enrolled.
+    StartTime(start::Options),
+    /// Room of an event on the disk, and how long questions take as the table grows.
+    Sizing(sizing::Options),
     /// Many tenants with a database each, and one of them hung.
     Tenants(tenants::Options),
     /// Hikvision: live punches while a terminal replays its history.
@@ -118,6 +124,8 @@ async fn measure(bench: Bench) -> Result<Report> {
         Bench::Store(options) => writer::run(&options).await,
         Bench::Ingest(options) => ingest::run(&options).await,
         Bench::Connections(options) => connections::run(&options).await,
+        Bench::StartTime(options) => start::run(&options).await,
+        Bench::Sizing(options) => sizing::run(&options).await,
         Bench::Tenants(options) => tenants::run(&options).await,
         Bench::HikvisionLive(options) => hikvision::live::run(&options).await,
         Bench::HikvisionGaps(options) => hikvision::gaps::run(&options).await,

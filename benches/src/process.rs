@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 use terminals::Target;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixDatagram;
 
 /// How long a start may take; two hundred migrations are part of it.
 const START_LIMIT: Duration = Duration::from_secs(300);
@@ -46,7 +47,7 @@ impl Satellite {
             state.display()
         );
         std::fs::write(folder.path().join("satellite.toml"), config)?;
-        let child = spawn(folder.path())?;
+        let child = spawn(folder.path(), None)?;
         let mut satellite = Self {
             child,
             folder,
@@ -65,8 +66,32 @@ impl Satellite {
         }
         self.child.kill()?;
         self.child.wait()?;
-        self.child = spawn(self.folder.path())?;
+        self.child = spawn(self.folder.path(), None)?;
         self.wait_until_ready().await
+    }
+
+    /// Ends it in an orderly way and starts it again; how long it takes from the start of the
+    /// process until it tells systemd `READY=1`.
+    pub(crate) async fn start_again(&mut self) -> Result<Duration> {
+        self.end().await?;
+        let path = self.folder.path().join("notify");
+        std::fs::remove_file(&path).ok();
+        let socket = UnixDatagram::bind(&path)?;
+        let begin = Instant::now();
+        self.child = spawn(self.folder.path(), Some(&path))?;
+        let told = async {
+            let mut buffer = [0; 1024];
+            loop {
+                let n = socket.recv(&mut buffer).await?;
+                let said = String::from_utf8_lossy(buffer.get(..n).unwrap_or_default());
+                if said.lines().any(|line| line == "READY=1") {
+                    return anyhow::Ok(begin.elapsed());
+                }
+            }
+        };
+        tokio::time::timeout(START_LIMIT, told)
+            .await
+            .with_context(|| format!("READY=1 was not told: {}", self.log_end()))?
     }
 
     /// What `/metrics` says.
@@ -131,6 +156,10 @@ impl Satellite {
 
     /// Ends it in an orderly way.
     pub(crate) async fn stop(mut self) -> Result<()> {
+        self.end().await
+    }
+
+    async fn end(&mut self) -> Result<()> {
         let process = self.process_id().to_string();
         Command::new("kill").args(["-TERM", &process]).status()?;
         let begin = Instant::now();
@@ -195,13 +224,18 @@ fn program() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Starts the program on the configuration in that folder; its log goes on where it was.
-fn spawn(folder: &Path) -> Result<Child> {
+/// Starts the program on the configuration in that folder, as systemd does where it may tell how it
+/// is; its log goes on where it was.
+fn spawn(folder: &Path, notify: Option<&Path>) -> Result<Child> {
     let log = OpenOptions::new()
         .create(true)
         .append(true)
         .open(folder.join("log"))?;
-    Command::new(program()?)
+    let mut command = Command::new(program()?);
+    if let Some(notify) = notify {
+        command.env("NOTIFY_SOCKET", notify);
+    }
+    command
         .args(["run", "--config"])
         .arg(folder.join("satellite.toml"))
         .env("RUST_LOG", "warn")

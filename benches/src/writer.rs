@@ -138,19 +138,19 @@ fn fresh_mariadb(address: &Address) -> Result<Target> {
     Ok(mariadb_target(address, &database))
 }
 
-fn mariadb_target(address: &Address, database: &str) -> Target {
+pub(crate) fn mariadb_target(address: &Address, database: &str) -> Target {
     let server = format!("127.0.0.1:{}", address.port());
     Target::mysql(&address.url(database), None, &server)
 }
 
-async fn migrate(target: &Target) -> Result<()> {
+pub(crate) async fn migrate(target: &Target) -> Result<()> {
     let mut engine = target.connect().await?;
     store::schema::migrate(&mut engine).await?;
     Ok(())
 }
 
 /// Says what goes wrong and is silent otherwise.
-struct Loud;
+pub(crate) struct Loud;
 
 impl Observer for Loud {
     fn committed(&self, _took: Duration, _rows: usize) {}

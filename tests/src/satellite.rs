@@ -282,6 +282,12 @@ impl SatelliteProcess {
         Ok(())
     }
 
+    /// The program that is run.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The process's number, while it runs.
     #[must_use]
     pub fn process(&self) -> Option<u32> {

@@ -23,7 +23,7 @@ fn script(database: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let shipped = std::fs::read_to_string(root.join("deploy/grants.sql")).unwrap();
     let passwords = " IDENTIFIED BY 'change-me'";
-    assert_eq!(shipped.matches(passwords).count(), 5);
+    assert_eq!(shipped.matches(passwords).count(), 6);
     shipped
         .replace(passwords, "")
         .replace(" satellite@", " ingest@")
@@ -154,12 +154,41 @@ async fn each_account_can_do_its_work_and_nothing_more() {
     .await;
 
     sql(&format!(
-        "UPDATE {database}.event SET received_at = '2026-01-01 00:00:00'"
+        "UPDATE {database}.event SET received_at = '2026-01-01 00:00:00', \
+         occurred_at = '2026-01-01 00:00:00'"
     ))
     .await;
-    let upkeep = ["db", "maintain"];
-    let refused = satellite.command(upkeep).await.unwrap_err().to_string();
+    let maintain = ["db", "maintain"];
+    let refused = satellite.command(maintain).await.unwrap_err().to_string();
     assert!(refused.contains("DELETE command denied"), "{refused}");
-    let kept = satellite.said_with(&admin, &upkeep).await.unwrap();
-    assert!(kept.contains("deleted: 1 "), "{kept}");
+    let upkeep = satellite.folder().join("upkeep.toml");
+    let keep = "[[tenant]]\nkeep = { punch = \"30d\" }";
+    let kept = of("satellite_upkeep").replacen("[[tenant]]", keep, 1);
+    std::fs::write(&upkeep, kept).unwrap();
+    let done = satellite.said_with(&upkeep, &maintain).await.unwrap();
+    assert!(done.contains("deleted: 1 "), "{done}");
+    emptied(&satellite, &upkeep).await;
+    let others = [
+        "UPDATE event SET local_time = NULL",
+        "INSERT INTO event SELECT * FROM event",
+        "DELETE FROM quarantine",
+        "UPDATE audit SET actor = 'nobody'",
+        "DELETE FROM enrolment",
+    ];
+    may_not(&url("satellite_upkeep"), &others).await;
+    may_not(&url("satellite_upkeep"), &forbidden[1..]).await;
+}
+
+/// What the timer does, as the account of upkeep.
+async fn emptied(satellite: &SatelliteProcess, upkeep: &Path) {
+    let archive = satellite.folder().join("archive");
+    std::fs::create_dir(&archive).unwrap();
+    let folder = archive.to_string_lossy().into_owned();
+    let apply = ["--archive", &folder, "--apply"];
+    let retention = ["db", "retention", "--configured"];
+    let done = satellite
+        .said_with(upkeep, &[&retention[..], &apply].concat())
+        .await
+        .unwrap();
+    assert!(done.contains(" 1 records emptied"), "{done}");
 }

@@ -5,6 +5,7 @@
 //! a [`Target`], whose texts never show them. Nothing here connects to anything.
 
 mod backup;
+mod keep;
 mod network;
 mod raw;
 
@@ -17,9 +18,11 @@ pub use daemon::config::ConfigError;
 use daemon::config::{Secret, Source, StoreUrl, secret_file, secret_places};
 use event::{TenantId, Zone};
 use fetch::Url;
+pub use keep::SHORTEST;
 pub use network::{Network, NoNetwork};
 use notify::Language;
 use store::Target;
+use store::retention::Class;
 
 use crate::tls::{Identity, TlsFiles, Wrong};
 
@@ -162,6 +165,8 @@ pub struct Tenant {
     pub set_clock: bool,
     /// From where its terminals may speak; empty for everywhere.
     pub networks: Vec<Network>,
+    /// How long its records are kept, class by class; what is not named here is kept for ever.
+    pub keep: Vec<(Class, Duration)>,
     /// Its own event database, if it has one.
     pub own_store: Option<Target>,
 }
@@ -245,6 +250,7 @@ impl Config {
                 zone: machine_zone(),
                 set_clock: true,
                 networks: Vec::new(),
+                keep: Vec::new(),
                 own_store: None,
             }],
             backup: None,

@@ -173,6 +173,7 @@ sentences! {
     NoSerial: "ninguno, sin serie", "no serial";
     NotHikvision: "lo que contesta ahí no es un dispositivo Hikvision", "what answers there is not a Hikvision device";
     HostsInUse: "todas sus escuchas HTTP están ocupadas", "all its listening hosts are in use";
+    LockdownHolds: "hay un bloqueo de seguridad en vigor", "a lockdown is in force";
     JobUnread: "la tarea no se puede leer", "the job cannot be read";
     NoAnswerInTime: "no contestó a tiempo", "no answer in time";
     RegistryTookNot: "el dispositivo ya tiene su nueva dirección, y el registro no la aceptó: {}", "the device has its new address, and the registry did not take it: {}";

@@ -414,6 +414,7 @@ mod tests {
             zone: Zone::utc(),
             set_clock: true,
             networks: Vec::new(),
+            keep: Vec::new(),
             own_store: own,
         }
     }

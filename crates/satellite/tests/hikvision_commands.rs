@@ -338,6 +338,59 @@ async fn a_running_satellite_configures_over_its_own_login_and_never_while_that_
     assert_eq!(daemon.stop(), 0);
 }
 
+/// Gives a job as the command does it, and what came of it.
+async fn job_given(registry: &mut store::AnyEngine, device: event::DeviceId) -> store::jobs::Job {
+    let wish = r#"{"host":"satelite.example.mx","port":8081,"folder":"","https":false}"#;
+    let job = store::jobs::NewJob {
+        device,
+        kind: satellite::hikvision::CONFIGURE,
+        request: wish,
+        expires_at: event::Millis(4_102_444_800_000),
+    };
+    let id = store::jobs::enqueue(registry, &job, event::Millis(0)).await;
+    let (id, begin) = (id.unwrap(), Instant::now());
+    loop {
+        let job = store::jobs::get(registry, id).await.unwrap().unwrap();
+        if job.result.is_some() {
+            return job;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(30), "nobody took it");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lockdown_stops_the_writing_into_a_device_with_and_without_a_running_satellite() {
+    let house = House::new();
+    let device = Device::start(DeviceOptions::default(), None).unwrap();
+    let (user, password) = device.login();
+    let file = secret(&house, password);
+    enrol_as(&house, &device.address().to_string(), user, &file);
+    house.fine(&["lockdown", "on", "--tenant", "acme"]);
+    let error = house.failed(&["devices", "configure", SERIAL]);
+    assert!(error.contains("lockdown off --tenant acme"), "{error}");
+
+    let daemon = Daemon::start(&house);
+    let error = house.failed(&["devices", "configure", SERIAL]);
+    assert!(error.contains("lockdown off --tenant acme"), "{error}");
+    // A job that was given before the lockdown began.
+    let config = satellite::Config::load(Some(&house.file("satellite.toml"))).unwrap();
+    let mut registry = config.registry_target().connect().await.unwrap();
+    let serial = event::Serial::new(SERIAL).unwrap();
+    let found = store::registry::find(&mut registry, None, &serial).await;
+    let id = found.unwrap().unwrap().id;
+    let job = job_given(&mut registry, id).await;
+    assert_eq!(job.state, store::jobs::JobState::Failed);
+    let result = job.result.unwrap();
+    assert!(result.contains("a lockdown is in force"), "{result}");
+    assert!(our_host(&device).is_none(), "it was written to");
+
+    house.fine(&["lockdown", "off", "--tenant", "acme"]);
+    house.fine(&["devices", "configure", SERIAL]);
+    assert!(our_host(&device).is_some());
+    assert_eq!(daemon.stop(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_forgets_the_path_is_told_loudly_and_one_that_refuses_names_gets_the_manual_way()
  {

@@ -66,7 +66,7 @@ async fn count_page(
                COUNT(CASE WHEN clock <> 'suspect' AND occurred_at >= ? AND occurred_at < ? \
                      THEN 1 END), \
                COUNT(CASE WHEN clock <> 'suspect' AND occurred_at >= ? AND occurred_at < ? \
-                     AND timeliness <> 'live' THEN 1 END), \
+                     AND timeliness NOT IN ('live', 'retired') THEN 1 END), \
                COUNT(CASE WHEN (clock = 'suspect' OR occurred_at IS NULL) AND received_at >= ? \
                      AND received_at < ? THEN 1 END) \
                FROM event WHERE seq > ? AND seq <= ? AND kind = 'punch' GROUP BY device_id";

@@ -21,6 +21,7 @@ use event::{DeviceId, Event, Ident, Kind, Quarantined, Reason, Route, Text};
 
 use crate::device_row::upsert_devices;
 use crate::event_row::{EventRow, insert_sql};
+use crate::retention::RETIRED;
 use crate::{
     AnyEngine, Dialect, Failure, Receipt, Refused, Remedy, Submission, Trouble, Value, built, fixed,
 };
@@ -118,6 +119,8 @@ struct Stored {
     local_time: Option<String>,
     status: Option<String>,
     verify: Option<String>,
+    /// Who it was is known no more.
+    retired: bool,
 }
 
 impl Stored {
@@ -130,6 +133,7 @@ impl Stored {
             local_time: own(&event.local_time),
             status: own(&event.status_code),
             verify: own(&event.verify_code),
+            retired: false,
         }
     }
 
@@ -138,7 +142,8 @@ impl Stored {
         let same = |mine: &Option<String>, its: &Option<Text>| mine.as_deref() == its.as_deref();
         let moment = moment(self.local_time.as_deref());
         let same_time = moment == self::moment(event.local_time.as_deref());
-        if !same(&self.person, &event.person) || !same_time {
+        let same_person = self.retired || same(&self.person, &event.person);
+        if !same_person || !same_time {
             return Some(Reason::Conflict);
         }
         let codes =
@@ -470,8 +475,8 @@ impl<'w> Work<'w> {
                 values.extend(padded.map(|entry| Value::Bytes(&entry.event.ident.0)));
                 let marks = vec!["?"; places].join(",");
                 let sql = format!(
-                    "SELECT ident, seq, route, person, local_time, status_code, verify_code \
-                     FROM event WHERE device_id = ? AND ident IN ({marks})"
+                    "SELECT ident, seq, route, person, local_time, status_code, verify_code, \
+                     timeliness FROM event WHERE device_id = ? AND ident IN ({marks})"
                 );
                 for row in self.engine.fetch(built(sql), &values).await? {
                     let ident = Ident::from_slice(row.bytes(0)?)
@@ -483,6 +488,7 @@ impl<'w> Work<'w> {
                         local_time: row.opt_text(4)?,
                         status: row.opt_text(5)?,
                         verify: row.opt_text(6)?,
+                        retired: row.text(7)? == RETIRED,
                     };
                     stored.insert((device, ident), found);
                 }

@@ -135,7 +135,7 @@ pub async fn read(engine: &mut AnyEngine, filter: &FeedFilter) -> Result<Vec<Fee
     } else {
         "event_feed"
     };
-    let mut sql = format!("SELECT {COLUMNS} FROM {view} WHERE seq > ?");
+    let mut sql = "WHERE seq > ?".to_owned();
     let mut values = vec![Value::Int(filter.after_seq)];
     let since = filter.since.map(Millis::text);
     let wanted = [
@@ -154,7 +154,18 @@ pub async fn read(engine: &mut AnyEngine, filter: &FeedFilter) -> Result<Vec<Fee
     }
     sql.push_str(" ORDER BY seq LIMIT ?");
     values.push(Value::Int(i64::from(filter.limit)));
-    let rows = engine.fetch(crate::built(sql), &values).await?;
+    select(engine, view, &sql, &values).await
+}
+
+/// The rows of a view that this end of a SELECT lets through.
+pub(crate) async fn select(
+    engine: &mut AnyEngine,
+    view: &str,
+    end: &str,
+    values: &[Value<'_>],
+) -> Result<Vec<FeedRow>, Failure> {
+    let sql = format!("SELECT {COLUMNS} FROM {view} {end}");
+    let rows = engine.fetch(crate::built(sql), values).await?;
     rows.iter().map(feed_row).collect()
 }
 

@@ -43,12 +43,21 @@ impl Lockdown {
 
 /// Every lockdown that holds, everything first.
 pub async fn active(engine: &mut AnyEngine) -> Result<Vec<Lockdown>, Failure> {
+    let rows = standing(engine, (ON, OFF)).await?;
+    rows.iter().map(row).collect()
+}
+
+/// Of each subject whose last word in the audit, of these two, is the first one: it, since when and
+/// who said so.
+pub(crate) async fn standing(
+    engine: &mut AnyEngine,
+    (on, off): (&'static str, &'static str),
+) -> Result<Vec<Row>, Failure> {
     let sql = "SELECT a.subject, CAST(a.happened_at AS CHAR), a.actor FROM audit a JOIN \
                (SELECT MAX(id) AS id FROM audit WHERE action IN (?, ?) GROUP BY subject) last \
                ON last.id = a.id WHERE a.action = ? ORDER BY a.subject";
-    let values = [Value::Text(ON), Value::Text(OFF), Value::Text(ON)];
-    let rows = engine.fetch(crate::fixed(sql), &values).await?;
-    rows.iter().map(row).collect()
+    let values = [Value::Text(on), Value::Text(off), Value::Text(on)];
+    engine.fetch(crate::fixed(sql), &values).await
 }
 
 /// Scope, since when, and who; the mirror has the same.

@@ -1,7 +1,8 @@
 //! Reading and settling what stands in quarantine.
 //!
 //! Rows come in through the writer, in the transaction that acknowledges them. Nothing here
-//! deletes one: a record that was replayed or judged is marked settled and stays.
+//! deletes one: a record that was replayed or judged is marked settled and stays, until retention
+//! empties it.
 
 use event::{DeviceId, Millis};
 
@@ -63,7 +64,7 @@ pub async fn list(
     engine: &mut AnyEngine,
     filter: &QuarantineFilter,
 ) -> Result<Vec<QuarantineRow>, Failure> {
-    let mut sql = format!("{SELECT} WHERE 1 = 1");
+    let mut sql = "WHERE 1 = 1".to_owned();
     let mut values = Vec::new();
     if let Some(serial) = &filter.serial {
         sql.push_str(" AND d.serial = ?");
@@ -82,7 +83,17 @@ pub async fn list(
     }
     sql.push_str(" ORDER BY q.id DESC LIMIT ?");
     values.push(Value::Int(i64::from(filter.limit)));
-    let rows = engine.fetch(crate::built(sql), &values).await?;
+    select(engine, &sql, &values).await
+}
+
+/// The rows that this end of a SELECT lets through.
+pub(crate) async fn select(
+    engine: &mut AnyEngine,
+    end: &str,
+    values: &[Value<'_>],
+) -> Result<Vec<QuarantineRow>, Failure> {
+    let sql = crate::built(format!("{SELECT} {end}"));
+    let rows = engine.fetch(sql, values).await?;
     rows.iter().map(quarantine_row).collect()
 }
 

@@ -36,10 +36,16 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../migrations/mysql_0004.sql"),
         include_str!("../migrations/sqlite_0004.sql"),
     ),
+    (
+        5,
+        "the feed without retired rows",
+        include_str!("../migrations/mysql_0005.sql"),
+        include_str!("../migrations/sqlite_0005.sql"),
+    ),
 ];
 
 /// The newest schema version that this program knows.
-pub const VERSION: i64 = 4;
+pub const VERSION: i64 = 5;
 
 /// How a database's schema stands to this program's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

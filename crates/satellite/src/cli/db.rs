@@ -1,7 +1,8 @@
 //! `satellite db`: the tables, how far each feed has come, a new epoch, upkeep.
 //!
 //! These are for whoever looks after the databases. Migrating may be done again at any time;
-//! a new epoch is for the hour after a restore. Nothing here touches an event of a person.
+//! a new epoch is for the hour after a restore. Nothing here touches an event of a person but
+//! `retention`, which has a file of its own.
 
 use clap::Subcommand;
 use daemon::exit::Exit;
@@ -15,13 +16,15 @@ use store::{AnyEngine, Failure, feed, maintain};
 
 use super::databases::{self, Place};
 use super::words::{Speaks as _, Word};
-use super::{Context, actor, now, out, table};
+use super::{Context, actor, hold, now, out, retention, table};
 
 pub(crate) const EXAMPLES: &str = "Examples:
   satellite db migrate                 # makes or updates the tables of every database
   satellite db status                  # versions and numbers
   satellite db epoch --new             # after restoring an older copy, before readers go on
-  satellite db maintain                # from a timer, once a day";
+  satellite db maintain                # from a timer, once a day
+  satellite db retention --tenant acme --class alarm --before 1825d
+  satellite db hold on --tenant acme   # legal hold: nothing of that tenant goes";
 
 /// Canary events deleted in one transaction; writers wait for no longer than that takes.
 const DELETE_AT_ONCE: u32 = 5_000;
@@ -58,6 +61,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=3650))]
         canary_days: u32,
     },
+    /// Archive old records and empty them in the database; without --apply only count
+    #[command(after_help = retention::EXAMPLES)]
+    Retention(retention::Args),
+    /// Legal hold: while it lasts nothing of a tenant is archived or emptied
+    #[command(subcommand)]
+    Hold(hold::Command),
 }
 
 /// Carries out a `db` command.
@@ -67,6 +76,8 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<E
         Command::Status { json } => status(context, json).await,
         Command::Epoch { new: _, tenant } => epoch(context, tenant.as_deref()).await,
         Command::Maintain { canary_days } => maintain(context, canary_days).await,
+        Command::Retention(args) => retention::run(&args, context).await,
+        Command::Hold(command) => hold::run(command, context).await,
     }
 }
 

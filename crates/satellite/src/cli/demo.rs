@@ -147,6 +147,7 @@ fn config(folder: &Path) -> anyhow::Result<Config> {
             zone: Zone::named(zone)?,
             set_clock: true,
             networks: Vec::new(),
+            keep: Vec::new(),
             own_store: None,
         });
         text.push_str(&format!(

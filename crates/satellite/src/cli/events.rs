@@ -6,7 +6,7 @@
 
 mod write;
 
-pub(crate) use write::guarded;
+pub(crate) use write::{guarded, json_row};
 
 use std::time::Duration;
 

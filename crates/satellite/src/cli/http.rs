@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 /// Longest wait for the whole answer.
 const WITHIN: Duration = Duration::from_secs(2);
 /// Longest answer read, in bytes.
-const LIMIT: u64 = 8 << 20;
+const LIMIT: u64 = 32 << 20;
 
 /// Fetches a page; answers its status and body. `path` must be free of blanks.
 ///

@@ -18,16 +18,19 @@ mod doctor;
 mod events;
 mod evidence;
 mod help;
+mod hold;
 mod http;
 mod lockdown;
 mod nearest;
 mod out;
 mod quarantine;
 mod restore;
+mod retention;
 mod run;
 mod table;
 mod terms;
 mod time;
+mod top;
 mod trace;
 mod words;
 
@@ -120,6 +123,9 @@ enum Command {
     /// How far a terminal gets, and what to do about it
     #[command(after_help = trace::EXAMPLES)]
     Trace(trace::Args),
+    /// The running satellite on one screen: tenants, terminals, rates, latency, conditions
+    #[command(after_help = top::EXAMPLES)]
+    Top(top::Args),
     /// What happened since a moment, in one file that anybody can verify
     #[command(after_help = evidence::EXAMPLES)]
     Evidence(evidence::Args),
@@ -315,6 +321,7 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
         Command::Lockdown(command) => lockdown::run(command, &context).await,
         Command::Restore(args) => restore::run(&args, &context).await,
         Command::Quarantine(command) => quarantine::run(command, &context).await,
+        Command::Top(args) => top::run(&args, &context).await,
         Command::Trace(args) => trace::run(&args, &context).await,
         // These need no configuration of ours and were dealt with before.
         Command::Run | Command::Demo(_) | Command::Completion { .. } | Command::Manual { .. } => {

@@ -162,6 +162,15 @@ fn zone_of(row: &QuarantineRow, context: &Context) -> Zone {
     context.zone(None, tenant.as_ref())
 }
 
+/// The same with the record itself.
+pub(crate) fn whole_json(label: &str, row: &QuarantineRow) -> Value {
+    let text = std::str::from_utf8(&row.raw).ok();
+    let mut value = row_json(label, row);
+    value["raw"] = json!(text);
+    value["raw_hex"] = json!(text.is_none().then(|| hex(&row.raw)));
+    value
+}
+
 fn row_json(label: &str, row: &QuarantineRow) -> Value {
     json!({
         "id": row.id,
@@ -211,12 +220,8 @@ async fn show(
     context: &Context,
 ) -> anyhow::Result<Exit> {
     let (place, row) = find(id, tenant, context).await?;
-    let text = std::str::from_utf8(&row.raw).ok();
     if as_json {
-        let mut value = row_json(&place.label, &row);
-        value["raw"] = json!(text);
-        value["raw_hex"] = json!(text.is_none().then(|| hex(&row.raw)));
-        out::json(&value)?;
+        out::json(&whole_json(&place.label, &row))?;
         return Ok(Exit::Fine);
     }
     let zone = zone_of(&row, context);

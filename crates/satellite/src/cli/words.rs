@@ -188,6 +188,35 @@ texts! {
     PendingCount: "dispositivos pendientes: {}", "pending devices: {}";
     NewEpoch: "{} {}: época {}, número siguiente {}", "{} {}: epoch {}, next number {}";
     NoAudit: "no quedó anotado en la bitácora: {}", "this was not noted in the audit: {}";
+    TopNoTerminal: "top necesita una terminal (por ssh: ssh -t). Sin ella: satellite devices list, o curl http://{}/status", "top needs a terminal (over ssh: ssh -t). Without one: satellite devices list, or curl http://{}/status";
+    TopSilent: "El Programa Satélite no responde en {}: {}. Vea: systemctl status satellite", "satellite does not answer at {}: {}. See: systemctl status satellite";
+    TopHead: "satellite {}   en marcha {}   conexiones {}   pendientes {}", "satellite {}   up {}   connections {}   pending {}";
+    TopRates: "eventos/s {}   repetidos/s {}   a revisión/s {}   rechazos/s {}", "events/s {}   repeated/s {}   set aside/s {}   refused/s {}";
+    TopLatency: "respuesta 50 % {}, 99 % {}   guardar 50 % {}, 99 % {}", "answer 50 % {}, 99 % {}   commit 50 % {}, 99 % {}";
+    TopStoreDown: "! Base de datos {}: {}; lo más viejo espera {} s", "! Database {}: {}; the oldest waits {} s";
+    TopLockdown: "! Bloqueo de seguridad en vigor (satellite lockdown status)", "! A lockdown holds (satellite lockdown status)";
+    TopAttacks: "! Parece un ataque: {} (satellite evidence)", "! Looks like an attack: {} (satellite evidence)";
+    TopOnline: "en línea", "online";
+    TopEventsPerSecond: "eventos/s", "events/s";
+    TopRepeatedPerSecond: "repetidos/s", "repeated/s";
+    TopConditions: "avisos", "conditions";
+    TopWithConditions: "con avisos", "with conditions";
+    TopNone: "ninguno", "none";
+    TopMore: "… y {} más", "… and {} more";
+    TopFoot: "q: salir", "q: quit";
+    RetentionTooYoung: "{} es demasiado reciente: solo se archiva lo que tiene más de 30 días", "{} is too recent: only what is older than 30 days is archived";
+    RetentionNoFolder: "no existe la carpeta {}; créela, del usuario satellite: install -d -o satellite -g satellite -m 0750", "there is no folder {}; make it, for the user satellite: install -d -o satellite -g satellite -m 0750";
+    RetentionCounted: "{} {}: se archivarían {} registros ({} bytes de sus datos); se quedan {}", "{} {}: {} records would go ({} bytes of their data); {} stay";
+    RetentionNothingDone: "No se cambió nada. Para archivar y vaciar: {} db retention … --archive CARPETA --apply", "Nothing was changed. To archive and empty them: {} db retention … --archive FOLDER --apply";
+    RetentionArchived: "{}: {} registros, SHA-256 {}", "{}: {} records, SHA-256 {}";
+    RetentionEmptied: "{} {}: vaciados {} registros; queda su identidad, para que un envío repetido no vuelva a entrar", "{} {}: {} records emptied; their identity stays, so that none comes back when it is sent again";
+    RetentionNoPolicy: "Ningún cliente tiene `keep` en la configuración: todo se conserva", "No tenant has `keep` in the configuration: everything is kept";
+    HoldBegins: "{}: conservación legal en vigor; nada de este cliente se archiva ni se vacía", "{}: legal hold in force; nothing of this tenant is archived or emptied";
+    HoldHeld: "{}: ya estaba en conservación legal", "{}: was under legal hold already";
+    HoldEnds: "{}: terminó la conservación legal", "{}: the legal hold has ended";
+    HoldNone: "{}: no estaba en conservación legal", "{}: was not under legal hold";
+    NoHold: "Ningún cliente está en conservación legal", "No tenant is under legal hold";
+    HeldStill: "{} está en conservación legal desde {}, de {}: nada se archiva ni se vacía. Para terminarla: {} db hold off --tenant {}", "{} is under legal hold since {}, by {}: nothing is archived or emptied. To end it: {} db hold off --tenant {}";
     CanariesDeleted: "{}: eventos de prueba borrados: {} (de más de {} días)", "{}: canary events deleted: {} (older than {} days)";
 
     // Devices.

@@ -18,6 +18,7 @@ use store::Target;
 use crate::tls::TlsFiles;
 
 use super::backup::{self, RawBackup};
+use super::keep::RawKeep;
 use super::{
     ClockTrust, Config, Limits, Listen, Network, NoNetwork, SECRETS_FOLDER, STORE_LABEL,
     SentinelGuard, Tenant, TlsDoor, Unknown, target,
@@ -113,6 +114,8 @@ struct RawTenant {
     set_clock: bool,
     #[serde(default)]
     networks: Vec<String>,
+    #[serde(default)]
+    keep: RawKeep,
     url: Option<StoreUrl>,
     password_file: Option<String>,
 }
@@ -355,6 +358,7 @@ fn tenants(source: &Source, raw: Vec<RawTenant>, state: &Path) -> Result<Vec<Ten
         };
         let name = raw.name.unwrap_or_else(|| raw.id.as_str().to_owned());
         let networks = networks(source, &format!("{table}.networks"), &raw.networks)?;
+        let keep = raw.keep.checked(source, &format!("{table}.keep"))?;
         let (id, set_clock) = (raw.id, raw.set_clock);
         tenants.push(Tenant {
             id,
@@ -362,6 +366,7 @@ fn tenants(source: &Source, raw: Vec<RawTenant>, state: &Path) -> Result<Vec<Ten
             zone,
             set_clock,
             networks,
+            keep,
             own_store,
         });
     }

@@ -78,6 +78,7 @@ name = "Acme S.A. de C.V."
 time_zone = "America/Mexico_City"
 set_clock = false
 networks = ["203.0.113.0/24"]
+keep = {{ quarantine = "365d", alarm = "1825d" }}
 url = "mysql://acme@db.example.mx/acme"
 [[tenant]]
 id = "beta"
@@ -104,6 +105,10 @@ relays = ["smtp://127.0.0.1:25"]
     assert!(config.limits.is_trusted("10.1.2.3".parse().unwrap()));
     assert!(!config.limits.is_trusted("10.2.2.3".parse().unwrap()));
     assert_eq!(config.tenants[0].networks.len(), 1);
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let alarm = (Class::Events(event::Kind::Alarm), days(1825));
+    let keep = [alarm, (Class::Quarantine, days(365))];
+    assert_eq!(config.tenants[0].keep, keep);
     let public = config.listen.public_url.as_deref();
     assert_eq!(public, Some("http://satelite.example.mx:8081"));
     assert_eq!(config.listen.isup, "0.0.0.0:7660".parse().ok());
@@ -194,6 +199,16 @@ fn each_wrong_value_is_told_with_its_line_and_key() {
             format!("{TENANT}networks = [\"x\"]\n"),
             "satellite.toml:4:",
             "is no network",
+        ),
+        (
+            format!("{TENANT}keep = {{ punch = \"29d\" }}\n"),
+            "satellite.toml:4:",
+            "at least 30d",
+        ),
+        (
+            format!("{TENANT}keep = {{ punches = \"1825d\" }}\n"),
+            "satellite.toml:4:",
+            "punches",
         ),
         (
             format!("[limits]\nrequests_per_serial = 0\n{TENANT}"),

@@ -3,7 +3,8 @@
 //! The command writes a job; the satellite that holds the device's lease carries it out, over the
 //! connection and the login that it has, so that a command is never one more login, and no wrong
 //! one. The token is drawn here, goes into the device, and is stored as a hash only after the
-//! device has read back what it keeps. It stands in no job and in no log.
+//! device has read back what it keeps. It stands in no job and in no log. A lockdown, also one that
+//! began after the command was given, stops it before anything is written into the device.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use hikvision_isapi::{Difference, HostProtocol};
 use serde::{Deserialize, Serialize};
 use store::jobs::Job;
 use store::registry::{self, Access, NewEnrolment, TokenHash};
+use store::{Failure, lockdown};
 use tokio::sync::{Notify, oneshot};
 
 use super::setup::{NotSet, PostTo, token};
@@ -154,6 +156,9 @@ pub(crate) async fn configured(
 }
 
 async fn told(hub: &Hub, known: &Known, job: &Job, wish: Wish) -> Option<Result<Told, NotSet>> {
+    if let Err(error) = not_locked(hub, known).await {
+        return Some(Err(error));
+    }
     let token = match token() {
         Ok(token) => token,
         Err(error) => return Some(Err(NotSet::Refused(error.to_string()))),
@@ -183,6 +188,22 @@ async fn told(hub: &Hub, known: &Known, job: &Job, wish: Wish) -> Option<Result<
     }
     let kept = keep(hub, known, job, TokenHash::of(&token)).await;
     Some(kept.map(|()| told))
+}
+
+/// Asks the registry itself, which a running satellite otherwise reads some seconds later.
+async fn not_locked(hub: &Hub, known: &Known) -> Result<(), NotSet> {
+    let lost = |failure: Failure| NotSet::Refused(failure.to_string());
+    let mut session = hub.registry_session().await.map_err(lost)?;
+    let held = lockdown::active(session.engine()).await;
+    session.give_back();
+    let held = held.map_err(lost)?;
+    let tenant = &known.enrolment.tenant;
+    match held.iter().any(|one| one.stops(Some(tenant))) {
+        true => Err(NotSet::Refused(
+            Detail::from(Says::LockdownHolds).to_string(),
+        )),
+        false => Ok(()),
+    }
 }
 
 /// The token counts from now on.

@@ -24,7 +24,7 @@ use store::registry::{self, Access, Enrolment, EnrolmentState, NewEnrolment};
 
 use super::super::databases::{self, Place};
 use super::super::words::{Speaks as _, Word};
-use super::super::{Context, now, out, time};
+use super::super::{Context, lockdown, now, out, time};
 use super::Registry;
 use super::listening::Listening;
 
@@ -49,6 +49,7 @@ pub(crate) struct Args {
 pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
     let mut registry = Registry::open(context).await?;
     let enrolment = target(&mut registry, &args.serial, context).await?;
+    lockdown::refuse(context, Some(&enrolment.tenant)).await?;
     let account = account(&enrolment, context)?;
     let listening = Listening::fresh(context)?;
     let Some(wish) = listening.wish() else {

@@ -162,7 +162,8 @@ pub(super) fn rows(format: Format, rows: &[FeedRow]) -> anyhow::Result<()> {
     Ok(out::print(&text)?)
 }
 
-fn json_row(row: &FeedRow) -> serde_json::Value {
+/// Everything in a row, as JSON.
+pub(crate) fn json_row(row: &FeedRow) -> serde_json::Value {
     // Attributes are JSON already; what is not stays a text.
     let attributes = row.attributes.as_deref().map(|text| {
         serde_json::from_str::<serde_json::Value>(text).unwrap_or_else(|_| json!(text))

@@ -9,10 +9,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use promises::{Checker, Container, Place, full};
+use promises::{Checker, Container, Place, attlog, full};
+
+mod tls;
 
 /// The page that a newcomer follows.
-const PAGE: &str = include_str!("../../docs/es/instalacion.md");
+const PAGE: &str = include_str!("../../../docs/es/instalacion.md");
 /// Which satellite runs, and how often systemd started it by itself.
 const RUNNING: &str = "systemctl show satellite --property MainPID --value";
 const ACTIVE: &str = "systemctl is-active satellite";
@@ -274,6 +276,10 @@ async fn the_units_are_fenced_in_and_nothing_steps_over_the_fence() -> Result<()
         );
         container.sh(&strict).await?;
     }
+    let every = "cd /lib/systemd/system && systemd-analyze verify satellite* sentinel*";
+    let verified = container.output(every).await?;
+    let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+    ensure!(said.is_empty(), "{said}");
     container.sh("systemctl daemon-reload").await?;
     accept_everybody(&container).await?;
     container.sh("systemctl restart sentinel").await?;
@@ -292,6 +298,44 @@ async fn the_units_are_fenced_in_and_nothing_steps_over_the_fence() -> Result<()
             "{unit}: {state}"
         );
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_nightly_upkeep_archives_what_keep_names_and_nothing_of_a_held_client() -> Result<()> {
+    let Some(container) = installed().await? else {
+        return Ok(());
+    };
+    // The last section of the shipped file is the client's.
+    let keep = "echo 'keep = { punch = \"30d\" }' >> /etc/satellite/satellite.toml";
+    container.sh(keep).await?;
+    let add = "satellite devices add --tenant main --vendor zkteco --serial SIM0000001";
+    container
+        .sh(&format!("{add} && systemctl restart satellite"))
+        .await?;
+    let old = attlog("SIM0000001", "1", b"7\t2019-05-01 08:00:00\t0\t1\n");
+    std::fs::write(container.file("/srv/old"), old)?;
+    let send =
+        "bash -c 'exec 3<>/dev/tcp/127.0.0.1/8081; cat /srv/old >&3; timeout 10 head -n 1 <&3'";
+    let answer = container.sh(send).await?;
+    ensure!(answer.contains("200"), "{answer}");
+    let events = "satellite events --format json --since 2019-01-01";
+    ensure!(
+        container.sh(events).await?.lines().count() == 1,
+        "not stored"
+    );
+    container.sh("satellite db hold on --reason juicio").await?;
+    let held = container.output("systemctl start satellite-upkeep").await?;
+    ensure!(!held.status.success(), "a held client was no fault");
+    let journal = "journalctl -u satellite-upkeep --no-pager --output cat";
+    let said = container.sh(journal).await?;
+    ensure!(said.contains("hold off --tenant main"), "{said}");
+    container.sh("satellite db hold off").await?;
+    container.sh("systemctl start satellite-upkeep").await?;
+    ensure!(container.sh(events).await?.is_empty(), "it is still there");
+    let whole = "cd /var/lib/satellite/archive && sha256sum -c *.sha256 && zcat *.gz";
+    let whole = container.sh(whole).await?;
+    ensure!(whole.contains("2019-05-01 08:00:00"), "{whole}");
     Ok(())
 }
 

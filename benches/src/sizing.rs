@@ -1,0 +1,263 @@
+//! How much room an event takes on the disk, and how long the usual questions take as a table grows,
+//! on SQLite and on a durable MariaDB.
+//!
+//! The first rows come through [`store::Writer`], as a terminal's do. The table then grows by copies
+//! of them inside the server, each with a random identity of its own, so that the index over
+//! identities is filled in the order in which real ones fill it: in none. What is told is of the
+//! table and its indexes alone, without logs; what is asked is asked three times, and the middle
+//! time is told.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use event::{Millis, SharedDevice};
+use mariadb::{Flavor, Server};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+use store::feed::{self, FeedFilter};
+use store::{AnyEngine, Gate, Mirror, Submission, Target, Value, Writer};
+
+use crate::parse::number;
+use crate::report::{Cell, Report, Table};
+use crate::samples;
+use crate::writer::{Loud, mariadb_target, migrate};
+
+/// What to measure.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Rows at which to measure, one after the other, rising.
+    #[arg(long, value_delimiter = ',', default_value = "1000000")]
+    rows: Vec<u64>,
+    /// Only on this engine: sqlite or mariadb.
+    #[arg(long)]
+    only: Option<String>,
+}
+
+const SIZES: &[&str] = &["on", "rows", "MiB", "bytes an event"];
+const TIMES: &[&str] = &["on", "rows", "asked", "ms"];
+
+/// Terminals, and rows of each in the first piece.
+const TERMINALS: u64 = 20;
+const ROWS_EACH: u64 = 500;
+const PIECE: u64 = TERMINALS * ROWS_EACH;
+/// How often each question is asked.
+const TIMES_ASKED: usize = 3;
+
+pub(crate) async fn run(options: &Options) -> Result<Report> {
+    let (mut sizes, mut times) = (Table::new("Room", SIZES), Table::new("Questions", TIMES));
+    let wanted = |name: &str| options.only.as_deref().is_none_or(|only| only == name);
+    let folder = tempfile::tempdir().context("no temporary folder")?;
+    if wanted("sqlite") {
+        let target = Target::Sqlite(folder.path().join("events.db"));
+        let mut grown = Grown::new("SQLite", target).await?;
+        grown.measure(&options.rows, &mut sizes, &mut times).await?;
+    }
+    if wanted("mariadb") {
+        let server = tokio::task::spawn_blocking(|| Server::start(Flavor::Durable)).await??;
+        let database = server.address().fresh_database("sizing")?;
+        let target = mariadb_target(server.address(), &database);
+        let mut grown = Grown::new("MariaDB, durable", target).await?;
+        grown.measure(&options.rows, &mut sizes, &mut times).await?;
+    }
+    let report = Report::new(vec![sizes, times]);
+    Ok(report.note("Rows are ATTLOG lines of 4 columns; bytes are of table and indexes."))
+}
+
+/// A table that grows.
+struct Grown {
+    name: &'static str,
+    engine: AnyEngine,
+    is_sqlite: bool,
+    rows: u64,
+    /// The number of the first row.
+    first: i64,
+}
+
+impl Grown {
+    /// The first piece, written as events are.
+    async fn new(name: &'static str, target: Target) -> Result<Self> {
+        migrate(&target).await?;
+        let is_sqlite = matches!(target, Target::Sqlite(_));
+        let mut engine = target.connect().await?;
+        let mirror = Mirror::in_memory().await?;
+        let writer = Writer::spawn(
+            "sizing",
+            target,
+            mirror,
+            Gate::new(4),
+            std::sync::Arc::new(Loud),
+        );
+        for n in 0..TERMINALS {
+            let receipt = writer.submit(brought(samples::device(n)?)?).await?;
+            ensure!(receipt.new == ROWS_EACH, "{receipt:?}");
+        }
+        writer.close().await;
+        let sql = "SELECT MIN(seq) FROM event WHERE kind = 'punch'";
+        let found = engine.fetch(AssertSqlSafe(sql).into_sql_str(), &[]).await?;
+        let first = found.first().context("no row")?.int(0)?;
+        Ok(Self {
+            name,
+            engine,
+            is_sqlite,
+            rows: PIECE,
+            first,
+        })
+    }
+
+    async fn measure(&mut self, at: &[u64], sizes: &mut Table, times: &mut Table) -> Result<()> {
+        for rows in at {
+            let begin = Instant::now();
+            while self.rows < *rows {
+                self.grow().await?;
+            }
+            eprintln!("{}: {} rows in {:?}", self.name, self.rows, begin.elapsed());
+            let bytes = self.bytes().await?;
+            sizes.push(vec![
+                Cell::text(self.name),
+                Cell::Count(self.rows),
+                Cell::Number(number(bytes) / f64::from(1 << 20), 0),
+                Cell::Number(number(bytes) / number(self.rows), 0),
+            ]);
+            for (asked, time) in self.questions().await? {
+                times.push(vec![
+                    Cell::text(self.name),
+                    Cell::Count(self.rows),
+                    Cell::text(asked),
+                    Cell::Number(time.as_secs_f64() * 1_000.0, 1),
+                ]);
+            }
+        }
+        Ok(())
+    }
+
+    /// One piece more, in one transaction.
+    async fn grow(&mut self) -> Result<()> {
+        let random = if self.is_sqlite {
+            "randomblob(16)"
+        } else {
+            "RANDOM_BYTES(16)"
+        };
+        let copied = "kind, person, card, local_time, time_zone, occurred_at, received_at, \
+                      status_code, verify_code, vendor_code, direction, door, route, timeliness, \
+                      clock, attributes, raw";
+        let sql = format!(
+            "INSERT INTO event (seq, device_id, ident, event_uid, {copied}) SELECT seq + ?, \
+             device_id, {random}, {random}, {copied} FROM event WHERE seq >= ? AND seq < ? \
+             AND kind = 'punch'"
+        );
+        let end = self.first.saturating_add_unsigned(PIECE);
+        let values = [
+            Value::Int(i64::try_from(self.rows)?),
+            Value::Int(self.first),
+            Value::Int(end),
+        ];
+        let done = self
+            .engine
+            .execute(AssertSqlSafe(sql).into_sql_str(), &values);
+        ensure!(done.await? == PIECE, "the first piece has holes");
+        self.rows += PIECE;
+        Ok(())
+    }
+
+    /// What table and indexes take.
+    async fn bytes(&mut self) -> Result<u64> {
+        let sql = if self.is_sqlite {
+            "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+        } else {
+            let analyse = AssertSqlSafe("ANALYZE TABLE event").into_sql_str();
+            self.engine.fetch(analyse, &[]).await?;
+            "SELECT CAST(data_length + index_length AS SIGNED) FROM information_schema.tables \
+             WHERE table_schema = DATABASE() AND table_name = 'event'"
+        };
+        let rows = self
+            .engine
+            .fetch(AssertSqlSafe(sql).into_sql_str(), &[])
+            .await?;
+        let bytes = rows.first().context("no size")?.int(0)?;
+        Ok(u64::try_from(bytes)?)
+    }
+
+    /// What is asked every day, and how long it takes.
+    async fn questions(&mut self) -> Result<Vec<(&'static str, Duration)>> {
+        let middle = self.first.saturating_add_unsigned(self.rows / 2);
+        let page = FeedFilter {
+            after_seq: middle,
+            ..FeedFilter::default()
+        };
+        let newest = FeedFilter {
+            after_seq: self.first.saturating_add_unsigned(self.rows - 100),
+            ..FeedFilter::default()
+        };
+        let person = FeedFilter {
+            person: Some("nobody".to_owned()),
+            ..FeedFilter::default()
+        };
+        let since = FeedFilter {
+            since: Some(Millis(4_000_000_000_000)),
+            ..FeedFilter::default()
+        };
+        let mut told = Vec::new();
+        for (asked, filter) in [
+            ("1,000 rows after a number", page),
+            ("the newest 100 rows after a number", newest),
+            ("a person, through the whole table", person),
+            ("since a time, through the whole table", since),
+        ] {
+            told.push((asked, self.middle_time(&filter).await?));
+        }
+        told.push(("are these 100 records known", self.known(middle).await?));
+        Ok(told)
+    }
+
+    async fn middle_time(&mut self, filter: &FeedFilter) -> Result<Duration> {
+        let mut taken = Vec::new();
+        for _ in 0..TIMES_ASKED {
+            let begin = Instant::now();
+            feed::read(&mut self.engine, filter).await?;
+            taken.push(begin.elapsed());
+        }
+        Ok(middle(taken))
+    }
+
+    /// What the writer asks of an upload that is sent again.
+    async fn known(&mut self, at: i64) -> Result<Duration> {
+        let sql = "SELECT device_id, ident FROM event WHERE seq >= ? ORDER BY seq LIMIT 100";
+        let rows = self
+            .engine
+            .fetch(AssertSqlSafe(sql).into_sql_str(), &[Value::Int(at)])
+            .await?;
+        let device = rows.first().context("no row")?.bytes(0)?.to_vec();
+        let idents: Result<Vec<Vec<u8>>, store::Failure> =
+            rows.iter().map(|row| Ok(row.bytes(1)?.to_vec())).collect();
+        let idents = idents?;
+        let marks = vec!["?"; idents.len()].join(",");
+        let sql = format!("SELECT seq FROM event WHERE device_id = ? AND ident IN ({marks})");
+        let values: Vec<Value<'_>> = std::iter::once(&device)
+            .chain(&idents)
+            .map(|bytes| Value::Bytes(bytes))
+            .collect();
+        let mut taken = Vec::new();
+        for _ in 0..TIMES_ASKED {
+            let begin = Instant::now();
+            let sql = AssertSqlSafe(sql.clone()).into_sql_str();
+            self.engine.fetch(sql, &values).await?;
+            taken.push(begin.elapsed());
+        }
+        Ok(middle(taken))
+    }
+}
+
+fn middle(mut taken: Vec<Duration>) -> Duration {
+    taken.sort_unstable();
+    taken.get(taken.len() / 2).copied().unwrap_or_default()
+}
+
+fn brought(device: SharedDevice) -> Result<Submission> {
+    Ok(Submission {
+        device,
+        events: samples::events(1, ROWS_EACH)?,
+        quarantined: Vec::new(),
+        cursors: Vec::new(),
+        expects: None,
+        fence: None,
+    })
+}

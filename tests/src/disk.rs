@@ -36,6 +36,8 @@ mount -o loop "$1" "$2" || exit 1
 echo mounted
 while read -r _; do
     off "$2" && mount -o loop "$1" "$2" || exit 1
+    # Where somebody else kept it mounted, a container that booted meanwhile, it is still cut off.
+    mktemp -p "$2" >/dev/null || exit 1
     echo mounted
 done
 umount "$2" 2>/dev/null || umount -l "$2"
@@ -137,7 +139,7 @@ impl Disk {
         self.answers.read_line(&mut line)?;
         ensure!(
             line == "mounted\n",
-            "{} is not mounted",
+            "{} is not mounted anew; does a container run beside it?",
             self.folder.display()
         );
         Ok(())

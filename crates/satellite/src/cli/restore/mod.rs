@@ -114,7 +114,8 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     let Some(steps) = steps(args, settings, &key, context).await? else {
         return Ok(Exit::Failed);
     };
-    let name = args.tenant.as_deref().unwrap_or(ALL);
+    let holds = steps.iter().flat_map(|step| tenants(context, &step.place));
+    let name = name_to_type(args.tenant.as_deref(), holds);
     if !is_confirmed(args, name, context)? {
         out::complain(&context.say(Says::NotTyped, &[&Escaped(name)]));
         return Ok(Exit::Failed);
@@ -246,8 +247,20 @@ fn announce(
         &place.target,
     ];
     out::line(&context.say(Says::Will, &values))?;
+    let holds = tenants(context, place);
+    if holds.len() > 1 {
+        out::line(&context.say(Says::Holds, &[&holds.join(", ")]))?;
+    }
     out::line(&context.say(Says::WillLose, &[]))?;
     Ok(())
+}
+
+/// What a person has to type: the tenant's name only where nobody else's data is put back with it.
+fn name_to_type(tenant: Option<&str>, mut holds: impl Iterator<Item = String>) -> &str {
+    match tenant {
+        Some(tenant) if holds.all(|it| it == tenant) => tenant,
+        _ => ALL,
+    }
 }
 
 /// A person's word: on the command line, or typed.
@@ -493,4 +506,20 @@ async fn leave_mark(place: &Place, highest: Option<i64>, context: &Context) -> a
             .map_err(fail)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenants_name_is_enough_only_where_no_other_tenants_data_goes_back_with_it() {
+        let typed = |tenant, holds: &[&str]| {
+            let holds: Vec<String> = holds.iter().map(ToString::to_string).collect();
+            name_to_type(tenant, holds.into_iter()).to_owned()
+        };
+        assert_eq!(typed(Some("acme"), &["acme"]), "acme");
+        assert_eq!(typed(Some("acme"), &["acme", "beta"]), ALL);
+        assert_eq!(typed(None, &["acme"]), ALL);
+    }
 }

@@ -8,6 +8,7 @@ texts! {
     // Before anything is done.
     Will: "{}: se pondrá la copia {}, de hace {} ({} renglones, {}), en {}", "{}: the copy {}, {} old ({} rows, {}), will be put in {}";
     WillLose: "    Lo que entró después de esa copia deja de estar; después se vuelve a pedir a los dispositivos.", "    What came in after that copy is gone; afterwards the terminals are asked for it again.";
+    Holds: "    En esa base están también los demás: {}", "    That database holds others too: {}";
     Proven: "comprobada", "verified";
     Unproven: "SIN COMPROBAR", "NOT VERIFIED";
     Other: "    la copia de {} no sirve ({}); se usa la otra", "    the copy at {} does not serve ({}); the other one is used";

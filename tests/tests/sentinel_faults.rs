@@ -678,3 +678,42 @@ async fn a_backup_that_fails_is_told_with_what_to_do_in_both_languages() {
     let first = told(&postbox, titles, &facts, Duration::from_secs(90)).await;
     println!("failed: told after {:?}", first.at.duration_since(begin));
 }
+
+/// As if the copies had been made so many minutes ago.
+fn made_ago(satellite: &SatelliteProcess, minutes: i64) {
+    let path = satellite.folder().join("state/backup.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut board: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let at = Timestamp::now() - SignedDuration::from_mins(minutes);
+    for all in ["stores", "tenants"] {
+        for one in board[all].as_array_mut().unwrap() {
+            for key in ["started_at", "finished_at", "verified_at"] {
+                one[key] = at.to_string().into();
+            }
+        }
+    }
+    std::fs::write(&path, board.to_string()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_ages_is_told_before_three_hours_and_again_when_they_are_over() {
+    let (folder, copies) = (tempfile::tempdir().unwrap(), Copies::new().unwrap());
+    let postbox = Postbox::open().await.unwrap();
+    let ages = async |satellite: &SatelliteProcess| {
+        assert!(backup(satellite, "run").await);
+        made_ago(satellite, 170);
+    };
+    let (satellite, _sentinel) = copying(folder.path(), &copies, &postbox, ages).await;
+    let titles = [
+        "Aviso: El respaldo está por exceder lo prometido (Acme S.A.)",
+        "Warning: The backup is nearly older than promised (Acme S.A.)",
+    ];
+    let facts = [["Se esperaba: 3 h 00 min", "Expected: 3 h 00 min"]];
+    let within = Duration::from_secs(90);
+    told(&postbox, titles, &facts, within).await;
+    made_ago(&satellite, 181);
+    // One incident, which keeps its name and becomes critical.
+    let words = "CRÍTICO: El respaldo está por exceder lo prometido (Acme S.A.)";
+    let (_, text) = letter(&postbox, "uno@example.mx", words, within).await;
+    assert!(text.contains("satellite backup run"), "{text}");
+}

@@ -38,7 +38,9 @@ use crate::skew::Skew;
 const PENDING: usize = 1_000;
 /// A terminal is online when it was heard within this time: five minutes, which is more than
 /// three polls at the delay that satellite asks for.
-pub(crate) const ONLINE: i64 = 300_000;
+const ONLINE: i64 = 300_000;
+/// The same in pauses between two visits, for a terminal that is visited more rarely.
+const PAUSES: i64 = 3;
 /// Shortest time between two rows of status for one terminal.
 const STATE_EVERY: i64 = 60_000;
 /// What the name of a stamp's cursor starts with.
@@ -221,6 +223,22 @@ impl Known {
         self.enrolment.access.address.is_some()
     }
 
+    /// How long it may be silent before it counts as offline, in milliseconds: longer for one
+    /// that is visited or searched rarely.
+    pub(crate) fn offline_after(&self) -> i64 {
+        let every = self.enrolment.access.every.filter(|_| self.is_dialled());
+        let searched = self.hikvision().view().poll_seconds;
+        let pause = searched.max(every.unwrap_or(0).into());
+        let pause = i64::try_from(pause).unwrap_or(i64::MAX);
+        ONLINE.max(pause.saturating_mul(PAUSES * 1_000))
+    }
+
+    /// Whether it was heard lately.
+    pub(crate) fn is_online(&self, now: Millis) -> bool {
+        let time = self.offline_after();
+        self.facts().is_heard_within(time, now)
+    }
+
     /// Its serial chain as it was last seen committed, for when its database cannot be asked.
     pub(crate) fn remembered_chain(&self) -> Chain {
         let facts = self.facts();
@@ -373,10 +391,10 @@ impl Facts {
         }
     }
 
-    /// Whether it was heard lately.
-    pub(crate) fn is_online(&self, now: Millis) -> bool {
+    /// Whether it was heard within so many milliseconds.
+    pub(crate) fn is_heard_within(&self, time: i64, now: Millis) -> bool {
         self.last_contact
-            .is_some_and(|last| now.0.saturating_sub(last.0) <= ONLINE)
+            .is_some_and(|last| now.0.saturating_sub(last.0) <= time)
     }
 }
 
@@ -528,7 +546,7 @@ impl Devices {
             } else {
                 count.blocked += 1;
             }
-            count.online += usize::from(known.facts().is_online(now));
+            count.online += usize::from(known.is_online(now));
         }
         counts
     }

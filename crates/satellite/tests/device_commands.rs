@@ -109,6 +109,44 @@ fn a_command_without_its_time_its_terminal_or_a_sensible_expiry_is_explained() {
     assert!(failed(&["ABC1", "info"]).contains("blocked"));
 }
 
+#[test]
+fn a_recording_is_a_job_with_its_audit_and_refused_where_nothing_can_be_recorded() {
+    let house = house();
+    let record = |words: &[&str]| house.run(&[&["devices", "record"], words].concat());
+    let queued = record(&["ABC1", "--minutes", "5", "--no-wait", "--json"]);
+    let said: serde_json::Value = serde_json::from_str(&queued.out).unwrap();
+    assert_eq!(
+        (queued.status, &said["serial"], said["job"].is_number()),
+        (0, &"ABC1".into(), true)
+    );
+    assert_eq!(actions(&house), ["add", "record"]);
+    let es = house.fine(&["devices", "show", "ABC1", "--lang", "es"]);
+    assert!(es.contains("grabación"), "{es}");
+
+    house.fine(&common::add_hikvision("K12345678", &["--listen"]));
+    for (words, part) in [
+        (&["NOBODY"][..], "NOBODY"),
+        (&["K12345678"], "ZKTeco"),
+        (&["ABC1", "--minutes", "0"], "1..=60"),
+        (&["ABC1", "--minutes", "61"], "1..=60"),
+    ] {
+        let left = record(words);
+        assert!(left.status != 0 && left.err.contains(part), "{}", left.err);
+    }
+    house.fine(&["devices", "block", "ABC1"]);
+    assert!(record(&["ABC1"]).err.contains("blocked"));
+    house.fine(&["devices", "approve", "ABC1"]);
+    house.fine(&["lockdown", "on", "--reason", "a drill"]);
+    let left = record(&["ABC1"]);
+    assert!(
+        left.status == 1 && left.err.contains("lockdown"),
+        "{}",
+        left.err
+    );
+    let jobs = actions(&house).iter().filter(|it| *it == "record").count();
+    assert_eq!(jobs, 1, "what was refused stands nowhere");
+}
+
 /// One request of the terminal, and the body of its reply.
 fn says(devices: &str, method: &str, word: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(devices).unwrap();

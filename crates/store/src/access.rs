@@ -1,6 +1,6 @@
 //! How an enrolled terminal is reached: where it is dialled, and what it shows when it posts.
 //!
-//! It stands beside the enrolment in a table of its own, in the registry and in its mirror. A
+//! It stands beside the enrolment in tables of their own, in the registry and in its mirror. A
 //! secret is never kept here, only the name of the file that holds it; a token never, only its
 //! hash. Neither name nor hash goes into the audit, which nobody can clean.
 
@@ -52,6 +52,9 @@ pub struct Access {
     /// Its MAC address, `44:19:b6:00:11:22`. [`enrol`](crate::registry::enrol) takes the other
     /// usual spellings and keeps this one.
     pub mac: Option<Text>,
+    /// Seconds from one visit of a dialled terminal to the next, where that is not left to
+    /// satellite.
+    pub every: Option<u32>,
 }
 
 impl Access {
@@ -63,6 +66,7 @@ impl Access {
             secret_file: self.secret_file.or(before.secret_file),
             token_hash: self.token_hash.or(before.token_hash),
             mac: self.mac.or(before.mac),
+            every: self.every.or(before.every),
         }
     }
 
@@ -86,10 +90,11 @@ impl Access {
             "has_secret_file": self.secret_file.is_some(),
             "has_token": self.token_hash.is_some(),
             "mac": self.mac.as_deref(),
+            "every_seconds": self.every,
         })
     }
 
-    /// Reads the five columns from `at` on; all are NULL where the terminal has no row.
+    /// Reads the six columns from `at` on; they are NULL where the terminal has no row.
     pub(crate) fn read(row: &Row, at: usize) -> Result<Self, Failure> {
         let text = |place: usize| Ok::<_, Failure>(row.opt_text(place)?.map(Text::from));
         let token_hash = match row.0.get(at + 3) {
@@ -105,6 +110,7 @@ impl Access {
             secret_file: text(at + 2)?,
             token_hash,
             mac: text(at + 4)?,
+            every: row.opt_int(at + 5)?.and_then(|n| u32::try_from(n).ok()),
         })
     }
 
@@ -127,6 +133,8 @@ impl Access {
 pub(crate) const COLUMNS: &str = "device_id, address, user_name, secret_file, token_hash, mac";
 /// How many they are.
 pub(crate) const COLUMN_COUNT: usize = 6;
+/// The columns of how often a terminal is visited.
+pub(crate) const SCHEDULE_COLUMNS: &str = "device_id, every_seconds";
 
 /// Writes how that terminal is reached. Nothing known makes no row: what is known of a terminal
 /// is only ever added to or replaced.
@@ -135,7 +143,14 @@ pub(crate) async fn write(
     id: DeviceId,
     access: &Access,
 ) -> Result<(), Failure> {
-    if *access == Access::default() {
+    if access.every.is_some() {
+        write_schedule(engine, id, access.every).await?;
+    }
+    let reached = Access {
+        every: None,
+        ..access.clone()
+    };
+    if reached == Access::default() {
         return Ok(());
     }
     let end = engine.dialect().overwrite(
@@ -147,6 +162,24 @@ pub(crate) async fn write(
         .execute(crate::built(sql), &access.values(&id))
         .await
         .map(drop)
+}
+
+/// Writes how often that terminal is visited; `None` leaves it to satellite.
+pub(crate) async fn write_schedule(
+    engine: &mut AnyEngine,
+    id: DeviceId,
+    every: Option<u32>,
+) -> Result<(), Failure> {
+    let end = engine.dialect().overwrite("device_id", &["every_seconds"]);
+    let sql = format!("INSERT INTO schedule ({SCHEDULE_COLUMNS}) VALUES (?, ?) {end}");
+    let values = schedule_values(&id, every);
+    engine.execute(crate::built(sql), &values).await.map(drop)
+}
+
+/// The values of a row, in the order of [`SCHEDULE_COLUMNS`].
+pub(crate) fn schedule_values(id: &DeviceId, every: Option<u32>) -> [Value<'_>; 2] {
+    let every = every.map_or(Value::Null, |every| Value::Int(i64::from(every)));
+    [Value::Bytes(&id.0), every]
 }
 
 /// A MAC address as it is kept, `44:19:b6:00:11:22`, from that form, one with dashes, or twelve

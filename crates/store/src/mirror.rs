@@ -28,13 +28,15 @@ const ROWS: usize = 100;
 
 /// Each made where it is missing, so that a file of an earlier version gets what is new: only
 /// tables are ever added, never columns.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
     "CREATE TABLE IF NOT EXISTS enrolment (device_id BLOB NOT NULL PRIMARY KEY, vendor TEXT NOT \
      NULL, serial TEXT NOT NULL, tenant TEXT NOT NULL, state TEXT NOT NULL, name TEXT NULL, \
      site TEXT NULL, time_zone TEXT NULL, canary INTEGER NOT NULL, accept_from TEXT NULL, \
      created_at TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS access (device_id BLOB NOT NULL PRIMARY KEY, address TEXT NULL, \
      user_name TEXT NULL, secret_file TEXT NULL, token_hash BLOB NULL, mac TEXT NULL)",
+    "CREATE TABLE IF NOT EXISTS schedule (device_id BLOB NOT NULL PRIMARY KEY, every_seconds \
+     INTEGER NULL)",
     "CREATE TABLE IF NOT EXISTS feed_mark (label TEXT NOT NULL PRIMARY KEY, store_id BLOB NOT \
      NULL, server TEXT NOT NULL, next_seq INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS feed_reserve (label TEXT NOT NULL PRIMARY KEY, store_id BLOB NOT \
@@ -339,7 +341,11 @@ async fn replace_enrolments(
     engine: &mut AnyEngine,
     enrolments: &[Enrolment],
 ) -> Result<(), Failure> {
-    for emptied in ["DELETE FROM enrolment", "DELETE FROM access"] {
+    for emptied in [
+        "DELETE FROM enrolment",
+        "DELETE FROM access",
+        "DELETE FROM schedule",
+    ] {
         engine.execute(crate::fixed(emptied), &[]).await?;
     }
     for some in enrolments.chunks(ROWS) {
@@ -373,6 +379,14 @@ async fn replace_enrolments(
         );
         let sql = format!("INSERT INTO access ({columns}) VALUES {list}");
         let values: Vec<Value<'_>> = reached.collect();
+        engine.execute(crate::built(sql), &values).await?;
+        let often = some
+            .iter()
+            .flat_map(|it| access::schedule_values(&it.id, it.access.every));
+        let columns = access::SCHEDULE_COLUMNS;
+        let list = placeholders(some.len(), 2);
+        let sql = format!("INSERT INTO schedule ({columns}) VALUES {list}");
+        let values: Vec<Value<'_>> = often.collect();
         engine.execute(crate::built(sql), &values).await?;
     }
     Ok(())

@@ -184,11 +184,12 @@ pub struct AuditRow {
     pub detail: String,
 }
 
-/// What [`enrolment_row`] reads. The registry and its mirror have both tables.
+/// What [`enrolment_row`] reads. The registry and its mirror have all three tables.
 pub(crate) const SELECT: &str = "SELECT e.device_id, e.vendor, e.serial, e.tenant, e.state, \
      e.name, e.site, e.time_zone, e.canary, CAST(e.accept_from AS CHAR), \
-     CAST(e.created_at AS CHAR), a.address, a.user_name, a.secret_file, a.token_hash, a.mac \
-     FROM enrolment e LEFT JOIN access a ON a.device_id = e.device_id";
+     CAST(e.created_at AS CHAR), a.address, a.user_name, a.secret_file, a.token_hash, a.mac, \
+     s.every_seconds FROM enrolment e LEFT JOIN access a ON a.device_id = e.device_id \
+     LEFT JOIN schedule s ON s.device_id = e.device_id";
 
 /// Every active enrolment, by serial.
 pub async fn all(engine: &mut AnyEngine) -> Result<Vec<Enrolment>, Failure> {
@@ -495,6 +496,37 @@ async fn set_token_inside(
     let detail = json!({ "device_id": enrolment.id.to_string(), "replaced": replaced });
     let (subject, detail) = (serial.as_str(), detail.to_string());
     audit_inside(engine, now, actor, "token", subject, &detail).await?;
+    Ok(enrolment)
+}
+
+/// Has a dialled terminal visited every so many seconds; `None` leaves it to satellite again.
+pub async fn set_schedule(
+    engine: &mut AnyEngine,
+    serial: &Serial,
+    every: Option<u32>,
+    now: Millis,
+    actor: &str,
+) -> Result<Enrolment, RegistryError> {
+    engine.begin().await?;
+    let done = set_schedule_inside(engine, serial, every, now, actor).await;
+    ended(engine, done).await
+}
+
+async fn set_schedule_inside(
+    engine: &mut AnyEngine,
+    serial: &Serial,
+    every: Option<u32>,
+    now: Millis,
+    actor: &str,
+) -> Result<Enrolment, RegistryError> {
+    queue_up(engine).await?;
+    let mut enrolment = only_one(engine, serial).await?;
+    let before = std::mem::replace(&mut enrolment.access.every, every);
+    access::write_schedule(engine, enrolment.id, every).await?;
+    let id = enrolment.id.to_string();
+    let detail = json!({ "device_id": id, "before_seconds": before, "every_seconds": every });
+    let (subject, detail) = (serial.as_str(), detail.to_string());
+    audit_inside(engine, now, actor, "schedule", subject, &detail).await?;
     Ok(enrolment)
 }
 

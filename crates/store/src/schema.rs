@@ -42,10 +42,16 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../migrations/mysql_0005.sql"),
         include_str!("../migrations/sqlite_0005.sql"),
     ),
+    (
+        6,
+        "how often terminals are visited",
+        include_str!("../migrations/mysql_0006.sql"),
+        include_str!("../migrations/sqlite_0006.sql"),
+    ),
 ];
 
 /// The newest schema version that this program knows.
-pub const VERSION: i64 = 5;
+pub const VERSION: i64 = 6;
 
 /// How a database's schema stands to this program's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -231,3 +231,53 @@ async fn a_mirror_of_an_earlier_version_is_brought_up_to_date_with_its_rows() {
     again.save_enrolments(&kept).await.unwrap();
     assert_eq!(mirror.enrolments().await.unwrap(), kept);
 }
+
+#[tokio::test]
+async fn how_often_a_terminal_is_visited_stays_with_its_enrolment_and_in_the_mirror() {
+    for store in stores().await {
+        let mut engine = store.engine().await;
+        let id = add(&mut engine, new("acme", dialled()))
+            .await
+            .enrolment()
+            .id;
+        let visited = async |engine: &mut AnyEngine, every| {
+            let done = registry::set_schedule(engine, &serial("DS1"), every, LATER, "ana").await;
+            assert_eq!(done.unwrap().access.every, every, "{}", store.name);
+            let found = registry::find(engine, None, &serial("DS1")).await.unwrap();
+            assert_eq!(found.unwrap().access.every, every, "{}", store.name);
+        };
+        visited(&mut engine, Some(900)).await;
+        let again = add(&mut engine, new("acme", listening())).await;
+        assert_eq!(again.enrolment().access.every, Some(900), "{}", store.name);
+        let mirror = Mirror::in_memory().await.unwrap();
+        let all = registry::all(&mut engine).await.unwrap();
+        mirror.save_enrolments(&all).await.unwrap();
+        assert_eq!(mirror.enrolments().await.unwrap(), all, "{}", store.name);
+        visited(&mut engine, None).await;
+        let last = audit_tail(&mut engine, 1).await.unwrap();
+        assert_eq!(
+            (last[0].action.as_str(), last[0].actor.as_str()),
+            ("schedule", "ana")
+        );
+        assert!(
+            last[0].detail.contains("\"before_seconds\":900"),
+            "{}",
+            last[0].detail
+        );
+        // Other hardware under the same serial begins without one.
+        visited(&mut engine, Some(60)).await;
+        let wish = NewEnrolment {
+            replace: true,
+            ..new("acme", dialled())
+        };
+        let fresh = add(&mut engine, wish).await;
+        assert_ne!(fresh.enrolment().id, id, "{}", store.name);
+        assert_eq!(fresh.enrolment().access.every, None, "{}", store.name);
+        let nobody = registry::set_schedule(&mut engine, &serial("DS9"), None, LATER, "ana").await;
+        assert!(
+            matches!(nobody, Err(RegistryError::NotFound(_))),
+            "{}",
+            store.name
+        );
+    }
+}

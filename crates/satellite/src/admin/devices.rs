@@ -8,14 +8,11 @@
 use event::Millis;
 use serde::Serialize;
 
-use crate::devices::{Known, ONLINE, inventory};
+use crate::devices::{Known, inventory};
 use crate::door::Transport;
 use crate::hub::Hub;
 
 use super::conditions::{ConditionStatus, held};
-
-/// Polls that a device may miss before it counts as offline.
-const POLLS: u64 = 3;
 
 /// What `/devices` answers.
 #[derive(Debug, Serialize)]
@@ -115,15 +112,12 @@ pub(super) fn list(hub: &Hub, now: Millis) -> Devices {
 }
 
 fn status(known: &Known, store: Option<String>, now: Millis) -> DeviceStatus {
-    let view = known.hikvision().view().clone();
     let facts = known.facts().clone();
-    let usual = u64::try_from(ONLINE / 1000).unwrap_or_default();
-    let offline_after = usual.max(view.poll_seconds.saturating_mul(POLLS));
-    let heard = facts.last_contact.map(|last| now.0.saturating_sub(last.0));
-    let state = match heard {
+    let offline_after = known.offline_after();
+    let state = match facts.last_contact {
         _ if !known.is_approved() => "blocked",
         None => "unheard",
-        Some(ago) if ago / 1000 <= i64::try_from(offline_after).unwrap_or(i64::MAX) => "online",
+        Some(_) if facts.is_heard_within(offline_after, now) => "online",
         Some(_) => "offline",
     };
     let enrolment = &known.enrolment;
@@ -141,7 +135,7 @@ fn status(known: &Known, store: Option<String>, now: Millis) -> DeviceStatus {
         canary: enrolment.canary,
         last_contact_at: facts.last_contact.map(Millis::text),
         last_event_at: facts.last_event.map(Millis::text),
-        offline_after_seconds: offline_after,
+        offline_after_seconds: offline_after.unsigned_abs() / 1_000,
         clock_skew_seconds: facts.skew.seconds(now).map(|(ahead, _)| ahead),
         log_used: facts.log_used,
         log_capacity: facts.log_capacity,

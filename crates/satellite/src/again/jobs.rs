@@ -151,7 +151,7 @@ impl Runner {
                 && match recorded {
                     true => record::is_heard(known, now),
                     false => {
-                        let heard = || pushes(known) && known.facts().is_online(now);
+                        let heard = || pushes(known) && known.is_online(now);
                         known.again().is_open() || heard()
                     }
                 }

@@ -130,7 +130,7 @@ impl Rounds {
         let terminals = self
             .hub
             .devices
-            .all(|known| pushes(known) && !known.enrolment.canary && known.facts().is_online(now));
+            .all(|known| pushes(known) && !known.enrolment.canary && known.is_online(now));
         let stores = self.hub.stores.load_full();
         let all = i64::try_from(terminals.len()).unwrap_or(i64::MAX);
         for known in terminals {

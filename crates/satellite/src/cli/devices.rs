@@ -14,6 +14,7 @@ mod listening;
 pub(crate) mod pull;
 mod record;
 mod rotate;
+mod schedule;
 pub(crate) mod show;
 
 use clap::Subcommand;
@@ -35,6 +36,7 @@ pub(crate) const EXAMPLES: &str = "Examples:
   satellite devices configure K12345678
   satellite devices command ABC1 info
   satellite devices record ABC1 --minutes 15
+  satellite devices schedule ABC1 --every 15m
   satellite devices block ABC1
   satellite devices rotate-token K12345678
   satellite devices show ABC1                          # and what to type into the terminal
@@ -82,6 +84,9 @@ pub(crate) enum Command {
     /// Record what a ZKTeco terminal says and hears, without names, cards and secrets
     #[command(after_help = record::EXAMPLES)]
     Record(record::Args),
+    /// How often a terminal that is dialled is visited
+    #[command(after_help = schedule::EXAMPLES)]
+    Schedule(schedule::Args),
     /// Enrol every terminal of a CSV file
     #[command(after_help = import::EXAMPLES)]
     Import(import::Args),
@@ -95,6 +100,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<E
         Command::RotateToken(args) => rotate::run(&args, context).await,
         Command::Tell(args) => command::run(&args, context).await,
         Command::Record(args) => record::run(&args, context).await,
+        Command::Schedule(args) => schedule::run(&args, context).await,
         Command::Approve { serial, tenant } => approve(&serial, tenant.as_deref(), context).await,
         Command::Block { serial } => block(&serial, context).await,
         Command::List(args) => list::run(&args, context).await,

@@ -9,7 +9,7 @@ pub(super) fn spanish(word: &str) -> Option<&'static str> {
     known.map(|(_, spanish)| *spanish)
 }
 
-const TERMS: [(&str, &str); 75] = [
+const TERMS: [(&str, &str); 78] = [
     // What `doctor` looks at.
     ("service", "servicio"),
     ("machine", "servidor"),
@@ -87,6 +87,9 @@ const TERMS: [(&str, &str); 75] = [
     ("approve", "aprobación"),
     ("block", "bloqueo"),
     ("token", "clave de escucha nueva"),
+    ("schedule", "horario de consulta"),
+    ("record", "grabación"),
+    ("configure", "ajuste de escucha"),
     ("command", "orden"),
     ("command_end", "fin de la orden"),
     ("command_refused", "orden rechazada"),
@@ -116,13 +119,16 @@ mod tests {
     use zkteco_push::Dialect;
 
     /// Words of the audit: what `store::registry` and the commands write into it.
-    const AUDIT: [&str; 10] = [
+    const AUDIT: [&str; 13] = [
         "add",
         "move",
         "replace",
         "approve",
         "block",
         "token",
+        "schedule",
+        "record",
+        "configure",
         "command",
         "command_end",
         "command_refused",

@@ -259,6 +259,12 @@ texts! {
     LockdownNone: "No había bloqueo de seguridad: {}", "There was no lockdown: {}";
     NoLockdown: "No hay bloqueo de seguridad", "No lockdown is in force";
     LockedDown: "Hay un bloqueo de seguridad desde {}, de {}. Al terminar la contingencia: {} lockdown off{}", "A lockdown is in force since {}, by {}. When it is over: {} lockdown off{}";
+    Visits: "consulta", "visits";
+    VisitedEvery: "una vez cada {}", "once every {}";
+    SearchedOften: "sin horario propio: cada pocos segundos", "no schedule of its own: every few seconds";
+    StayedWith: "sin horario propio: conexión permanente", "no schedule of its own: always connected";
+    ScheduleTime: "'{}' no sirve; escriba de 30s a 1h, por ejemplo 15m", "'{}' cannot be used; write 30s to 1h, for example 15m";
+    ScheduleNotDialled: "{} no se consulta: él envía solo, cuando tiene algo. Un horario es para dispositivos dados de alta con --address", "{} is not dialled: it sends by itself, when there is something. A schedule is for terminals that were enrolled with --address";
     TokenRotated: "{}: el token anterior deja de servir en 10 segundos a más tardar; lo que el dispositivo envíe con él se rechaza.", "{}: the old token stops working within 10 seconds; what the device sends with it is refused.";
     NoToken: "{} no envía a una dirección propia: no tiene token. Para dárselo: {} devices add --tenant {} --vendor hikvision --serial {} --listen", "{} does not post to an address of its own: it has no token. To give it one: {} devices add --tenant {} --vendor hikvision --serial {} --listen";
     EvidencePart: "{}: {} renglones", "{}: {} lines";
@@ -389,8 +395,8 @@ texts! {
     // Recordings.
     RecordQueued: "grabación {} anotada: {} minutos desde que el dispositivo hable con un Programa Satélite en marcha; Ctrl-C no la detiene", "recording {} was noted: {} minutes from when the terminal speaks to a running satellite; Ctrl-C does not stop it";
     RecordNotPush: "{} no se puede grabar: solo los ZKTeco", "{} cannot be recorded: only ZKTeco terminals can";
-    RecordWaits: "el dispositivo no ha hablado en los últimos cinco minutos con ningún Programa Satélite en marcha; se espera hasta {}. Vea por qué: satellite trace", "the terminal has not spoken to a running satellite within five minutes; this waits until {}. See why: satellite trace";
-    RecordExpired: "el dispositivo no habló a tiempo con ningún Programa Satélite en marcha", "the terminal did not speak to a running satellite in time";
+    RecordWaits: "el dispositivo no ha hablado en los últimos cinco minutos con ningún Programa Satélite en marcha; se espera hasta {}. Vea por qué: {} trace {}", "the terminal has not spoken to a running satellite within five minutes; this waits until {}. See why: {} trace {}";
+    RecordExpired: "el dispositivo no habló a tiempo con ningún Programa Satélite en marcha; vea por qué: {} trace {}", "the terminal did not speak to a running satellite in time; see why: {} trace {}";
     RecordFailed: "{}: no se grabó: {}", "{}: not recorded: {}";
     RecordDone: "{} mensajes grabados, {} no cupieron: {}", "{} messages recorded, {} found no room: {}";
     RecordCut: "el archivo llegó a su tamaño máximo antes de tiempo", "the file reached its largest size before its time";

@@ -231,9 +231,7 @@ async fn take(hub: &Hub, wanted: &[Command]) -> Result<(), Failure> {
     let now = clock::now();
     let speaks = |command: &Command| {
         let own = |known: &Known| known.enrolment.id == command.device;
-        let found = hub
-            .devices
-            .all(|known| own(known) && known.facts().is_online(now));
+        let found = hub.devices.all(|known| own(known) && known.is_online(now));
         !found.is_empty()
     };
     let ours: Vec<&Command> = wanted.iter().filter(|command| speaks(command)).collect();

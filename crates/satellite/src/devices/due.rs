@@ -35,10 +35,11 @@ pub(crate) fn inventory(known: &Known, facts: &Facts) -> Inventory {
 }
 
 pub(super) fn due_state(known: &Known, now: Millis) -> Option<DeviceState> {
+    let online = known.is_online(now);
     let mut facts = known.facts();
     let contact = facts.last_contact?;
     facts.first_contact.get_or_insert(contact);
-    let state = match (known.is_approved(), facts.is_online(now)) {
+    let state = match (known.is_approved(), online) {
         (false, _) => "blocked",
         (true, true) => "online",
         (true, false) => "offline",

@@ -63,6 +63,13 @@ impl Brought {
         self.records.append(&mut other.records);
         self.aside.append(&mut other.aside);
     }
+
+    /// How long it is, as the device wrote it.
+    pub(super) fn bytes(&self) -> usize {
+        let records = self.records.iter().map(|record| record.raw.len());
+        let aside = self.aside.iter().map(|aside| aside.raw.len());
+        records.chain(aside).sum()
+    }
 }
 
 /// The way in for one device.
@@ -336,6 +343,29 @@ impl Intake {
         Ok(progress)
     }
 
+    /// A page of a range that is walked through: what is new or was missing is stored.
+    pub(super) async fn walked(&self, brought: &Brought) -> Result<(), Refused> {
+        self.change(brought.route, |chain| {
+            let rows = self.lacking(brought, chain);
+            let serials: Vec<u64> = brought.records.iter().filter_map(|r| r.serial_no).collect();
+            chain.stored(&serials, None);
+            rows
+        })
+        .await
+        .map(drop)
+    }
+
+    /// What of it is neither stored nor known to be gone.
+    fn lacking(&self, brought: &Brought, chain: &Chain) -> Rows {
+        let mut rows = Rows::of(brought);
+        for record in &brought.records {
+            if record.serial_no.is_none_or(|serial| chain.lacks(serial)) {
+                self.take(record, chain.epoch(), brought.route, &mut rows);
+            }
+        }
+        rows
+    }
+
     /// Records of a window that was asked for again. `by_serial`: their serials count as stored.
     pub(super) async fn again(
         &self,
@@ -401,13 +431,10 @@ impl Intake {
             *chain = next;
             let serials: Vec<u64> = brought.records.iter().filter_map(|r| r.serial_no).collect();
             let last = brought.records.iter().max_by_key(|record| record.serial_no);
-            let mut rows = Rows::of(brought);
-            for record in &brought.records {
-                let lacks = record.serial_no.is_none_or(|serial| chain.lacks(serial));
-                if lacks || !is_known {
-                    self.take(record, chain.epoch(), brought.route, &mut rows);
-                }
-            }
+            let rows = match is_known {
+                true => self.lacking(brought, chain),
+                false => self.rows(brought, chain.epoch()),
+            };
             chain.stored(&serials, last.and_then(|record| record.time.wall));
             rows
         })

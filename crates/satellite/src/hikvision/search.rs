@@ -99,6 +99,9 @@ impl From<SearchError> for Halt {
     }
 }
 
+/// Most records and bytes of a window of time that are kept before they are stored.
+const WINDOW: (u32, usize) = (5_000, 16 << 20);
+
 /// How the device is searched, found at each first contact.
 #[derive(Clone, Copy)]
 enum Mode {
@@ -159,7 +162,7 @@ impl<'a> Search<'a> {
                 Ok(()) => {
                     pause = PAUSES.0;
                     self.went_well();
-                    self.interval().saturating_sub(began.elapsed())
+                    self.pause().saturating_sub(began.elapsed())
                 }
                 Err(halt) => {
                     let wait = self.went_wrong(halt, pause);
@@ -199,7 +202,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The pause between two rounds.
+    /// How long old records may be fetched before the newest are looked at again.
     fn interval(&self) -> Duration {
         let view = self.intake.known.hikvision().view();
         // While it brings old records, live ones come by the search only.
@@ -207,12 +210,18 @@ impl<'a> Search<'a> {
         self.footprints.pause(is_live)
     }
 
+    /// The pause between two rounds: longer where the device has a schedule.
+    fn pause(&self) -> Duration {
+        let every = self.intake.known.enrolment.access.every.unwrap_or(0);
+        self.interval().max(Duration::from_secs(every.into()))
+    }
+
     fn went_well(&mut self) {
         self.failures = 0;
         self.keep_lockout(None);
         let known = &self.intake.known;
         known.facts().last_contact = Some(clock::now());
-        let pause = self.interval().as_secs();
+        let pause = self.pause().as_secs();
         {
             let mut view = known.hikvision().view();
             view.search = Link::Up;
@@ -524,26 +533,30 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Reads all pages of a range whose first page brought nothing new.
+    /// Reads all pages of a range whose first page brought nothing new. Each is stored as it
+    /// comes: nobody knows how many there are.
     async fn walk(&mut self, range: (u64, u64), can: &Capabilities) -> Result<(), Halt> {
+        let width = (range.1 - range.0).saturating_add(1);
         for attempt in 1.. {
             let mut walk = Walk::new(serials(range), can.page, can.position_limit, search_id());
-            let mut brought = Brought::of(Route::Backfill);
             let mut came = Vec::new();
             let end = loop {
                 let question = walk.question().clone();
                 let page = self.ask(&question).await?;
                 let step = walk.take(&page);
                 came.extend(&page.serials);
-                brought.append(sorted(page, Route::Backfill));
-                if step != WalkStep::Next {
-                    break step;
+                self.intake.walked(&sorted(page, Route::Backfill)).await?;
+                match step {
+                    WalkStep::Next if u64::from(walk.received()) > width => break WalkStep::Stuck,
+                    WalkStep::Next => {}
+                    end => break end,
                 }
             };
             match end {
                 WalkStep::Short if attempt < SHORT_TRIES => {}
                 WalkStep::Whole | WalkStep::Short => {
-                    self.intake.answered(range, &came, &brought).await?;
+                    let nothing = Brought::of(Route::Backfill);
+                    self.intake.answered(range, &came, &nothing).await?;
                     return Ok(());
                 }
                 _ => {
@@ -586,7 +599,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Every page of a window of time, and how that ended.
+    /// Every page of a window of time, and how that ended. A window that holds more than is
+    /// kept at once is one that holds too many.
     async fn window(
         &mut self,
         window: &TimeWindow,
@@ -595,7 +609,8 @@ impl<'a> Search<'a> {
         let zone = &self.intake.known.device.zone;
         let (from, to) = window.texts(zone.offset_seconds_at(window.to));
         let range = SearchRange::Times { from, to };
-        let mut walk = Walk::new(range, can.page, can.position_limit, search_id());
+        let positions = can.position_limit.min(WINDOW.0);
+        let mut walk = Walk::new(range, can.page, positions, search_id());
         let mut brought = Brought::of(Route::Poll);
         loop {
             let question = walk.question().clone();
@@ -603,6 +618,9 @@ impl<'a> Search<'a> {
             let step = walk.take(&page);
             brought.append(sorted(page, Route::Poll));
             match step {
+                WalkStep::Next if brought.bytes() > WINDOW.1 => {
+                    return Ok((WalkStep::TooMany, brought));
+                }
                 WalkStep::Next => {}
                 WalkStep::Stuck => return Err(Halt::Answer(Says::PagesLie.into())),
                 end => return Ok((end, brought)),

@@ -83,10 +83,8 @@ pub(crate) async fn run(hub: Arc<Hub>) {
 }
 
 fn speaks(known: &Known, now: Millis) -> bool {
-    let facts = known.facts();
-    let heard = facts.dialect == Some(Dialect::Access) && facts.is_online(now);
-    drop(facts);
-    heard && known.may_post()
+    let is_access = known.facts().dialect == Some(Dialect::Access);
+    is_access && known.is_online(now) && known.may_post()
 }
 
 fn is_due(known: &Known, now: Millis) -> bool {

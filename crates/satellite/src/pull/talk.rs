@@ -76,6 +76,16 @@ impl From<Refused> for Ended {
     }
 }
 
+/// How a session is held.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way<'a> {
+    /// Where, `host:port`.
+    pub(super) address: &'a str,
+    pub(super) transport: Transport,
+    /// Whether it listens for events afterwards, or leaves when everything was asked.
+    pub(super) stays: bool,
+}
+
 /// What outlives sessions: what was learned of the terminal and need not be asked each time.
 #[derive(Debug, Default)]
 pub(super) struct Learned {
@@ -128,14 +138,14 @@ impl<'a> Talk<'a> {
     pub(super) async fn open(
         intake: &'a Intake,
         learned: &'a mut Learned,
-        (address, transport): (&str, Transport),
+        way: Way<'_>,
         key: Option<CommKey>,
     ) -> Result<Self, Ended> {
+        let transport = way.transport;
         let stands = intake.cursor().await?;
         let prior = known_by(stands.as_ref());
-        let wire = Wire::open(address, transport)
-            .await
-            .map_err(Ended::NotOpen)?;
+        let wire = Wire::open(way.address, transport).await;
+        let wire = wire.map_err(Ended::NotOpen)?;
         let options = SessionOptions {
             transport,
             key,
@@ -148,7 +158,7 @@ impl<'a> Talk<'a> {
         let base = (clock::now(), now);
         Ok(Self {
             session: Session::new(options, base.0),
-            plan: opening(learned),
+            plan: opening(learned, way.stays),
             intake,
             learned,
             wire,
@@ -416,7 +426,6 @@ impl<'a> Talk<'a> {
         let ahead = wall.seconds_as_utc() - ours;
         self.intake.known.facts().skew.read(ahead, now);
         self.intake.known.pull().view().ahead = Some(ahead);
-        self.intake.known.facts().skew.read(ahead, at);
     }
 
     fn counted(&mut self, sizes: Sizes) {
@@ -426,8 +435,6 @@ impl<'a> Talk<'a> {
         let number = |n: Option<u32>| n.map(i64::from);
         facts.log_used = number(sizes.records).or(facts.log_used);
         facts.log_capacity = number(sizes.record_capacity).or(facts.log_capacity);
-        facts.users_used = number(sizes.users).or(facts.users_used);
-        facts.users_capacity = number(sizes.user_capacity).or(facts.users_capacity);
         facts.users_used = number(sizes.users).or(facts.users_used);
         facts.users_capacity = number(sizes.user_capacity).or(facts.users_capacity);
         drop(facts);
@@ -667,18 +674,24 @@ impl Drop for Talk<'_> {
 }
 
 /// What a session asks first.
-fn opening(learned: &Learned) -> VecDeque<Ask> {
+fn opening(learned: &mut Learned, stays: bool) -> VecDeque<Ask> {
     let mut plan = VecDeque::from([Ask::Serial, Ask::Clock, Ask::Sizes]);
     if is_due(learned.info_at, WHOLE) {
         plan.push_back(Ask::Info);
     }
     // People are enrolled at any time, also while nobody was connected.
-    plan.extend([
-        Ask::Users,
-        Ask::Log(Extent::New),
-        Ask::Listen,
-        Ask::Log(Extent::New),
-    ]);
+    plan.push_back(Ask::Users);
+    if stays {
+        plan.extend([Ask::Log(Extent::New), Ask::Listen, Ask::Log(Extent::New)]);
+        return plan;
+    }
+    // Nobody is there when the day is over: the whole log belongs to a visit.
+    let whole = learned.whole_at.is_some() && is_due(learned.whole_at, WHOLE);
+    if whole {
+        learned.whole_at = Some(Instant::now());
+    }
+    let extent = if whole { Extent::Whole } else { Extent::New };
+    plan.push_back(Ask::Log(extent));
     plan
 }
 

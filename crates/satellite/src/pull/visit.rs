@@ -3,7 +3,8 @@
 //!
 //! A network that was cut is tried again within seconds, because what happened meanwhile waits
 //! in the terminal; what only an operator can mend is tried rarely. TCP comes first; UDP where
-//! TCP is refused or stays silent, and afterwards whatever worked.
+//! TCP is refused or stays silent, and afterwards whatever worked. A terminal with a schedule is
+//! left after each visit, so that other programs can speak to it in between.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use zkteco_pull::{CommKey, Error, Foreign, Retry, Transport};
 use super::again;
 use super::intake::Intake;
 use super::state::NotRead;
-use super::talk::{Ended, Learned, Talk};
+use super::talk::{Ended, Learned, Talk, Way};
 use crate::conditions::Condition;
 use crate::config::SECRETS_FOLDER;
 use crate::detail::{Detail, Says};
@@ -61,6 +62,7 @@ pub(crate) async fn run(hub: Arc<Hub>, known: Arc<Known>, store: Store, fence: F
         },
         address: address.to_string(),
         key_file: access.secret_file.map(|file| file.to_string()),
+        every: access.every.map(|every| Duration::from_secs(every.into())),
         learned: Learned::default(),
         works: None,
         failures: 0,
@@ -86,6 +88,8 @@ struct Visit {
     intake: Intake,
     address: String,
     key_file: Option<String>,
+    /// From one visit to the next, where it is not to be stayed with.
+    every: Option<Duration>,
     learned: Learned,
     /// The transport of the last session that was opened.
     works: Option<Transport>,
@@ -103,7 +107,7 @@ impl Visit {
             };
             let ended = self.once(key).await;
             let pause = self.judge(&ended);
-            self.rest(pause, key).await;
+            self.rest(pause, key, matches!(ended, Ended::Left)).await;
         }
     }
 
@@ -151,7 +155,11 @@ impl Visit {
 
     async fn session(&mut self, transport: Transport, key: Option<CommKey>) -> Ended {
         self.intake.known.pull().view().link = Link::Connecting;
-        let way = (self.address.as_str(), transport);
+        let way = Way {
+            address: &self.address,
+            transport,
+            stays: self.every.is_none(),
+        };
         let talk = Talk::open(&self.intake, &mut self.learned, way, key).await;
         let mut talk = match talk {
             Ok(talk) => talk,
@@ -184,7 +192,7 @@ impl Visit {
         match ended {
             Ended::Left => {
                 self.intake.known.pull().view().link = Link::Idle;
-                return self.spread(POLL);
+                return self.spread(self.every.unwrap_or(POLL));
             }
             Ended::Store(refused) => {
                 // A cursor that was moved is no trouble: the next session begins there.
@@ -292,8 +300,9 @@ impl Visit {
         pause * (80 + share) / 100
     }
 
-    /// Waits; a key that was changed or a wish ends a long pause, a store that is down keeps it.
-    async fn rest(&self, pause: Duration, key: Option<CommKey>) {
+    /// Waits; a key that was changed ends a long pause, after a visit a wish does too; a store
+    /// that is down keeps it.
+    async fn rest(&self, pause: Duration, key: Option<CommKey>, went_well: bool) {
         let changed = async {
             loop {
                 tokio::time::sleep(LOOK).await;
@@ -305,6 +314,7 @@ impl Visit {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = changed => {}
+            () = self.intake.known.pull().woken(), if went_well => {}
         }
         while !self.intake.store.writer.report().up {
             tokio::time::sleep(self.spread(STORE)).await;

@@ -179,9 +179,8 @@ pub(crate) fn is_heard(known: &Known, now: Millis) -> bool {
     if known.is_dialled() {
         return known.enrolment.vendor == Vendor::Zkteco && known.again().is_open();
     }
-    let facts = known.facts();
-    let at_the_door = known.enrolment.vendor == Vendor::Zkteco && facts.heard_from.is_some();
-    at_the_door && facts.is_online(now)
+    let at_the_door = known.facts().heard_from.is_some();
+    known.enrolment.vendor == Vendor::Zkteco && at_the_door && known.is_online(now)
 }
 
 /// Carries out a job: its result, or its error, as the command reads it.

@@ -231,8 +231,8 @@ fn access(args: &Args, context: &Context) -> anyhow::Result<Access> {
         address: Some(Text::new(address)),
         user: Some(Text::new(user)),
         secret_file: Some(Text::new(file)),
-        token_hash: None,
         mac,
+        ..Access::default()
     })
 }
 

@@ -63,7 +63,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         return Ok(Exit::Fine);
     }
     out::remark(&context.say(Word::RecordQueued, &[&job, &args.minutes]));
-    let job = wait(&mut registry, job, context).await?;
+    let job = wait(&mut registry, job, &one, context).await?;
     report(&job, &one, args, context)
 }
 
@@ -96,7 +96,13 @@ async fn enqueue(
 }
 
 /// Waits until the job has ended.
-async fn wait(registry: &mut Registry<'_>, id: i64, context: &Context) -> anyhow::Result<Job> {
+async fn wait(
+    registry: &mut Registry<'_>,
+    id: i64,
+    one: &Enrolment,
+    context: &Context,
+) -> anyhow::Result<Job> {
+    let program = super::super::program();
     let (began, mut warned) = (Instant::now(), false);
     loop {
         let read = jobs::get(&mut registry.engine, id).await;
@@ -109,7 +115,8 @@ async fn wait(registry: &mut Registry<'_>, id: i64, context: &Context) -> anyhow
         }
         if job.state == JobState::Waiting && !warned && began.elapsed() >= PATIENCE {
             warned = true;
-            out::remark(&context.say(Word::RecordWaits, &[&time::utc(job.expires_at)]));
+            let until = time::utc(job.expires_at);
+            out::remark(&context.say(Word::RecordWaits, &[&until, &program, &one.serial]));
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -120,7 +127,10 @@ fn report(job: &Job, one: &Enrolment, args: &Args, context: &Context) -> anyhow:
     let done: Option<Recorded> = serde_json::from_str(said).ok();
     let error = match (job.state, &done) {
         (JobState::Done, Some(_)) => None,
-        (JobState::Expired, _) => Some(context.say(Word::RecordExpired, &[])),
+        (JobState::Expired, _) => {
+            let program = super::super::program();
+            Some(context.say(Word::RecordExpired, &[&program, &one.serial]))
+        }
         _ => {
             let said: Value = serde_json::from_str(said).unwrap_or_default();
             Some(said["error"].as_str().unwrap_or_default().to_owned())

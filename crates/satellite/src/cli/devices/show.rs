@@ -17,8 +17,8 @@ use super::super::databases;
 use super::super::words::{Speaks as _, Word};
 use super::super::{Context, out, table, time};
 use super::hikvision::{self, Seen};
-use super::list;
 use super::pull::Pulled;
+use super::{list, schedule};
 
 /// Lines of the audit that are searched, and shown at most.
 const AUDIT: (u32, usize) = (5_000, 5);
@@ -174,6 +174,7 @@ fn found_json(found: &Found<'_>, context: &Context) -> Value {
         inventory: found.inventory.as_ref(),
     };
     let mut all = list::enrolled_json(&line, context);
+    all["every_seconds"] = json!(found.enrolment.access.every);
     all["set_clock"] = json!(sets_clock(found.enrolment, context));
     all["quarantined"] = json!(found.quarantined);
     all["server"] = json!({ "address": host, "port": port, "from_public_url": sure });
@@ -251,6 +252,10 @@ fn found_text(found: &Found<'_>, context: &Context) -> String {
         one.id.to_string(),
     ];
     let mut facts: Vec<(&str, String)> = names.into_iter().zip(values).collect();
+    if one.access.address.is_some() {
+        let [name] = lang.headings(&[Word::Visits]);
+        facts.push((name, schedule::told(one, context)));
+    }
     facts.extend(inventory_facts(found, context));
     if let Some(seen) = &found.seen {
         facts.extend(seen.facts(context));

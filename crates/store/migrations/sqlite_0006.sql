@@ -1,0 +1,5 @@
+-- How often a dialled terminal is visited: the twin of the MySQL schema.
+CREATE TABLE schedule (
+    device_id BLOB NOT NULL PRIMARY KEY,
+    every_seconds INTEGER NULL
+);

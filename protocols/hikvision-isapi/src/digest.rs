@@ -110,11 +110,6 @@ impl Challenge {
         matches!(&self.0, Scheme::Digest(digest) if digest.stale)
     }
 
-    /// The password would travel readable: this is Basic.
-    pub fn is_basic(&self) -> bool {
-        self.0 == Scheme::Basic
-    }
-
     fn rank(&self) -> u8 {
         match &self.0 {
             Scheme::Basic => 0,

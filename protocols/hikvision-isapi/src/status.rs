@@ -72,11 +72,6 @@ impl ResponseStatus {
         let names = ["notSupport", "methodNotAllowed", "theFunctionNotSupported"];
         names.iter().any(|name| self.sub.eq_ignore_ascii_case(name))
     }
-
-    /// The device cannot now and may later.
-    pub fn is_busy(&self) -> bool {
-        self.code == Some(2) || self.sub.eq_ignore_ascii_case("deviceBusy")
-    }
 }
 
 enum Fields {
@@ -180,7 +175,7 @@ mod tests {
             (read.code, read.sub.as_str()),
             (Some(4), "invalidOperation")
         );
-        assert!(!read.is_ok() && !read.is_busy() && !read.is_not_supported());
+        assert!(!read.is_ok() && !read.is_not_supported());
         assert_eq!(ResponseStatus::read(json).unwrap(), read);
         assert_eq!(ResponseStatus::read(nested).unwrap(), read);
     }
@@ -195,7 +190,7 @@ mod tests {
         assert!(of("deployExceedMax").is_deploy_exceeded());
         assert!(of("notSupport").is_not_supported());
         assert!(of("methodNotAllowed").is_not_supported());
-        assert!(of("deviceBusy").is_busy());
+        assert!(!of("deviceBusy").is_not_supported());
         assert!(
             ResponseStatus::read(br#"{"statusCode":1,"statusString":"OK"}"#)
                 .unwrap()

@@ -96,12 +96,6 @@ impl TimeCursor {
         }
     }
 
-    /// Goes back to an earlier time, to read a stretch again: after a clock was set back.
-    pub fn rewind(&mut self, to: Millis) {
-        self.next = self.next.min(seconds(to));
-        self.last = self.last.min(seconds(to));
-    }
-
     /// The state as text, at most 40 bytes.
     pub fn text(&self) -> String {
         format!("t1.{}.{}.{}", self.next, self.last, self.span)

@@ -2,8 +2,10 @@
 //!
 //! A page with fewer records than asked for is not the last one: devices cut the page down
 //! silently. Only the status ends a walk, or a limit: positions that a device does not serve,
-//! or a device that says MORE and gives nothing. A walk must never end as whole when records
+//! or a device that says MORE and gives nothing, or the same page again. A walk must never end as whole when records
 //! that the device itself has counted did not come.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use crate::search::{Page, PageStatus, Question, SearchRange};
 
@@ -23,7 +25,7 @@ pub enum WalkStep {
     /// More matches than there are positions: cut the range and begin again. By serial, go on
     /// from the serials that have come; by time, halve the window.
     TooMany,
-    /// Three times more was promised and nothing given.
+    /// More was promised, and three times nothing was given, or the same page again.
     Stuck,
 }
 
@@ -32,8 +34,9 @@ pub enum WalkStep {
 pub struct Walk {
     question: Question,
     position_limit: u32,
-    page_seen: Option<u32>,
     empty: u8,
+    /// What the last page was, as a hash of its records.
+    last: Option<u64>,
 }
 
 impl Walk {
@@ -48,8 +51,8 @@ impl Walk {
                 search_id,
             },
             position_limit,
-            page_seen: None,
             empty: 0,
+            last: None,
         }
     }
 
@@ -61,11 +64,6 @@ impl Walk {
     /// How many records have come.
     pub fn received(&self) -> u32 {
         self.question.position
-    }
-
-    /// The page that the device really gives, when that is less than was asked for.
-    pub fn clamped_to(&self) -> Option<u32> {
-        self.page_seen.filter(|seen| *seen < self.question.page)
     }
 
     /// The answer to [`Walk::question`].
@@ -90,10 +88,27 @@ impl Walk {
             };
         }
         self.empty = 0;
-        self.page_seen = self.page_seen.max(Some(came));
+        let this = Some(hash(page));
+        if self.last == this {
+            return WalkStep::Stuck;
+        }
+        self.last = this;
         if position > self.position_limit {
             return WalkStep::TooMany;
         }
         WalkStep::Next
     }
+}
+
+/// Two pages of records that are told alike have the same.
+fn hash(page: &Page) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for record in &page.records {
+        let raw = match record {
+            Ok(record) => &record.raw,
+            Err(unreadable) => &unreadable.raw,
+        };
+        raw.hash(&mut hasher);
+    }
+    hasher.finish()
 }

@@ -76,26 +76,6 @@ pub fn is_own_footprint(major: u32, minor: u32) -> bool {
     major == OPERATION && matches!(minor, 112 | 113 | 121 | 122)
 }
 
-/// True when the clock was set, by hand or by NTP: times before and after may not fit.
-pub fn is_clock_jump(major: u32, minor: u32) -> bool {
-    major == OPERATION && matches!(minor, 1028 | 1029)
-}
-
-/// True when the device started anew: power on, watchdog, reboot.
-pub fn is_restart(major: u32, minor: u32) -> bool {
-    matches!((major, minor), (EXCEPTION, 1024 | 1026) | (OPERATION, 123))
-}
-
-/// True when the defaults were restored, after which serials may begin at 1 again.
-pub fn is_reset(major: u32, minor: u32) -> bool {
-    major == OPERATION && matches!(minor, 1031 | 1034)
-}
-
-/// True when the device warns that it will soon lose events.
-pub fn is_loss_warning(major: u32, minor: u32) -> bool {
-    major == ALARM && matches!(minor, 1035 | 1090)
-}
-
 /// Attendance statuses in the order of their numbers (0 to 6), which some firmware sends instead.
 const STATUSES: [(&str, Option<Direction>); 7] = [
     ("undefined", None),
@@ -171,11 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn markers_belong_to_their_major() {
-        assert!(is_clock_jump(3, 1028) && !is_clock_jump(2, 1028));
-        assert!(is_restart(2, 1024) && !is_restart(3, 1024) && is_restart(3, 123));
-        assert!(is_reset(3, 1031) && !is_reset(2, 1031));
-        assert!(is_loss_warning(1, 1035) && !is_loss_warning(2, 1035));
+    fn our_own_traces_belong_to_their_major() {
         assert!(is_own_footprint(3, 121) && !is_own_footprint(5, 113));
     }
 

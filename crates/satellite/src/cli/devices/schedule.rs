@@ -28,12 +28,16 @@ const LIMITS: (u64, u64) = (30, 3_600);
 
 /// What `devices schedule` is told.
 #[derive(clap::Args)]
-#[group(required = true, multiple = false, args = ["every", "default"])]
 pub(crate) struct Args {
     /// Its serial number
     serial: Serial,
     /// From one visit to the next, 30s to 1h
-    #[arg(long, value_name = "TIME")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        required_unless_present = "default",
+        conflicts_with = "default"
+    )]
     every: Option<String>,
     /// As often as satellite does by itself
     #[arg(long)]

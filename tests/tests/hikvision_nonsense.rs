@@ -42,7 +42,7 @@ enum Kind {
     EveryPassword,
     /// A page of JSON of depth 10,000.
     DeepPage,
-    /// One page again and again, and always more.
+    /// By serial, one page without serials again and again, and always more.
     EndlessMore,
     /// Serials that no device can count to.
     HugeSerials,
@@ -59,7 +59,7 @@ const KINDS: [(Kind, &str); 12] = [
     (Kind::EndlessBody, "unreachable"),
     (Kind::BadChunks, "unreachable"),
     (Kind::Redirect, "answers_unusable"),
-    (Kind::LongChallenge, "unreachable"),
+    (Kind::LongChallenge, "login_refused"),
     (Kind::EveryPassword, "login_refused"),
     (Kind::DeepPage, "answers_unusable"),
     (Kind::EndlessMore, "answers_unusable"),
@@ -238,13 +238,13 @@ fn page(kind: Kind, question: &str) -> String {
     };
     match kind {
         Kind::DeepPage => format!("{}1{}", "{\"a\":".repeat(10_000), "}".repeat(10_000)),
-        // What is asked for by serial is answered with what is there already.
         Kind::EndlessMore => {
-            let asked = question.split("\"endSerialNo\":").nth(1);
-            let asked = asked.and_then(|rest| rest.split(['}', ',']).next());
-            let newest = asked.is_none();
-            let list = vec![record(asked.unwrap_or("5000")); 30].join(",");
-            page(&list, if newest { "OK" } else { "MORE" }, "4294967295")
+            let (serial, status) = match question.contains("timeReverseOrder") {
+                true => ("5000", "OK"),
+                false => ("0", "MORE"),
+            };
+            let list = vec![record(serial); 30].join(",");
+            page(&list, status, "4294967295")
         }
         Kind::EndlessTime => page(&vec![record("0"); 30].join(","), "MORE", "4294967295"),
         Kind::HugeSerials => {

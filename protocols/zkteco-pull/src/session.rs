@@ -132,6 +132,13 @@ impl Session {
         self.steps.retain(needed);
     }
 
+    /// True when EXIT was said and not answered yet: whoever closes the connection now only
+    /// finishes what is at its end.
+    pub fn is_leaving(&self) -> bool {
+        self.waiting
+            .is_some_and(|waiting| waiting.step == Step::Exit)
+    }
+
     /// True when nothing is asked or awaited and events are listened for.
     pub fn is_idle(&self) -> bool {
         self.listening && self.is_free()

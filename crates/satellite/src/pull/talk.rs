@@ -229,11 +229,24 @@ impl<'a> Talk<'a> {
             let (tape, outlines) = (self.intake.known.tape(), &mut self.outlines);
             let note = |bytes: &[u8]| outlines.heard(tape, bytes);
             let heard = self.wire.hear(&mut self.session, now, note);
-            if !heard.map_err(Ended::Wire)? {
+            if !heard.map_err(|error| self.broke(error))? {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// The connection is gone. That is no fault of it when the session was over by then:
+    /// terminals close it with their answer to EXIT.
+    fn broke(&mut self, error: std::io::Error) -> Ended {
+        if self.session.is_leaving() {
+            return Ended::Left;
+        }
+        match self.session.next(self.now()) {
+            Action::Done => Ended::Left,
+            Action::Close(error) => Ended::Terminal(error),
+            _ => Ended::Wire(error),
+        }
     }
 
     /// Does what the session says until there is nothing to do before the time in the answer.

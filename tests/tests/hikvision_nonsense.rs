@@ -59,7 +59,7 @@ const KINDS: [(Kind, &str); 12] = [
     (Kind::EndlessBody, "unreachable"),
     (Kind::BadChunks, "unreachable"),
     (Kind::Redirect, "answers_unusable"),
-    (Kind::LongChallenge, "login_refused"),
+    (Kind::LongChallenge, "switch Digest on"),
     (Kind::EveryPassword, "login_refused"),
     (Kind::DeepPage, "answers_unusable"),
     (Kind::EndlessMore, "answers_unusable"),

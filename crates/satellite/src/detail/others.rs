@@ -15,6 +15,10 @@ pub(super) const OTHERS: &[(&str, &str)] = &[
     ("sin conexión: {}", "no connection: {}"),
     ("sin respuesta en {} s", "no answer within {} s"),
     (
+        "pide iniciar sesión de un modo que aquí no se habla; active Digest en su autenticación web",
+        "it asks for a login in a way that is not spoken here; switch Digest on in its web authentication",
+    ),
+    (
         "una respuesta de más de {} bytes",
         "an answer of more than {} bytes",
     ),

@@ -111,11 +111,13 @@ fn what_keeps_a_device_from_being_talked_to_is_spanish() {
     }
     let unreachable = Trouble::Unreachable(NotOpen::Silent.to_string());
     let refused = Trouble::LoginRefused(event::Millis(0));
-    for trouble in [unreachable, Trouble::Silent, refused, Trouble::TooLong] {
+    let others = [Trouble::Silent, Trouble::NoLogin, Trouble::TooLong];
+    for trouble in [unreachable, refused].into_iter().chain(others) {
         match trouble {
             Trouble::Unreachable(_)
             | Trouble::Silent
             | Trouble::LoginRefused(_)
+            | Trouble::NoLogin
             | Trouble::TooLong => {}
         }
         assert_spanish(&trouble.to_string());

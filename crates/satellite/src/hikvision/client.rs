@@ -53,6 +53,11 @@ pub(crate) enum Trouble {
     /// It refused user or password, and is not asked again before then.
     #[error("user or password refused; the next try is at {} UTC", .0.text())]
     LoginRefused(Millis),
+    /// It asks for a login in a way that nobody here speaks.
+    #[error(
+        "it asks for a login in a way that is not spoken here; switch Digest on in its web authentication"
+    )]
+    NoLogin,
     /// The answer is longer than any answer is.
     #[error("an answer of more than {ANSWER_LIMIT} bytes")]
     TooLong,
@@ -257,15 +262,16 @@ pub(super) async fn pass(
         let now = clock::now();
         {
             let mut login = lock(login);
-            match login.next(now) {
-                LoginStep::Probe => return Ok(None),
-                LoginStep::Authorized => {
+            match (login.next(now), login.waiting(now)) {
+                (LoginStep::Probe, _) => return Ok(None),
+                (LoginStep::Authorized, _) => {
                     return Ok(login.authorization(now, method.as_str(), path, &nonce()));
                 }
-                LoginStep::Wait(until) if login.waiting(now).is_some() => {
+                (_, Some((_, LoginTrouble::NoChallenge))) => return Err(Trouble::NoLogin),
+                (_, Some((until, LoginTrouble::WrongPassword | LoginTrouble::Locked))) => {
                     return Err(Trouble::LoginRefused(until));
                 }
-                LoginStep::Wait(_) => {}
+                (LoginStep::Wait(_), None) => {}
             }
         }
         tokio::time::sleep(VERDICT).await;

@@ -128,6 +128,8 @@ pub(super) struct Search<'a> {
     asked_at: Millis,
     /// What the last search by time found.
     seen: HashSet<Ident>,
+    /// What of the newest records was set aside the last time: it stands in quarantine.
+    aside: HashSet<Bytes>,
     failures: u32,
 }
 
@@ -143,6 +145,7 @@ impl<'a> Search<'a> {
             clock_read: None,
             asked_at: Millis(0),
             seen: HashSet::new(),
+            aside: HashSet::new(),
             failures: 0,
         }
     }
@@ -441,14 +444,26 @@ impl<'a> Search<'a> {
             return Ok(());
         }
         self.count_footprints(highest, &page);
-        let brought = sorted(page, Route::Poll);
+        let mut brought = sorted(page, Route::Poll);
+        let aside = self.new_aside(&mut brought);
         let doubt = self.intake.newest(highest, &brought).await?;
+        if doubt.is_none() {
+            self.aside = aside;
+        }
         self.stored();
         if let Some(ask) = doubt {
             let page = self.page(serials(ask), 0, can.page).await?;
             self.intake.doubt(highest, ask, &page.serials).await?;
         }
         Ok(())
+    }
+
+    /// Leaves of what cannot be read only what was not set aside the last time, and answers all
+    /// of it: the same record comes with every poll until newer ones push it off the page.
+    fn new_aside(&self, brought: &mut Brought) -> HashSet<Bytes> {
+        let all = brought.aside.iter().map(|one| one.raw.clone()).collect();
+        brought.aside.retain(|one| !self.aside.contains(&one.raw));
+        all
     }
 
     /// Counts what is new since the last round, whether the stream brought it before or not.
@@ -578,10 +593,11 @@ impl<'a> Search<'a> {
         let now = clock::now();
         loop {
             let window = cursor.window(now);
-            let (end, brought) = self.window(&window, can).await?;
+            let (end, mut brought) = self.window(&window, can).await?;
             if end == WalkStep::TooMany && cursor.too_many(&window) {
                 continue;
             }
+            let aside = self.new_aside(&mut brought);
             let (idents, latest) = self.intake.outline(&brought).await?;
             cursor.finished(&window, latest);
             let text = Text::from(cursor.text());
@@ -593,7 +609,7 @@ impl<'a> Search<'a> {
             }
             stored = Some(text);
             if window.is_last {
-                self.seen = idents;
+                (self.seen, self.aside) = (idents, aside);
                 return Ok(());
             }
         }

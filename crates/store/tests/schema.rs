@@ -146,6 +146,7 @@ async fn a_database_of_the_first_version_is_behind_and_keeps_its_rows_when_it_is
             enrolment,
             "DROP TABLE access",
             "DROP TABLE command",
+            "DROP TABLE schedule",
             "DELETE FROM _sqlx_migrations WHERE version >= 2",
         ];
         for sql in back {

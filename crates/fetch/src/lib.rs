@@ -6,6 +6,7 @@
 //! keeps a connection or a cookie, and nothing the other side does takes longer than the
 //! deadline or more memory than the limit. Certificates are always verified.
 
+mod reach;
 mod tls;
 mod url;
 
@@ -32,6 +33,7 @@ pub struct Fetch {
     within: Duration,
     limit: usize,
     trust: Trust,
+    only_public: bool,
 }
 
 /// What came back.
@@ -61,6 +63,9 @@ pub enum Failed {
     /// The machine answers that nobody takes connections there.
     #[error("no connection: {0}")]
     Refused(String),
+    /// The name leads only to addresses of inner networks, and those are not allowed.
+    #[error("the name leads to an inner address, which is not allowed: {0}")]
+    Inner(String),
     /// There is no way there, or nothing came back.
     #[error("no connection: {0}")]
     Connect(String),
@@ -89,7 +94,7 @@ impl Failed {
         match self {
             Self::Name(_) | Self::Refused(_) | Self::Connect(_) => true,
             Self::Late { stage, .. } => matches!(*stage, "name" | "connect"),
-            Self::Tls(..) | Self::Http(_) => false,
+            Self::Inner(_) | Self::Tls(..) | Self::Http(_) => false,
         }
     }
 }
@@ -111,6 +116,7 @@ impl Fetch {
             within: WITHIN,
             limit: LIMIT,
             trust: Trust::default(),
+            only_public: false,
         }
     }
 
@@ -151,6 +157,14 @@ impl Fetch {
         self
     }
 
+    /// Goes only to addresses of the open internet: never to this machine, to its network or to
+    /// any other inner one, whatever the name leads to at that moment.
+    #[must_use]
+    pub fn only_public(mut self, only: bool) -> Self {
+        self.only_public = only;
+        self
+    }
+
     /// Sends it.
     ///
     /// # Errors
@@ -169,7 +183,7 @@ impl Fetch {
     }
 
     async fn run(self, stage: &Stage, began: Instant) -> Result<Answer, Failed> {
-        let tcp = connect(&self.url, stage).await?;
+        let tcp = connect(&self.url, stage, self.only_public).await?;
         if !self.url.is_encrypted() {
             stage.enter("answer");
             return self.exchange(tcp, None, began).await;
@@ -232,13 +246,17 @@ impl Fetch {
 }
 
 /// Opens a plain connection to where the URL points, trying each address of the name.
-async fn connect(url: &Url, stage: &Stage) -> Result<TcpStream, Failed> {
+async fn connect(url: &Url, stage: &Stage, only_public: bool) -> Result<TcpStream, Failed> {
     stage.enter("name");
     let found = tokio::net::lookup_host((url.host(), url.port())).await;
     let addresses = found.map_err(|error| Failed::Name(error.to_string()))?;
     stage.enter("connect");
     let mut last = Failed::Connect("the name has no address".to_owned());
     for address in addresses {
+        if only_public && !reach::is_public(address.ip()) {
+            last = Failed::Inner(address.ip().to_string());
+            continue;
+        }
         match TcpStream::connect(address).await {
             Ok(stream) => return Ok(stream),
             Err(error) => {
@@ -298,7 +316,7 @@ impl Stage {
 pub async fn certificate(url: &Url, trust: &Trust, within: Duration) -> Result<Vec<u8>, Failed> {
     let stage = Arc::new(Stage::default());
     let look = async {
-        let tcp = connect(url, &stage).await?;
+        let tcp = connect(url, &stage, false).await?;
         stage.enter("tls");
         let (_, certificate) = tls::wrap(tcp, url, trust).await?;
         certificate.ok_or_else(|| Failed::Tls("no certificate was shown".to_owned(), None))

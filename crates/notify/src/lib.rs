@@ -57,4 +57,4 @@ pub use relay::{Brink, Failed, Relay, Whose};
 pub use schedule::{Next, next};
 pub use smtp::{SmtpRelay, StartTls};
 pub use text::Language;
-pub use webhook::Webhook;
+pub use webhook::{Webhook, signature};

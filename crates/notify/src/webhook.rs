@@ -106,15 +106,6 @@ impl Webhook {
         &self.name
     }
 
-    /// The value of the signature's header.
-    fn signature(&self, body: &str, now: Timestamp) -> String {
-        let seconds = now.as_second();
-        let mut mac = ack::keyed(self.key.expose().as_bytes());
-        mac.update(format!("{seconds}.{body}").as_bytes());
-        let tag = letter::hex(&mac.finalize().into_bytes());
-        format!("t={seconds},v1={tag}")
-    }
-
     pub(crate) async fn deliver(
         &self,
         post: &Post,
@@ -138,11 +129,25 @@ impl Webhook {
             .header("user-agent", "notify")
             .header("content-type", "application/json")
             .header("x-notify-id", &post.id)
-            .header("x-notify-signature", self.signature(&post.body, now))
+            .header(
+                "x-notify-signature",
+                signature(&self.key, post.body.as_bytes(), now),
+            )
             .body(Full::new(Bytes::from(post.body.clone())))
             .map_err(|error| error.to_string())?;
         exchange(stream, request).await
     }
+}
+
+/// The value of a signature's header for a body that is posted now: `t=SECONDS,v1=HEX`, where HEX
+/// is the HMAC-SHA256 of `SECONDS.BODY`.
+pub fn signature(key: &Secret, body: &[u8], now: Timestamp) -> String {
+    let seconds = now.as_second();
+    let mut mac = ack::keyed(key.expose().as_bytes());
+    mac.update(format!("{seconds}.").as_bytes());
+    mac.update(body);
+    let tag = letter::hex(&mac.finalize().into_bytes());
+    format!("t={seconds},v1={tag}")
 }
 
 /// One request; only the status of the answer is read.
@@ -207,7 +212,8 @@ mod tests {
         // printf '1800000000.{}' | openssl dgst -sha256 -hmac Jefe
         let wanted =
             "t=1800000000,v1=563cca7abd54f48855c1c9484a5a2a001686eff21ce90de8ef9f8df772a78c46";
-        assert_eq!(hook("http://x").unwrap().signature("{}", now), wanted);
+        let key = Secret::new("Jefe".to_owned());
+        assert_eq!(signature(&key, b"{}", now), wanted);
     }
 
     #[test]

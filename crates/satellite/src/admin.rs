@@ -29,6 +29,7 @@ use tokio::net::TcpListener;
 use crate::clock;
 use crate::devices::Count;
 use crate::hub::Hub;
+use crate::outputs::OutputStatus;
 use crate::refusals::Refused;
 use crate::stores::Store;
 use crate::trace::Way;
@@ -68,6 +69,8 @@ pub struct Status {
     pub door: DoorStatus,
     /// The door behind TLS; `null` without one.
     pub tls: Option<TlsStatus>,
+    /// Every output of the configuration.
+    pub outputs: Vec<OutputStatus>,
     /// What lockdowns hold.
     pub lockdown: Vec<LockdownStatus>,
     /// Attacks that go on.
@@ -258,6 +261,7 @@ async fn status(State(hub): State<Arc<Hub>>) -> Json<Status> {
             certificate_ends_at: tls.ends().text(),
             trouble: tls.trouble(),
         }),
+        outputs: outputs(&hub),
         lockdown: hub.lockdowns.load().iter().map(lockdown_status).collect(),
         attacks: hub.refusals.attacks(clock::now()),
         backup: hub.copies.load().as_ref().clone(),
@@ -273,6 +277,12 @@ async fn status(State(hub): State<Arc<Hub>>) -> Json<Status> {
         totals: totals::totals(&hub.metrics),
         recent_refusals: hub.refusals.recent(),
     })
+}
+
+fn outputs(hub: &Hub) -> Vec<OutputStatus> {
+    let (config, now) = (hub.config.load(), clock::now());
+    let all = config.outputs.iter();
+    all.map(|output| hub.outputs.status(output, now)).collect()
 }
 
 fn lockdown_status(held: &Lockdown) -> LockdownStatus {

@@ -7,6 +7,7 @@
 mod backup;
 mod keep;
 mod network;
+mod output;
 mod raw;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,6 +22,7 @@ use fetch::Url;
 pub use keep::SHORTEST;
 pub use network::{Network, NoNetwork};
 use notify::Language;
+pub use output::{Hook, Output, Receiver};
 use store::Target;
 use store::retention::Class;
 
@@ -52,6 +54,8 @@ pub struct Config {
     pub unknown: Unknown,
     /// The tenants, in the order of the file; never empty.
     pub tenants: Vec<Tenant>,
+    /// Where stored events are carried to, in the order of the file.
+    pub outputs: Vec<Output>,
     /// Copies of the databases.
     pub backup: Option<Backup>,
     /// Satellite's own mail when sentinel is silent.
@@ -253,6 +257,7 @@ impl Config {
                 keep: Vec::new(),
                 own_store: None,
             }],
+            outputs: Vec::new(),
             backup: None,
             sentinel_guard: None,
             clock: ClockTrust::AskSystem,

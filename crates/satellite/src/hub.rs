@@ -22,6 +22,7 @@ use crate::copies::CopiesStatus;
 use crate::devices::{Devices, Known};
 use crate::door::Crowd;
 use crate::metrics::Metrics;
+use crate::outputs::Board;
 use crate::pull;
 use crate::refusals::Refusals;
 use crate::stores::{Means, Stores};
@@ -72,6 +73,8 @@ pub(crate) struct Hub {
     pub(crate) copies: ArcSwap<Option<CopiesStatus>>,
     /// Commands to push terminals that have not ended.
     pub(crate) commands: Commands,
+    /// How each output does.
+    pub(crate) outputs: Board,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusals: Refusals,
     pub(crate) trace: Trace,
@@ -113,6 +116,7 @@ impl Hub {
             lockdowns: ArcSwap::default(),
             copies: ArcSwap::default(),
             commands: Commands::default(),
+            outputs: Board::default(),
             refusals: Refusals::new(Arc::clone(&metrics)),
             metrics,
             trace: Trace::default(),

@@ -34,6 +34,7 @@ mod index;
 pub mod lifecycle;
 pub mod metrics;
 mod origins;
+pub mod outputs;
 mod pull;
 pub mod record;
 pub mod refusals;

@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::stores::{self, Means, MigrationDenied, Stores};
 use crate::tls::{self, Tls};
 use crate::{
-    admin, again, commands, dial, door, drainer, evidence, guard, hikvision, index, upkeep,
+    admin, again, commands, dial, door, drainer, evidence, guard, hikvision, index, outputs, upkeep,
 };
 
 /// Most sessions at one database server; one that grants few connections is asked for fewer.
@@ -282,6 +282,7 @@ fn in_the_background(hub: &Arc<Hub>) {
     hub.drain.spawn(dial::run(Arc::clone(hub)));
     hub.drain.spawn(guard::run(Arc::clone(hub)));
     hub.drain.spawn(evidence::run(Arc::clone(hub)));
+    hub.drain.spawn(outputs::run(Arc::clone(hub)));
 }
 
 /// The name of this installation, made at its first start.

@@ -121,6 +121,16 @@ pub struct Metrics {
     pub(crate) attacks_now: IntGaugeVec,
     /// 1 while a lockdown holds.
     pub(crate) lockdown: IntGaugeVec,
+    /// Events that a receiver has taken.
+    pub(crate) output_events: IntCounterVec,
+    /// Deliveries that did not get through.
+    pub(crate) output_failures: IntCounterVec,
+    /// Events that became dead letters.
+    pub(crate) output_dead: IntCounterVec,
+    /// Age of the oldest event that a receiver does not have.
+    pub(crate) output_lag: GaugeVec,
+    /// 1 while an output stands still.
+    pub(crate) output_standing: IntGaugeVec,
     /// Tasks that ended in a panic.
     pub(crate) panics: IntCounter,
 }
@@ -140,7 +150,7 @@ fn put<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Re
 }
 
 /// Every metric with its help text.
-const HELP: [(&str, &str); 38] = [
+const HELP: [(&str, &str); 43] = [
     ("build_info", "Version of the running program."),
     (
         "events_received_total",
@@ -257,6 +267,26 @@ const HELP: [(&str, &str); 38] = [
         "1 while commands, enrolments and outputs are stopped.",
     ),
     (
+        "output_events_total",
+        "Events that the receiver of an output has taken.",
+    ),
+    (
+        "output_failures_total",
+        "Deliveries of an output that did not get through and are repeated.",
+    ),
+    (
+        "output_dead_letters_total",
+        "Events that a receiver refused for good or did not take in time.",
+    ),
+    (
+        "output_lag_seconds",
+        "Age of the oldest event that the receiver does not have.",
+    ),
+    (
+        "output_standing",
+        "1 while nothing has got through for ten minutes.",
+    ),
+    (
         "devices_plain",
         "Approved terminals whose last request came over plain HTTP.",
     ),
@@ -311,6 +341,7 @@ impl Metrics {
         let registry = Registry::new();
         let make = Maker(&registry);
         let (by_tenant, store) = (["tenant", "route"], ["store"]);
+        let by_output = ["tenant", "output"];
         let build = make.gauges("build_info", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let metrics = Self {
@@ -350,6 +381,11 @@ impl Metrics {
             attacks: make.counters("attacks_total", &["kind"]),
             attacks_now: make.gauges("attacks", &["kind"]),
             lockdown: make.gauges("lockdown", &["tenant"]),
+            output_events: make.counters("output_events_total", &by_output),
+            output_failures: make.counters("output_failures_total", &by_output),
+            output_dead: make.counters("output_dead_letters_total", &by_output),
+            output_lag: make.ages("output_lag_seconds", &by_output),
+            output_standing: make.gauges("output_standing", &by_output),
             panics: make.counter("panics_total"),
             registry: registry.clone(),
         };
@@ -375,6 +411,18 @@ impl Metrics {
             for state in ["approved", "blocked", "online"] {
                 self.devices.with_label_values(&[tenant.id.as_str(), state]);
             }
+        }
+        for output in &config.outputs {
+            let labels = [output.tenant.as_str(), output.name.as_str()];
+            for family in [
+                &self.output_events,
+                &self.output_failures,
+                &self.output_dead,
+            ] {
+                family.with_label_values(&labels);
+            }
+            self.output_lag.with_label_values(&labels);
+            self.output_standing.with_label_values(&labels);
         }
         for (label, _) in config.stores() {
             self.store_up.with_label_values(&[label.as_str()]);

@@ -147,12 +147,19 @@ impl Store {
     }
 }
 
+impl Store {
+    /// A session of its database, for a moment.
+    pub(crate) async fn session(&self) -> Result<Session, Failure> {
+        self.sessions.take(Want::Any, ASK_WITHIN).await
+    }
+}
+
 fn unavailable(failure: Failure) -> Refused {
     Refused::Unavailable(failure.trouble())
 }
 
 /// Gives a session back, or up, by what came of its work.
-fn finished<T>(session: Session, done: Result<T, Failure>) -> Result<T, Failure> {
+pub(crate) fn finished<T>(session: Session, done: Result<T, Failure>) -> Result<T, Failure> {
     match &done {
         Ok(_) => session.give_back(),
         Err(failure) => session.give_up(failure),

@@ -38,6 +38,7 @@ pub mod maintain;
 mod memory;
 pub mod mirror;
 mod mysql;
+pub mod outputs;
 pub mod quarantine;
 pub mod registry;
 pub mod retention;

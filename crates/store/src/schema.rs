@@ -48,10 +48,16 @@ const MIGRATIONS: &[(i64, &str, &str, &str)] = &[
         include_str!("../migrations/mysql_0006.sql"),
         include_str!("../migrations/sqlite_0006.sql"),
     ),
+    (
+        7,
+        "outputs: cursors, dead letters",
+        include_str!("../migrations/mysql_0007.sql"),
+        include_str!("../migrations/sqlite_0007.sql"),
+    ),
 ];
 
 /// The newest schema version that this program knows.
-pub const VERSION: i64 = 6;
+pub const VERSION: i64 = 7;
 
 /// How a database's schema stands to this program's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -147,6 +147,8 @@ async fn a_database_of_the_first_version_is_behind_and_keeps_its_rows_when_it_is
             "DROP TABLE access",
             "DROP TABLE command",
             "DROP TABLE schedule",
+            "DROP TABLE output_cursor",
+            "DROP TABLE output_letter",
             "DELETE FROM _sqlx_migrations WHERE version >= 2",
         ];
         for sql in back {

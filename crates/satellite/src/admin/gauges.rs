@@ -17,6 +17,7 @@ pub(super) fn set(hub: &Hub) {
     let metrics = &hub.metrics;
     stores(hub);
     tenants(hub);
+    outputs(hub);
     terminals(hub);
     alarms(hub);
     let ends = hub.tls.as_ref().map_or(0, |tls| tls.ends().0 / 1000);
@@ -37,6 +38,18 @@ fn stores(hub: &Hub) {
         oldest.set(waiting);
         let ambiguous = metrics.ambiguous.with_label_values(&label);
         ambiguous.set(gauge(report.ambiguous_commits));
+    }
+}
+
+fn outputs(hub: &Hub) {
+    let (metrics, now) = (&hub.metrics, clock::now());
+    for output in &hub.config.load().outputs {
+        let labels = [output.tenant.as_str(), output.name.as_str()];
+        let status = hub.outputs.status(output, now);
+        let lag = metrics.output_lag.with_label_values(&labels);
+        lag.set(status.lag_seconds);
+        let standing = metrics.output_standing.with_label_values(&labels);
+        standing.set(i64::from(status.state == "standing"));
     }
 }
 

@@ -131,5 +131,10 @@ fn summary(context: &Context) -> String {
         // Writing into memory cannot fail.
         writeln!(text, "{line}").ok();
     }
+    for output in &config.outputs {
+        let (kind, place) = (output.to.kind(), output.to.place());
+        let values: [&dyn std::fmt::Display; 4] = [&output.name, &output.tenant, &kind, &place];
+        writeln!(text, "{}", context.say(Word::OutputLine, &values)).ok();
+    }
     text
 }

@@ -6,7 +6,7 @@
 
 mod write;
 
-pub(crate) use write::{guarded, json_row};
+pub(crate) use write::{csv_head, csv_rows, guarded, json_row};
 
 use std::time::Duration;
 

@@ -8,6 +8,7 @@
 mod backfill;
 mod backup;
 mod check;
+mod compare;
 mod conditions;
 mod cutoff;
 mod databases;
@@ -17,12 +18,14 @@ mod devices;
 mod doctor;
 mod events;
 mod evidence;
+mod export;
 mod help;
 mod hold;
 mod http;
 mod lockdown;
 mod nearest;
 mod out;
+mod outputs;
 mod quarantine;
 mod restore;
 mod retention;
@@ -117,6 +120,15 @@ enum Command {
     /// Put a copy back, after saying how old it is and keeping what is there
     #[command(after_help = restore::EXAMPLES)]
     Restore(restore::Args),
+    /// Where stored events are carried to: outputs, how far they are, pause, deliver again
+    #[command(subcommand, after_help = outputs::EXAMPLES)]
+    Outputs(outputs::Command),
+    /// A tenant's events of a time as one CSV or JSON-lines file
+    #[command(after_help = export::EXAMPLES)]
+    Export(export::Args),
+    /// A day's punches here against those in a file of another program
+    #[command(after_help = compare::EXAMPLES)]
+    Compare(compare::Args),
     /// Whether a payroll period is complete, terminal by terminal
     #[command(after_help = cutoff::EXAMPLES)]
     Cutoff(cutoff::Args),
@@ -314,12 +326,15 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
         Command::Doctor(args) => doctor::run(&args, &context).await,
         Command::Backfill(args) => backfill::run(&args, &context).await,
         Command::Backup(command) => backup::run(command, &context).await,
+        Command::Compare(args) => compare::run(&args, &context).await,
+        Command::Export(args) => export::run(&args, &context).await,
         Command::Cutoff(args) => cutoff::run(&args, &context).await,
         Command::Devices(command) => devices::run(command, &context).await,
         Command::Events(args) => events::run(&args, &context).await,
         Command::Evidence(args) => evidence::run(&args, &context).await,
         Command::Lockdown(command) => lockdown::run(command, &context).await,
         Command::Restore(args) => restore::run(&args, &context).await,
+        Command::Outputs(command) => outputs::run(command, &context).await,
         Command::Quarantine(command) => quarantine::run(command, &context).await,
         Command::Top(args) => top::run(&args, &context).await,
         Command::Trace(args) => trace::run(&args, &context).await,

@@ -9,7 +9,7 @@ pub(super) fn spanish(word: &str) -> Option<&'static str> {
     known.map(|(_, spanish)| *spanish)
 }
 
-const TERMS: [(&str, &str); 78] = [
+const TERMS: [(&str, &str); 85] = [
     // What `doctor` looks at.
     ("service", "servicio"),
     ("machine", "servidor"),
@@ -23,6 +23,14 @@ const TERMS: [(&str, &str); 78] = [
     ("proven", "comprobada"),
     ("seen", "visible"),
     ("unproven", "sin comprobar"),
+    // What outputs do.
+    ("fine", "operación normal"),
+    ("paused", "en pausa"),
+    ("failing", "no entrega"),
+    ("standing", "sin avance"),
+    ("starting", "por empezar"),
+    ("unread", "nadie la lee"),
+    ("webhook", "webhook"),
     // How records come. A push terminal is one that sends by itself.
     ("push", "envío propio"),
     ("pull", "puerto 4370"),

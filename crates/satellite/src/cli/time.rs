@@ -6,6 +6,7 @@
 
 use daemon::config::Span;
 use event::{Millis, WallTime, Zone};
+pub(crate) use satellite::outputs::utc;
 
 /// Reads a time; what has no zone of its own is wall time in `zone`.
 ///
@@ -35,6 +36,18 @@ pub(crate) fn moment(text: &str, zone: &Zone, now: Millis) -> Result<Millis, Str
     Ok(zone.resolve(&wall).at)
 }
 
+/// Reads the end of a window: as [`moment`], but a day is meant with its end.
+///
+/// # Errors
+/// As [`moment`].
+pub(crate) fn end(text: &str, zone: &Zone, now: Millis) -> Result<Millis, String> {
+    let text = text.trim();
+    match text.parse::<jiff::civil::Date>().map(|day| day.tomorrow()) {
+        Ok(Ok(next)) if text.len() == 10 => moment(&next.to_string(), zone, now),
+        _ => moment(text, zone, now),
+    }
+}
+
 /// `2026-11-21 08:59:58 -06:00`.
 pub(crate) fn show(at: Millis, zone: &Zone) -> String {
     let offset = zone.offset_seconds_at(at);
@@ -53,13 +66,6 @@ pub(crate) fn offset_text(seconds: i32) -> String {
     let sign = if seconds < 0 { '-' } else { '+' };
     let minutes = seconds.unsigned_abs() / 60;
     format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
-}
-
-/// `2026-11-21T14:59:58.000Z`.
-pub(crate) fn utc(at: Millis) -> String {
-    let mut text = at.text().replacen(' ', "T", 1);
-    text.push('Z');
-    text
 }
 
 #[cfg(test)]

@@ -364,6 +364,36 @@ texts! {
     ImportLong: "{} tiene más de {} caracteres", "{} is longer than {} characters";
     ImportTwice: "{} ya está en el renglón {}", "{} stands in line {} already";
 
+    // Outputs.
+    Output: "salida", "output";
+    Lag: "rezago", "lag";
+    Delivered: "entregados", "delivered";
+    DeadLetters: "no entregables", "dead letters";
+    NoOutputs: "No hay ninguna salida; se configuran con [[output]].", "There is no output; [[output]] in the configuration makes one.";
+    UnknownOutput: "no hay ninguna salida '{}'; existen: {}", "there is no output '{}'; there are: {}";
+    OutputPaused: "{}: en pausa. Los eventos se siguen guardando y esperan.", "{}: paused. Events are stored as before and wait.";
+    OutputResumed: "{}: sigue donde se quedó.", "{}: goes on where it was.";
+    OutputRewound: "{}: se entrega otra vez todo lo recibido desde {}. Lo repetido lleva el mismo event_uid.", "{}: everything that came since {} is delivered again. What is repeated has the same event_uid.";
+    OutputRevives: "{}: se entregan otra vez los no entregables: {}", "{}: dead letters that are delivered again: {}";
+    OutputLine: "salida {}: cliente {}, {} en {}", "output {}: tenant {}, {} at {}";
+
+    // Exports, comparisons.
+    Exported: "eventos escritos: {}", "events written: {}";
+    Exporting: "{} eventos, hasta {}", "{} events, up to {}";
+    NoDay: "'{}' no es un día; escriba 2026-11-25", "'{}' is no day; write 2026-11-25";
+    CannotReadFile: "no se puede leer {}: {}", "{} cannot be read: {}";
+    CompareNoColumn: "no se encontró la columna {}; el archivo tiene: {}. Indíquela con --person, --time, --date o --serial", "the column {} was not found; the file has: {}. Name it with --person, --time, --date or --serial";
+    CompareNoTime: "renglón {}: '{}' no es fecha y hora; se leen 2026-11-25 09:00:03 y 25/11/2026 09:00:03", "line {}: '{}' is no date and time; 2026-11-25 09:00:03 and 25/11/2026 09:00:03 can be read";
+    CompareBadLine: "renglón {}: {}", "line {}: {}";
+    OnlyHere: "Solo aquí ({}):", "Only here ({}):";
+    OnlyThere: "Solo en el archivo ({}):", "Only in the file ({}):";
+    LineOfFile: "renglón", "line";
+    AndMore: "… y {} más; --json los muestra todos", "… and {} more; --json shows all of them";
+    Compared: "iguales: {}; solo aquí: {}; solo en el archivo: {}", "equal: {}; only here: {}; only in the file: {}";
+    OtherDays: "renglones de otros días en el archivo: {}", "lines of other days in the file: {}";
+    NoSerials: "El archivo no dice el dispositivo: se comparó persona y hora.", "The file does not name the terminals: person and time were compared.";
+    ToTheMinute: "El archivo no lleva segundos: se comparó al minuto.", "The file has no seconds: minutes were compared.";
+
     // Events and quarantine.
     NoEvents: "Sin eventos en ese periodo.", "No events in that time.";
     MoreRows: "se muestran {} renglones y puede haber más; use --limit o --since", "{} rows are shown and there may be more; use --limit or --since";

@@ -19,6 +19,7 @@ use crate::tls::TlsFiles;
 
 use super::backup::{self, RawBackup};
 use super::keep::RawKeep;
+use super::output::{self, RawOutput};
 use super::{
     ClockTrust, Config, Limits, Listen, Network, NoNetwork, SECRETS_FOLDER, STORE_LABEL,
     SentinelGuard, Tenant, TlsDoor, Unknown, target,
@@ -40,6 +41,8 @@ struct File {
     enrolment: RawEnrolment,
     #[serde(default)]
     tenant: Vec<RawTenant>,
+    #[serde(default)]
+    output: Vec<RawOutput>,
     backup: Option<RawBackup>,
     sentinel_guard: Option<RawGuard>,
 }
@@ -150,6 +153,7 @@ pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
     sqlite_folder(source, "store.url", &store, &state_dir)?;
     let tenants = tenants(source, file.tenant, &state_dir)?;
     let unknown = unknown(source, file.enrolment, &tenants)?;
+    let outputs = output::checked(source, file.output, &tenants)?;
     let backup = file.backup.map(|raw| backup::checked(source, raw));
     let sentinel_guard = file
         .sentinel_guard
@@ -163,6 +167,7 @@ pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
         store,
         unknown,
         tenants,
+        outputs,
         backup: backup.transpose()?,
         sentinel_guard,
         clock: ClockTrust::AskSystem,

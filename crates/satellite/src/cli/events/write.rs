@@ -10,6 +10,7 @@ use std::io;
 use daemon::logging::Escaped;
 use event::Zone;
 use satellite::hex;
+use satellite::outputs::event_json;
 use serde_json::json;
 use store::feed::FeedRow;
 
@@ -61,7 +62,7 @@ const WIDTHS: [usize; 8] = [26, 12, 20, 12, 11, 7, 12, 15];
 /// What stands before the first row.
 pub(super) fn start(format: Format, _: &Context) -> anyhow::Result<()> {
     if format == Format::Csv {
-        out::print(&csv_text(&[COLUMNS.map(str::to_owned)])?)?;
+        out::print(&csv_head()?)?;
     }
     Ok(())
 }
@@ -153,7 +154,7 @@ fn own_offset(local: &str) -> Option<&str> {
 /// Rows for programs.
 pub(super) fn rows(format: Format, rows: &[FeedRow]) -> anyhow::Result<()> {
     let text = match format {
-        Format::Csv => csv_text(&rows.iter().map(csv_cells).collect::<Vec<_>>())?,
+        Format::Csv => csv_rows(rows)?,
         Format::Json | Format::Table => rows
             .iter()
             .map(|row| format!("{}\n", json_row(row)))
@@ -164,37 +165,22 @@ pub(super) fn rows(format: Format, rows: &[FeedRow]) -> anyhow::Result<()> {
 
 /// Everything in a row, as JSON.
 pub(crate) fn json_row(row: &FeedRow) -> serde_json::Value {
-    // Attributes are JSON already; what is not stays a text.
-    let attributes = row.attributes.as_deref().map(|text| {
-        serde_json::from_str::<serde_json::Value>(text).unwrap_or_else(|_| json!(text))
-    });
+    let mut event = event_json(row);
     let raw = std::str::from_utf8(&row.raw).ok();
-    json!({
-        "seq": row.seq,
-        "event_uid": row.event_uid,
-        "tenant": row.tenant,
-        "vendor": row.vendor,
-        "serial": row.serial,
-        "device_name": row.device_name,
-        "kind": row.kind,
-        "person": row.person,
-        "card": row.card,
-        "local_time": row.local_time,
-        "time_zone": row.time_zone,
-        "occurred_at": row.occurred_at.map(time::utc),
-        "received_at": time::utc(row.received_at),
-        "status_code": row.status_code,
-        "verify_code": row.verify_code,
-        "vendor_code": row.vendor_code,
-        "direction": row.direction,
-        "door": row.door,
-        "route": row.route,
-        "timeliness": row.timeliness,
-        "clock": row.clock,
-        "attributes": attributes,
-        "raw": raw,
-        "raw_hex": raw.is_none().then(|| hex(&row.raw)),
-    })
+    event.insert("raw".to_owned(), json!(raw));
+    let hex = raw.is_none().then(|| hex(&row.raw));
+    event.insert("raw_hex".to_owned(), json!(hex));
+    serde_json::Value::Object(event)
+}
+
+/// The headings of CSV.
+pub(crate) fn csv_head() -> anyhow::Result<String> {
+    csv_text(&[COLUMNS.map(str::to_owned)])
+}
+
+/// Rows as CSV.
+pub(crate) fn csv_rows(rows: &[FeedRow]) -> anyhow::Result<String> {
+    csv_text(&rows.iter().map(csv_cells).collect::<Vec<_>>())
 }
 
 fn csv_cells(row: &FeedRow) -> [String; 23] {

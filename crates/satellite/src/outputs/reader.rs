@@ -1,0 +1,514 @@
+//! One output's reader: look at the feed, deliver, move the cursor, over and over.
+//!
+//! The order is the promise. The cursor moves after the receiver has said yes and only from where
+//! it was found; so whatever ends a turn (a kill, a lost database, a second reader, an operator who
+//! set the cursor back) the rows come again, in their order. There is one delivery under way at a
+//! time, and so the events of a terminal arrive in the order of the feed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use event::Millis;
+use store::feed::FeedRow;
+use store::outputs::{self, Key, Page, Standing, Step, Wanted};
+use store::{AnyEngine, Failure};
+use tokio_util::sync::CancellationToken;
+
+use super::course::{Course, Next, Verdict};
+use super::{Lanes, State, webhook};
+use crate::clock;
+use crate::config::{Output, Receiver};
+use crate::hub::Hub;
+use crate::stores::{Store, finished};
+
+/// A reader keeps others out for so long after it last said so.
+const HOLD: Duration = Duration::from_secs(60);
+/// What is left of it when it says so again.
+const RENEW: Duration = Duration::from_secs(30);
+/// Between two looks at a feed in which this process has committed nothing: another may have.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Between two looks at whether this process has committed something.
+const GLANCE: Duration = Duration::from_millis(100);
+/// Between two looks while something else than the receiver stops the output.
+const STOPPED: Duration = Duration::from_secs(1);
+/// How long others' rows may be passed without the cursor being moved.
+const PASS_EVERY: Duration = Duration::from_secs(30);
+
+/// What the next turn waits for.
+enum Rest {
+    /// Nothing.
+    None,
+    /// So long.
+    For(Duration),
+    /// More commits of this process than these.
+    News(u64),
+}
+
+/// What a look found to do.
+enum Work {
+    Nothing(Rest),
+    /// Rows for the receiver. The cursor was found there, and goes on to there.
+    Deliver(Standing, Vec<FeedRow>, i64),
+    /// Dead letters, once more.
+    Revive(Vec<FeedRow>),
+}
+
+/// The reader of one output.
+pub(super) struct Reader {
+    hub: Arc<Hub>,
+    output: Output,
+    lanes: Arc<Lanes>,
+    stop: CancellationToken,
+    course: Course,
+    /// Rows of others were passed from here to there.
+    passed: (i64, i64),
+    passed_at: Instant,
+    /// The last dead letter that was sent once more.
+    revived: i64,
+}
+
+impl Reader {
+    pub(super) fn new(
+        hub: &Arc<Hub>,
+        output: Output,
+        lanes: &Arc<Lanes>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            hub: Arc::clone(hub),
+            course: Course::new(output.batch),
+            output,
+            lanes: Arc::clone(lanes),
+            stop,
+            passed: (0, 0),
+            passed_at: Instant::now(),
+            revived: 0,
+        }
+    }
+
+    /// Reads until it is told to stop.
+    pub(super) async fn run(mut self) {
+        while !self.stop.is_cancelled() {
+            let rest = self.turn().await;
+            let stop = self.stop.clone();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.rest(rest) => {}
+            }
+        }
+        if let Some(store) = self.store()
+            && let Err(failure) = self.release(&store).await
+        {
+            tracing::debug!(%failure, "an output's hold runs out by itself");
+        }
+    }
+
+    fn key(&self) -> Key<'_> {
+        Key {
+            tenant: self.output.tenant.as_str(),
+            name: &self.output.name,
+        }
+    }
+
+    fn store(&self) -> Option<Store> {
+        self.hub.stores.load().of(&self.output.tenant).cloned()
+    }
+
+    async fn rest(&self, rest: Rest) {
+        match rest {
+            Rest::None => {}
+            Rest::For(pause) => tokio::time::sleep(pause).await,
+            Rest::News(seen) => {
+                let begun = Instant::now();
+                while begun.elapsed() < LOOK_EVERY && self.commits() == seen {
+                    tokio::time::sleep(GLANCE).await;
+                }
+            }
+        }
+    }
+
+    fn commits(&self) -> u64 {
+        self.store()
+            .map_or(0, |store| store.writer.report().commits)
+    }
+
+    fn state(&self, state: State) {
+        self.hub
+            .outputs
+            .note(&self.output.name, |seen| seen.state = Some(state));
+    }
+
+    async fn turn(&mut self) -> Rest {
+        if self.hub.is_locked(Some(&self.output.tenant)) {
+            self.state(State::Locked);
+            return Rest::For(STOPPED);
+        }
+        let up = |store: &Store| store.writer.report().up;
+        let Some(store) = self.store().filter(up) else {
+            self.state(State::Store);
+            return Rest::For(STOPPED);
+        };
+        match self.work(&store).await {
+            Ok(rest) => rest,
+            Err(failure) => {
+                let output = self.output.name.as_str();
+                tracing::debug!(output, %failure, "the feed cannot be read");
+                self.state(State::Store);
+                Rest::For(STOPPED)
+            }
+        }
+    }
+
+    async fn work(&mut self, store: &Store) -> Result<Rest, Failure> {
+        let lane = self.lane(store).await;
+        let mut session = store.session().await?;
+        let done = self.look(session.engine(), store).await;
+        let work = finished(session, done)?;
+        drop(lane);
+        match work {
+            Work::Nothing(rest) => Ok(rest),
+            Work::Deliver(standing, rows, to) => {
+                let Some(verdict) = self.deliver(&rows).await else {
+                    return Ok(Rest::None);
+                };
+                let next = self.course.after(verdict, rows.len());
+                self.settle(store, &standing, rows, to, next).await
+            }
+            Work::Revive(rows) => {
+                let Some(verdict) = self.deliver(&rows).await else {
+                    return Ok(Rest::None);
+                };
+                let next = self.course.after(verdict, rows.len());
+                self.settle_dead(store, rows, next).await
+            }
+        }
+    }
+
+    /// A turn at the store's server.
+    async fn lane(&self, store: &Store) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        let server = store.target.server().unwrap_or(&store.label);
+        self.lanes.of(server).acquire_owned().await.ok()
+    }
+
+    async fn look(&mut self, engine: &mut AnyEngine, store: &Store) -> Result<Work, Failure> {
+        let commits = store.writer.report().commits;
+        let Some(standing) = self.held(engine).await? else {
+            self.state(State::Elsewhere);
+            return Ok(Work::Nothing(Rest::For(LOOK_EVERY)));
+        };
+        if standing.is_paused {
+            self.state(State::Paused);
+            return Ok(Work::Nothing(Rest::For(STOPPED)));
+        }
+        if standing.revives {
+            let (after, size) = (self.revived, self.course.size());
+            let rows = outputs::dead_rows(engine, self.key(), after, size).await?;
+            if !rows.is_empty() {
+                return Ok(Work::Revive(rows));
+            }
+            outputs::set_revives(engine, self.key(), false).await?;
+            self.revived = 0;
+        }
+        let page = self.page(engine, &standing).await?;
+        if page.rows.is_empty() {
+            return self.pass(engine, &standing, &page, commits).await;
+        }
+        let oldest = page.rows.first().map(|row| row.received_at);
+        self.hub.outputs.note(&self.output.name, |seen| {
+            seen.oldest = oldest;
+            seen.failing_since = standing.failing_since;
+            seen.trouble.clone_from(&standing.trouble);
+        });
+        Ok(Work::Deliver(standing, page.rows, page.up_to))
+    }
+
+    /// How the output stands, when this process may read for it.
+    async fn held(&self, engine: &mut AnyEngine) -> Result<Option<Standing>, Failure> {
+        let (key, now) = (self.key(), clock::now());
+        let holder = self.hub.instance.as_str();
+        let mut standing = outputs::standing(engine, key).await?;
+        if standing.is_none() {
+            outputs::begin(engine, key, self.output.from_start, now).await?;
+            standing = outputs::standing(engine, key).await?;
+        }
+        let long = |standing: &Standing| {
+            let held = standing.held.as_ref();
+            held.is_some_and(|(who, until)| who == holder && *until > later(now, RENEW))
+        };
+        if standing.as_ref().is_some_and(long)
+            || outputs::hold(engine, key, holder, (now, later(now, HOLD))).await?
+        {
+            return Ok(standing);
+        }
+        Ok(None)
+    }
+
+    async fn page(&self, engine: &mut AnyEngine, standing: &Standing) -> Result<Page, Failure> {
+        let after = match self.passed {
+            (from, to) if from == standing.seq => to,
+            _ => standing.seq,
+        };
+        let wanted = Wanted {
+            tenant: self.output.tenant.as_str(),
+            kinds: &self.output.kinds,
+            between: None,
+            limit: self.course.size(),
+        };
+        outputs::page(engine, wanted, after.max(standing.seq)).await
+    }
+
+    /// Nothing for this output up to there: remembered, and now and then written down.
+    async fn pass(
+        &mut self,
+        engine: &mut AnyEngine,
+        standing: &Standing,
+        page: &Page,
+        commits: u64,
+    ) -> Result<Work, Failure> {
+        self.passed = (standing.seq, page.up_to);
+        self.hub.outputs.note(&self.output.name, |seen| {
+            seen.state = Some(State::Fine);
+            (seen.oldest, seen.failing_since, seen.trouble) = (None, None, None);
+        });
+        if page.up_to > standing.seq && self.passed_at.elapsed() >= PASS_EVERY {
+            let step = self.step(standing, page.up_to);
+            outputs::pass(engine, self.key(), step).await?;
+            self.passed_at = Instant::now();
+        }
+        Ok(Work::Nothing(if page.has_more {
+            Rest::None
+        } else {
+            Rest::News(commits)
+        }))
+    }
+
+    fn step(&self, standing: &Standing, to: i64) -> Step<'_> {
+        Step {
+            holder: &self.hub.instance,
+            from: standing.seq,
+            to,
+        }
+    }
+
+    /// What the receiver says; `None` when the end began meanwhile.
+    async fn deliver(&self, rows: &[FeedRow]) -> Option<Verdict> {
+        let delivery = async {
+            match &self.output.to {
+                Receiver::Webhook(hook) => webhook::post(hook, &self.output, rows).await,
+            }
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => None,
+            verdict = delivery => Some(verdict),
+        }
+    }
+
+    /// Writes down what came of a delivery.
+    async fn settle(
+        &mut self,
+        store: &Store,
+        standing: &Standing,
+        rows: Vec<FeedRow>,
+        to: i64,
+        next: Next,
+    ) -> Result<Rest, Failure> {
+        let lane = self.lane(store).await;
+        let mut session = store.session().await?;
+        let engine = session.engine();
+        let now = clock::now();
+        let done = match &next {
+            Next::Narrow => Ok(true),
+            Next::Advance => {
+                let step = self.step(standing, to);
+                outputs::delivered(engine, self.key(), step, (rows.len(), now)).await
+            }
+            Next::Bury(why) => {
+                let step = self.step(standing, to);
+                outputs::bury(engine, self.key(), step, &rows, (why, now)).await
+            }
+            Next::Wait(_, why) => self.failed(engine, standing, &rows, (why, now)).await,
+        };
+        let moved = finished(session, done)?;
+        drop(lane);
+        if moved {
+            self.count(&next, rows.len());
+        }
+        Ok(match next {
+            Next::Wait(pause, why) => {
+                self.tell(standing, &why);
+                Rest::For(pause)
+            }
+            _ => Rest::None,
+        })
+    }
+
+    /// Notes a failure; rows that were tried for too long go to the dead letters.
+    async fn failed(
+        &self,
+        engine: &mut AnyEngine,
+        standing: &Standing,
+        rows: &[FeedRow],
+        (why, now): (&str, Millis),
+    ) -> Result<bool, Failure> {
+        outputs::failing(engine, self.key(), why, now).await?;
+        let overdue = overdue(rows, standing, now, self.output.give_up_after);
+        let Some(last) = overdue.last() else {
+            return Ok(true);
+        };
+        let output = self.output.name.as_str();
+        tracing::error!(
+            output,
+            events = overdue.len(),
+            "events were tried for too long and are dead letters now"
+        );
+        let step = self.step(standing, last.seq);
+        self.metric_dead(overdue.len());
+        outputs::bury(engine, self.key(), step, overdue, (why, now)).await
+    }
+
+    async fn settle_dead(
+        &mut self,
+        store: &Store,
+        rows: Vec<FeedRow>,
+        next: Next,
+    ) -> Result<Rest, Failure> {
+        let last = rows.last().map_or(self.revived, |row| row.seq);
+        match next {
+            Next::Narrow => return Ok(Rest::None),
+            Next::Wait(pause, why) => {
+                tracing::debug!(output = %self.output.name, why, "dead letters do not get through");
+                return Ok(Rest::For(pause));
+            }
+            // It stays where it is, and the next ones have their turn.
+            Next::Bury(_) => {}
+            Next::Advance => {
+                let lane = self.lane(store).await;
+                let mut session = store.session().await?;
+                let key = self.key();
+                let done = outputs::settle(session.engine(), key, &rows, clock::now()).await;
+                finished(session, done)?;
+                drop(lane);
+                self.count(&Next::Advance, rows.len());
+            }
+        }
+        self.revived = last;
+        Ok(Rest::None)
+    }
+
+    async fn release(&self, store: &Store) -> Result<(), Failure> {
+        let mut session = store.session().await?;
+        let done = outputs::release(session.engine(), self.key(), &self.hub.instance).await;
+        finished(session, done)
+    }
+
+    fn labels(&self) -> [&str; 2] {
+        [self.output.tenant.as_str(), &self.output.name]
+    }
+
+    fn metric_dead(&self, events: usize) {
+        let dead = &self.hub.metrics.output_dead;
+        dead.with_label_values(&self.labels()).inc_by(events as u64);
+    }
+
+    fn count(&self, next: &Next, events: usize) {
+        let metrics = &self.hub.metrics;
+        match next {
+            Next::Advance => {
+                let sent = metrics.output_events.with_label_values(&self.labels());
+                sent.inc_by(events as u64);
+                self.state(State::Fine);
+            }
+            Next::Bury(why) => {
+                let output = self.output.name.as_str();
+                tracing::error!(
+                    output,
+                    why,
+                    "the receiver refuses an event; it is a dead letter now"
+                );
+                self.metric_dead(events);
+            }
+            Next::Wait(..) => {
+                let failures = metrics.output_failures.with_label_values(&self.labels());
+                failures.inc();
+            }
+            Next::Narrow => {}
+        }
+    }
+
+    /// Says once that an output has begun to fail.
+    fn tell(&self, standing: &Standing, why: &str) {
+        let since = standing.failing_since.unwrap_or_else(clock::now);
+        if standing.failing_since.is_none() {
+            let output = self.output.name.as_str();
+            tracing::warn!(
+                output,
+                why,
+                "the receiver does not take events; they wait in the feed"
+            );
+        }
+        self.hub.outputs.note(&self.output.name, |seen| {
+            seen.state = Some(State::Failing);
+            seen.failing_since = Some(since);
+            seen.trouble = Some(why.to_owned());
+        });
+    }
+}
+
+fn later(now: Millis, by: Duration) -> Millis {
+    let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+    Millis(now.0.saturating_add(by))
+}
+
+/// The rows at the head that came so long ago, when nothing has got through for as long. An output
+/// that begins with old rows does not lose them to its first failure.
+fn overdue<'a>(
+    rows: &'a [FeedRow],
+    standing: &Standing,
+    now: Millis,
+    limit: Duration,
+) -> &'a [FeedRow] {
+    let old = |since: Millis| later(since, limit) <= now;
+    if !standing.failing_since.is_some_and(old) {
+        return &[];
+    }
+    let count = rows.iter().take_while(|row| old(row.received_at)).count();
+    rows.get(..count).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::shape::sample;
+    use super::*;
+
+    #[test]
+    fn rows_are_given_up_only_when_they_and_the_failure_are_old() {
+        let hour = Duration::from_secs(3600);
+        let rows: Vec<FeedRow> = [0, 1_000, 5_000_000]
+            .into_iter()
+            .zip(1..)
+            .map(|(at, seq)| FeedRow {
+                received_at: Millis(at),
+                ..sample(seq)
+            })
+            .collect();
+        let standing = |failing_since| Standing {
+            seq: 0,
+            is_paused: false,
+            revives: false,
+            held: None,
+            failing_since,
+            trouble: None,
+            delivered: 0,
+            delivered_at: None,
+        };
+        let given_up = |failing: Option<i64>, now| {
+            overdue(&rows, &standing(failing.map(Millis)), Millis(now), hour).len()
+        };
+        assert_eq!(given_up(None, 10_000_000), 0);
+        assert_eq!(given_up(Some(9_000_000), 10_000_000), 0);
+        assert_eq!(given_up(Some(0), 3_599_999), 0);
+        assert_eq!(given_up(Some(0), 3_600_000), 1);
+        assert_eq!(given_up(Some(0), 3_601_000), 2);
+        assert_eq!(given_up(Some(0), 8_599_999), 2);
+    }
+}

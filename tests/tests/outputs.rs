@@ -1,0 +1,312 @@
+//! Promises about what is carried on to others: every event of the feed arrives at least once, with
+//! its identity, each terminal's in their order, whatever becomes of the receiver or of satellite;
+//! and no receiver slows anything but itself.
+//!
+//! Judged by the receivers' own files against the feed over another connection. About 25 s for each
+//! database, mostly waiting.
+
+use std::collections::{HashMap, HashSet};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use mariadb::Flavor;
+use promises::{
+    Arrival, Checker, Mood, Place, Receiver, Running, SatelliteProcess, Setup, attlog, seed,
+    shared_mariadb, unkind,
+};
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The key's file, as a secret has to be.
+fn key(folder: &Path) -> String {
+    let file = folder.join("key");
+    let mut options = std::fs::OpenOptions::new();
+    let made = options.create(true).write(true).truncate(true).mode(0o640);
+    let mut out = made.open(&file).unwrap();
+    std::io::Write::write_all(&mut out, b"0123456789abcdef0123456789abcdef\n").unwrap();
+    file.display().to_string()
+}
+
+fn output(name: &str, receiver: &Receiver, key: &str) -> String {
+    format!(
+        "[[output]]\nname = \"{name}\"\ntenant = \"acme\"\nkind = \"webhook\"\nurl = \"{}\"\n\
+         secret_file = \"{key}\"\nallow_internal = true\nfrom = \"start\"\n\n",
+        receiver.url()
+    )
+}
+
+/// The tenant's events in the feed: number and name.
+async fn fed(checker: &mut Checker) -> Result<Vec<(i64, String)>> {
+    let mysql =
+        "SELECT CONCAT(seq, ' ', event_uid) FROM event_feed WHERE tenant = 'acme' ORDER BY seq";
+    let sqlite =
+        "SELECT seq || ' ' || event_uid FROM event_feed WHERE tenant = 'acme' ORDER BY seq";
+    let rows = checker.texts(mysql, sqlite).await?;
+    let read = rows.iter().map(|row| {
+        let (seq, uid) = row.split_once(' ').context("a row")?;
+        Ok((seq.parse()?, uid.to_owned()))
+    });
+    read.collect()
+}
+
+/// Each terminal's events came in the order of the feed: whatever came for the first time has a
+/// higher number than all of its terminal before.
+fn in_order(arrivals: &[Arrival]) -> Result<()> {
+    let (mut last, mut seen) = (HashMap::new(), HashSet::new());
+    for arrival in arrivals.iter().filter(|it| seen.insert(it.uid.as_str())) {
+        let before = last.insert(arrival.serial.as_str(), arrival.seq);
+        ensure!(
+            before.is_none_or(|before| before < arrival.seq),
+            "{arrival:?} came after {before:?}"
+        );
+    }
+    Ok(())
+}
+
+/// Waits until the receiver has every event of the feed, and nothing else.
+async fn has_all(receiver: &Receiver, fed: &[(i64, String)], within: Duration) -> Result<usize> {
+    let wanted: HashSet<&str> = fed.iter().map(|(_, uid)| uid.as_str()).collect();
+    let begun = Instant::now();
+    loop {
+        let arrivals = receiver.arrivals()?;
+        let here: HashSet<&str> = arrivals.iter().map(|it| it.uid.as_str()).collect();
+        let missing = wanted.difference(&here).count();
+        if missing == 0 {
+            ensure!(
+                here.len() == wanted.len(),
+                "events that are not in the feed"
+            );
+            in_order(&arrivals)?;
+            return Ok(arrivals.len());
+        }
+        ensure!(
+            begun.elapsed() < within,
+            "{missing} of {} are missing",
+            fed.len()
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// What `/status` says of an output.
+async fn status(satellite: &SatelliteProcess, name: &str) -> Result<Value> {
+    let status: Value = serde_json::from_str(&satellite.admin("/status").await?.body)?;
+    let outputs = status["outputs"].as_array().context("no outputs")?;
+    let one = outputs.iter().find(|it| it["name"] == name);
+    one.cloned().with_context(|| format!("{outputs:?}"))
+}
+
+async fn until_state(satellite: &SatelliteProcess, name: &str, state: &str) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let now = status(satellite, name).await?;
+        if now["state"] == state {
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < LIMIT, "not {state}: {now}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn everything_arrives(place: Place) {
+    let folder = tempfile::tempdir().unwrap();
+    let key = key(folder.path());
+    let mut shaken = Receiver::start(folder.path(), "shaken").await.unwrap();
+    let calm = Receiver::start(folder.path(), "calm").await.unwrap();
+    let seed = seed();
+    let scenario = terminals::Scenario {
+        rate: 300.0,
+        ..unkind(seed, "OUT", 12)
+    };
+    let mut setup = Setup::new(place.clone()).enrol(scenario.serials());
+    setup.more = output("shaken", &shaken, &key) + &output("calm", &calm, &key);
+    let mut satellite = SatelliteProcess::start(&setup).await.unwrap();
+    let fleet = Running::start(scenario, satellite.devices(), folder.path(), "ledger").unwrap();
+    let mut checker = Checker::open(&place).await.unwrap();
+
+    fleet.acked_more(300, LIMIT).await.unwrap();
+    shaken.is(Mood::Says(500));
+    until_state(&satellite, "shaken", "failing").await.unwrap();
+    let failing = status(&satellite, "shaken").await.unwrap();
+    assert_eq!(failing["trouble"], "HTTP 500", "{failing}");
+    // The other receiver has what is stored meanwhile, within seconds.
+    fleet.acked_more(200, LIMIT).await.unwrap();
+    let so_far = fed(&mut checker).await.unwrap();
+    has_all_of(&calm, &so_far).await.unwrap();
+
+    shaken.is(Mood::TakesAndDies);
+    fleet.acked_more(300, LIMIT).await.unwrap();
+    shaken.is(Mood::Hangs);
+    fleet.acked_more(300, LIMIT).await.unwrap();
+    satellite.kill9().await.unwrap();
+    shaken.is(Mood::Takes);
+    satellite.run().await.unwrap();
+    fleet.acked_more(300, LIMIT).await.unwrap();
+    satellite.kill9().await.unwrap();
+    shaken.down();
+    satellite.run().await.unwrap();
+    fleet.acked_more(300, LIMIT).await.unwrap();
+    shaken.up().unwrap();
+    let (_, ledger) = fleet.finish(Duration::from_secs(60)).await.unwrap();
+
+    checker.compare(&[&ledger]).await.unwrap().exact().unwrap();
+    let all = fed(&mut checker).await.unwrap();
+    let once = has_all(&calm, &all, LIMIT).await.unwrap();
+    let twice = has_all(&shaken, &all, LIMIT).await.unwrap();
+    until_state(&satellite, "shaken", "fine").await.unwrap();
+    println!(
+        "{} events in the feed; {once} and {twice} arrivals, {} deliveries",
+        all.len(),
+        shaken.asked()
+    );
+    let lag = satellite.metric("satellite_output_lag_seconds", &[]).await;
+    assert!(lag.unwrap() < 0.5, "delivered, and still behind");
+}
+
+/// Waits until the receiver has these, whatever it has besides.
+async fn has_all_of(receiver: &Receiver, fed: &[(i64, String)]) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let arrivals = receiver.arrivals()?;
+        let here: HashSet<&str> = arrivals.iter().map(|it| it.uid.as_str()).collect();
+        if fed.iter().all(|(_, uid)| here.contains(uid.as_str())) {
+            return Ok(());
+        }
+        ensure!(
+            begun.elapsed() < Duration::from_secs(20),
+            "the calm receiver waits for the other"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_reaches_its_receiver_through_kills_and_faults_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    everything_arrives(Place::sqlite(folder.path())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_reaches_its_receiver_through_kills_and_faults_on_mariadb() {
+    everything_arrives(shared_mariadb(Flavor::Durable).await.unwrap()).await;
+}
+
+async fn listed(satellite: &SatelliteProcess) -> Result<Value> {
+    let text = satellite.command(["outputs", "list", "--json"]).await?;
+    let all: Value = serde_json::from_str(&text)?;
+    Ok(all[0].clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_refused_for_good_is_a_dead_letter_and_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = key(folder.path());
+    let receiver = Receiver::start(folder.path(), "arrivals").await.unwrap();
+    let elsewhere = Receiver::start(folder.path(), "elsewhere").await.unwrap();
+    let place = Place::sqlite(folder.path());
+    let mut setup = Setup::new(place.clone()).enrol(["DEAD1"]);
+    setup.more = output("payroll", &receiver, &key);
+    let satellite = SatelliteProcess::start(&setup).await.unwrap();
+    let mut checker = Checker::open(&place).await.unwrap();
+
+    receiver.is(Mood::Rejects("13"));
+    let lines: String = (1..=40)
+        .map(|person| format!("{person}\t2026-11-21 09:00:{person:02}\t0\t1\n"))
+        .collect();
+    let reply = satellite.send(&attlog("DEAD1", "1", lines.as_bytes()));
+    assert!(reply.await.unwrap().accepts(40));
+    let mut all = fed(&mut checker).await.unwrap();
+    let dead = all.remove(12);
+    has_all_of(&receiver, &all).await.unwrap();
+    until_state(&satellite, "payroll", "fine").await.unwrap();
+    let line = listed(&satellite).await.unwrap();
+    assert_eq!(
+        (&line["dead_letters"], &line["delivered"]),
+        (&1.into(), &39.into()),
+        "{line}"
+    );
+
+    // The receiver was mended.
+    receiver.is(Mood::Takes);
+    satellite
+        .command(["outputs", "replay", "payroll", "--dead"])
+        .await
+        .unwrap();
+    has_all_of(&receiver, &[dead]).await.unwrap();
+    let begun = Instant::now();
+    while listed(&satellite).await.unwrap()["dead_letters"] != 0 {
+        assert!(begun.elapsed() < LIMIT, "still a dead letter");
+    }
+
+    // A redirect is not followed, and what is paused waits.
+    receiver.is(Mood::Redirects(elsewhere.address()));
+    let late = satellite.send(&attlog("DEAD1", "2", b"41\t2026-11-21 10:00:00\t0\t1\n"));
+    assert!(late.await.unwrap().accepts(1));
+    until_state(&satellite, "payroll", "failing").await.unwrap();
+    assert_eq!(elsewhere.asked(), 0);
+    satellite
+        .command(["outputs", "pause", "payroll"])
+        .await
+        .unwrap();
+    receiver.is(Mood::Takes);
+    until_state(&satellite, "payroll", "paused").await.unwrap();
+    let before = receiver.arrivals().unwrap().len();
+    satellite
+        .command(["outputs", "resume", "payroll"])
+        .await
+        .unwrap();
+    let all = fed(&mut checker).await.unwrap();
+    has_all_of(&receiver, &all).await.unwrap();
+    assert_eq!(receiver.arrivals().unwrap().len(), before + 1);
+
+    // Everything once more, by the same names.
+    let again = ["outputs", "replay", "payroll", "--since", "2h"];
+    satellite.command(again).await.unwrap();
+    let begun = Instant::now();
+    while receiver.arrivals().unwrap().len() < before + 1 + all.len() {
+        assert!(begun.elapsed() < LIMIT, "it was not delivered again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let audit =
+        "SELECT COUNT(*) FROM audit WHERE subject = 'acme/payroll' AND action LIKE 'output_%'";
+    assert_eq!(checker.number(audit).await.unwrap(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inner_address_is_refused_unless_the_configuration_allows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = key(folder.path());
+    let receiver = Receiver::start(folder.path(), "arrivals").await.unwrap();
+    let mut setup = Setup::new(Place::sqlite(folder.path())).enrol(["INNER1"]);
+    let allowed = output("payroll", &receiver, &key);
+    // Behind TLS, so that only the address can be what is wrong with it.
+    setup.more = allowed
+        .replace("allow_internal = true\n", "")
+        .replace("http://", "https://");
+    let satellite = SatelliteProcess::start(&setup).await.unwrap();
+    let reply = satellite.send(&attlog("INNER1", "1", b"1\t2026-11-21 09:00:03\t0\t1\n"));
+    assert!(reply.await.unwrap().accepts(1));
+    until_state(&satellite, "payroll", "failing").await.unwrap();
+    let why = status(&satellite, "payroll").await.unwrap()["trouble"].clone();
+    assert!(
+        why.as_str()
+            .is_some_and(|why| why.contains("inner address")),
+        "{why}"
+    );
+
+    let file = folder.path().join("wrong.toml");
+    let text = format!(
+        "state_dir = \"{}\"\n[[tenant]]\nid = \"acme\"\ntime_zone = \"UTC\"\n{}",
+        folder.path().display(),
+        allowed.replace("allow_internal = true\n", "")
+    );
+    std::fs::write(&file, text).unwrap();
+    let said = satellite.said_with(&file, &["check"]).await.unwrap();
+    assert!(
+        !said.contains("payroll"),
+        "plain HTTP to the world was taken: {said}"
+    );
+}

@@ -310,3 +310,212 @@ async fn an_inner_address_is_refused_unless_the_configuration_allows_it() {
         "plain HTTP to the world was taken: {said}"
     );
 }
+
+/// The program in the manual, as it stands there.
+fn receiver_of_the_manual(folder: &Path) -> std::path::PathBuf {
+    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/OUTPUTS.md");
+    let text = std::fs::read_to_string(manual).unwrap();
+    let (_, code) = text.split_once("```python\n").unwrap();
+    let (code, _) = code.split_once("```\n").unwrap();
+    let file = folder.join("receiver.py");
+    std::fs::write(&file, code).unwrap();
+    file
+}
+
+/// Starts it and waits until it listens.
+async fn python(words: &[String], address: std::net::SocketAddr) -> tokio::process::Child {
+    let mut python = tokio::process::Command::new("python3");
+    let child = python.args(words).kill_on_drop(true).spawn().unwrap();
+    let begun = Instant::now();
+    while tokio::net::TcpStream::connect(address).await.is_err() {
+        assert!(
+            begun.elapsed() < LIMIT,
+            "the manual's receiver does not listen"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    child
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_receiver_of_the_manual_keeps_every_event_once_through_kills() {
+    if std::process::Command::new("python3")
+        .arg("-V")
+        .output()
+        .is_err()
+    {
+        println!("SKIPPED: python3 is not on this machine; the manual's receiver was not tried");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (key, script) = (key(folder.path()), receiver_of_the_manual(folder.path()));
+    let address = promises::free_port().unwrap();
+    let kept = folder.path().join("kept.db").display().to_string();
+    let words = [
+        script.display().to_string(),
+        address.port().to_string(),
+        key.clone(),
+        kept.clone(),
+    ];
+    let place = Place::sqlite(folder.path());
+    let mut setup = Setup::new(place.clone()).enrol(["MANUAL1"]);
+    setup.more = format!(
+        "[[output]]\nname = \"manual\"\ntenant = \"acme\"\nkind = \"webhook\"\nbatch = 7\n\
+         url = \"http://{address}/in\"\nsecret_file = \"{key}\"\nallow_internal = true\n"
+    );
+    let mut child = python(&words, address).await;
+    let satellite = SatelliteProcess::start(&setup).await.unwrap();
+    for round in 0..6 {
+        let lines: String = (0..40)
+            .map(|second| format!("{round}\t2026-11-21 09:{round:02}:{second:02}\t0\t1\n"))
+            .collect();
+        let reply = satellite.send(&attlog("MANUAL1", "1", lines.as_bytes()));
+        assert!(reply.await.unwrap().accepts(40));
+        if round % 2 == 0 {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            child.kill().await.unwrap();
+            child = python(&words, address).await;
+        }
+    }
+    let forged = b"POST /in HTTP/1.1\r\nHost: x\r\nContent-Length: 13\r\nx-satellite-signature: t=1,v1=00\r\n\r\n{\"events\":[]}";
+    let said = promises::exchange(address, forged).await.unwrap();
+    assert_eq!(said.status, 401, "{said:?}");
+
+    let mut fed: Vec<String> = fed(&mut Checker::open(&place).await.unwrap())
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|(_, uid)| uid)
+        .collect();
+    fed.sort();
+    assert_eq!(fed.len(), 240);
+    let list = "import sqlite3, sys\nfor row in sqlite3.connect(sys.argv[1]).execute('SELECT event_uid FROM punch ORDER BY 1'): print(row[0])";
+    let begun = Instant::now();
+    loop {
+        let said = std::process::Command::new("python3")
+            .args(["-c", list, &kept])
+            .output()
+            .unwrap();
+        let has: Vec<String> = String::from_utf8_lossy(&said.stdout)
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        if has == fed {
+            break;
+        }
+        assert!(
+            begun.elapsed() < LIMIT,
+            "{} of {} kept",
+            has.len(),
+            fed.len()
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    drop(child);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_the_feed_and_a_comparison_finds_exactly_what_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::sqlite(folder.path());
+    let setup = Setup::new(place.clone()).enrol(["EXPORT1"]);
+    let satellite = SatelliteProcess::start(&setup).await.unwrap();
+    let lines: String = (0..2_500)
+        .map(|n| {
+            format!(
+                "00{n}\t2026-11-2{} 09:{:02}:{:02}\t0\t1\n",
+                n % 3,
+                n / 60 % 60,
+                n % 60
+            )
+        })
+        .collect();
+    let reply = satellite.send(&attlog("EXPORT1", "1", lines.as_bytes()));
+    assert!(reply.await.unwrap().accepts(2_500));
+
+    let (csv, jsonl) = (folder.path().join("a.csv"), folder.path().join("a.jsonl"));
+    for (file, format) in [(&csv, "csv"), (&jsonl, "jsonl")] {
+        let file = file.display().to_string();
+        let export = [
+            "export",
+            "--tenant",
+            "acme",
+            "--from",
+            "2026-11-20",
+            "--to",
+            "2026-11-21",
+        ];
+        let words = export
+            .into_iter()
+            .chain(["--format", format, "--file", &file]);
+        satellite.command(words).await.unwrap();
+    }
+    let query = "SELECT event_uid FROM event_feed WHERE tenant = 'acme' AND local_time < '2026-11-22' ORDER BY seq";
+    let wanted = Checker::open(&place)
+        .await
+        .unwrap()
+        .texts(query, query)
+        .await
+        .unwrap();
+    assert_eq!(wanted.len(), 1_667);
+    let text = std::fs::read_to_string(&jsonl).unwrap();
+    let uids: Vec<String> = text
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["event_uid"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(uids, wanted);
+    let text = std::fs::read_to_string(&csv).unwrap();
+    assert_eq!(text.lines().count(), wanted.len() + 1);
+    let left = std::fs::read_dir(folder.path()).unwrap().flatten();
+    let parts = left.filter(|it| it.file_name().to_string_lossy().ends_with(".part"));
+    assert_eq!(parts.count(), 0);
+
+    // Our own export is equal to ourselves; without one line and with a strange one it is not.
+    let against = |file: &Path| {
+        let file = file.display().to_string();
+        [
+            "compare",
+            "--tenant",
+            "acme",
+            "--day",
+            "2026-11-20",
+            "--json",
+            "--against",
+            &file,
+        ]
+        .map(str::to_owned)
+    };
+    let same: Value =
+        serde_json::from_str(&satellite.command(against(&csv)).await.unwrap()).unwrap();
+    assert_eq!(
+        (&same["equal"], &same["other_days"]),
+        (&834.into(), &833.into()),
+        "{same}"
+    );
+    let other = folder.path().join("other.csv");
+    let mut rows: Vec<String> = (0..2_500)
+        .step_by(3)
+        .map(|n| format!("{n};20/11/2026 09:{:02}:{:02}", n / 60 % 60, n % 60))
+        .collect();
+    rows.remove(100);
+    rows.push("99999;20/11/2026 23:59:59".to_owned());
+    std::fs::write(
+        &other,
+        format!("Clave;Fecha y hora\r\n{}\r\n", rows.join("\r\n")),
+    )
+    .unwrap();
+    assert!(
+        satellite.command(against(&other)).await.is_err(),
+        "differences, and exit status 0"
+    );
+    let found: Value =
+        serde_json::from_str(&satellite.said(&against(&other)).await.unwrap()).unwrap();
+    assert_eq!(found["equal"], 833, "{found}");
+    assert_eq!(found["only_here"][0]["person"], "00300", "{found}");
+    assert_eq!(found["only_there"][0]["person"], "99999", "{found}");
+}

@@ -17,7 +17,7 @@ use serde_json::json;
 use store::feed::FeedRow;
 use store::outputs::{self, Wanted};
 
-use super::words::Word;
+use super::words::{Speaks as _, Word};
 use super::{Context, databases, now, out, table, time};
 use sheet::{Columns, Punch, Sheet};
 

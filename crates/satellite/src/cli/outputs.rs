@@ -55,12 +55,16 @@ pub(crate) enum Command {
 
 /// What is delivered again.
 #[derive(clap::Args)]
-#[group(required = true, multiple = false, args = ["since", "dead"])]
 pub(crate) struct Replay {
     /// The output's name in the configuration
     name: String,
     /// Everything that came since then: 2h, 2026-11-21, "2026-11-21 08:00"
-    #[arg(long, value_name = "TIME")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        required_unless_present = "dead",
+        conflicts_with = "dead"
+    )]
     since: Option<String>,
     /// The dead letters
     #[arg(long)]

@@ -169,7 +169,13 @@ pub struct Step<'a> {
 /// Moves past rows that were not for this output. False: it was moved, or is held, by somebody
 /// else, and nothing was changed.
 pub async fn pass(engine: &mut AnyEngine, key: Key<'_>, step: Step<'_>) -> Result<bool, Failure> {
-    move_by(engine, key, step, "").await
+    let sql = "UPDATE output_cursor SET seq = ? WHERE tenant = ? AND name = ? AND seq = ? \
+               AND holder = ?";
+    let [tenant, name] = key.values();
+    let (to, from) = (Value::Int(step.to), Value::Int(step.from));
+    let values = [to, tenant, name, from, Value::Text(step.holder)];
+    let matched = engine.execute(crate::fixed(sql), &values).await?;
+    Ok(matched > 0)
 }
 
 /// Moves past rows that the receiver has. False as in [`pass`].
@@ -179,29 +185,21 @@ pub async fn delivered(
     step: Step<'_>,
     (count, now): (usize, Millis),
 ) -> Result<bool, Failure> {
-    // Both are made here from numbers; nothing of a peer is in them.
-    let more = format!(
-        ", delivered = delivered + {count}, delivered_at = '{}', failing_since = NULL, \
-         trouble = NULL",
-        now.text()
-    );
-    move_by(engine, key, step, &more).await
-}
-
-async fn move_by(
-    engine: &mut AnyEngine,
-    key: Key<'_>,
-    step: Step<'_>,
-    more: &str,
-) -> Result<bool, Failure> {
-    let sql = format!(
-        "UPDATE output_cursor SET seq = ?{more} WHERE tenant = ? AND name = ? AND seq = ? \
-         AND holder = ?"
-    );
+    let sql = "UPDATE output_cursor SET seq = ?, delivered = delivered + ?, delivered_at = ?, \
+               failing_since = NULL, trouble = NULL WHERE tenant = ? AND name = ? AND seq = ? \
+               AND holder = ?";
+    let (count, now) = (i64::try_from(count).unwrap_or(i64::MAX), now.text());
     let [tenant, name] = key.values();
-    let (to, from) = (Value::Int(step.to), Value::Int(step.from));
-    let values = [to, tenant, name, from, Value::Text(step.holder)];
-    let matched = engine.execute(crate::built(sql), &values).await?;
+    let values = [
+        Value::Int(step.to),
+        Value::Int(count),
+        Value::Text(&now),
+        tenant,
+        name,
+        Value::Int(step.from),
+        Value::Text(step.holder),
+    ];
+    let matched = engine.execute(crate::fixed(sql), &values).await?;
     Ok(matched > 0)
 }
 

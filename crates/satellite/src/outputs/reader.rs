@@ -27,8 +27,10 @@ const HOLD: Duration = Duration::from_secs(60);
 const RENEW: Duration = Duration::from_secs(30);
 /// Between two looks at a feed in which this process has committed nothing: another may have.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Between two looks at whether this process has committed something.
-const GLANCE: Duration = Duration::from_millis(100);
+/// Between two looks at whether this process has committed something. Also after a delivery that was
+/// not full, so that a stream of punches goes in a few deliveries a second and not in one for each,
+/// with a transaction of its own.
+const GLANCE: Duration = Duration::from_millis(250);
 /// Between two looks while something else than the receiver stops the output.
 const STOPPED: Duration = Duration::from_secs(1);
 /// How long others' rows may be passed without the cursor being moved.
@@ -120,6 +122,7 @@ impl Reader {
             Rest::For(pause) => tokio::time::sleep(pause).await,
             Rest::News(seen) => {
                 let begun = Instant::now();
+                tokio::time::sleep(GLANCE).await;
                 while begun.elapsed() < LOOK_EVERY && self.commits() == seen {
                     tokio::time::sleep(GLANCE).await;
                 }
@@ -312,6 +315,7 @@ impl Reader {
         to: i64,
         next: Next,
     ) -> Result<Rest, Failure> {
+        let is_full = rows.len() >= self.output.batch;
         let lane = self.lane(store).await;
         let mut session = store.session().await?;
         let engine = session.engine();
@@ -338,6 +342,7 @@ impl Reader {
                 self.tell(standing, &why);
                 Rest::For(pause)
             }
+            Next::Advance if !is_full => Rest::For(GLANCE),
             _ => Rest::None,
         })
     }

@@ -87,7 +87,9 @@ pub(crate) fn said(failed: &Failed) -> Value {
     let heard = |words: &String| [Value::heard(words)];
     match failed {
         Failed::Name(words) => Phrase::NameNotFound.with(heard(words)),
-        Failed::Refused(words) | Failed::Connect(words) => Phrase::NotConnected.with(heard(words)),
+        Failed::Refused(words) | Failed::Connect(words) | Failed::Inner(words) => {
+            Phrase::NotConnected.with(heard(words))
+        }
         Failed::Tls(words, _) => Phrase::TlsFailed.with(heard(words)),
         Failed::Http(words) => Phrase::NoHttp.with(heard(words)),
         Failed::Late { stage, after } => {

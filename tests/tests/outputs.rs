@@ -5,6 +5,8 @@
 //! Judged by the receivers' own files against the feed over another connection. About 25 s for each
 //! database, mostly waiting.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;

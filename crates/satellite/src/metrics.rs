@@ -412,18 +412,7 @@ impl Metrics {
                 self.devices.with_label_values(&[tenant.id.as_str(), state]);
             }
         }
-        for output in &config.outputs {
-            let labels = [output.tenant.as_str(), output.name.as_str()];
-            for family in [
-                &self.output_events,
-                &self.output_failures,
-                &self.output_dead,
-            ] {
-                family.with_label_values(&labels);
-            }
-            self.output_lag.with_label_values(&labels);
-            self.output_standing.with_label_values(&labels);
-        }
+        self.prepare_outputs(config);
         for (label, _) in config.stores() {
             self.store_up.with_label_values(&[label.as_str()]);
             self.oldest_waiting.with_label_values(&[label.as_str()]);
@@ -469,6 +458,21 @@ impl Metrics {
         for result in ["ok", "failed"] {
             self.certificates.with_label_values(&[result]);
             self.reloads.with_label_values(&[result]);
+        }
+    }
+
+    fn prepare_outputs(&self, config: &Config) {
+        for output in &config.outputs {
+            let labels = [output.tenant.as_str(), output.name.as_str()];
+            for family in [
+                &self.output_events,
+                &self.output_failures,
+                &self.output_dead,
+            ] {
+                family.with_label_values(&labels);
+            }
+            self.output_lag.with_label_values(&labels);
+            self.output_standing.with_label_values(&labels);
         }
     }
 

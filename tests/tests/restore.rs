@@ -256,6 +256,37 @@ async fn a_restore_that_cannot_be_done_names_the_next_step_and_changes_nothing()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn satellite_does_not_start_on_half_of_a_copy_and_a_second_restore_ends_it() -> Result<()> {
+    let (place, copies) = (shared_mariadb(Flavor::Durable).await?, Copies::new()?);
+    let mut satellite = copied(&copies, &place, "").await?;
+    let note = satellite.folder().join("state/restore-unfinished.json");
+    // Whoever reads a table keeps it from being dropped: the restore stands in its middle.
+    let mut reader = <sqlx::MySqlConnection as sqlx::Connection>::connect(&place.url()).await?;
+    sqlx::raw_sql("LOCK TABLES event READ")
+        .execute(&mut reader)
+        .await?;
+    let order = &mut satellite.order(&["restore", "--yes", "all", "--without-safety-copy"]);
+    let mut restore = order.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+    until(LONG, "the restore has begun", async || Ok(note.exists())).await?;
+    restore.kill().await?;
+    drop(reader);
+    let (fine, text) = outcome(&satellite, &["run"]).await?;
+    ensure!(
+        !fine && text.contains("a restore began and did not end"),
+        "{text}"
+    );
+    works(
+        &satellite,
+        &["restore", "--yes", "all", "--without-safety-copy"],
+    )
+    .await?;
+    ensure!(!note.exists(), "the second restore ended it");
+    satellite.run().await?;
+    ensure!(rows(&place).await? == 1, "the copy is there");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_two_people_are_needed_nobody_restores_alone_and_both_stand_in_the_audit()
 -> Result<()> {
     let folder = tempfile::tempdir()?;

@@ -32,7 +32,9 @@ pub use drill::{Drill, DrillStore};
 pub use dump::Login;
 pub use manifest::Manifest;
 pub use problem::Problem;
-pub use restore::{Destination, Kept, Request, Restored, RestoredStore, read_whole, restore};
+pub use restore::{
+    Destination, Kept, Request, Restored, RestoredStore, Unfinished, read_whole, restore,
+};
 pub use retention::Retention;
 pub use take::{Plan, Source, Taken, Work, take};
 pub use verify::{Evidence, Proof, verify};

@@ -2,10 +2,12 @@
 //!
 //! Before anything is touched all of the copy is read: hashes, key, every byte to its end. A file
 //! is restored beside its place and renamed when it was found equal; a database on a server is
-//! emptied and filled, and compared afterwards, so that whoever is interrupted there begins again.
+//! emptied and filled, and compared afterwards, so that whoever is interrupted there begins again;
+//! until then a note in the state folder keeps satellite from starting on half of a copy.
 //! The caller has seen to it that nobody writes, that a person said yes, and that what was there
 //! was copied first.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -94,6 +96,8 @@ pub async fn restore(
     match to {
         Destination::Mysql(target, login) => {
             let private = Private::new(state_dir)?;
+            make(login, private.path()).await?;
+            Unfinished::begin(state_dir, &manifest.store)?;
             fill(&mut opened, target, login, private.path()).await?;
             let connected = target.connect().await;
             let mut engine = connected.map_err(|failure| Problem::database(&failure))?;
@@ -170,7 +174,19 @@ fn beside(path: &Path, end: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Empties the database, makes it where it is not there, and fills it.
+/// Makes the database where it is not there.
+async fn make(login: &Login, private: &Path) -> Result<(), Problem> {
+    let options = OptionFile::write(private, &login.options())?;
+    let mut make = client(&options)?;
+    let name = login.url.database.replace('`', "``");
+    make.arg(format!(
+        "--execute=CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+    ));
+    let mut made = programs::start(&mut make)?;
+    programs::ended(&mut made).await.map_err(refused)
+}
+
+/// Empties the database and fills it.
 async fn fill(
     opened: &mut Opened,
     target: &Target,
@@ -179,13 +195,6 @@ async fn fill(
 ) -> Result<(), Problem> {
     let options = OptionFile::write(private, &login.options())?;
     let database = &login.url.database;
-    let mut make = client(&options)?;
-    let name = database.replace('`', "``");
-    make.arg(format!(
-        "--execute=CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-    ));
-    let mut made = programs::start(&mut make)?;
-    programs::ended(&mut made).await.map_err(refused)?;
     let emptied = async {
         let mut engine = target.connect().await?;
         let done = contents::clear(&mut engine).await;
@@ -288,6 +297,38 @@ pub struct Request {
     pub approved_by: Option<String>,
 }
 
+/// Databases on a server whose restore has begun and not ended: half of a copy may stand there.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Unfinished {
+    /// Labels of the stores.
+    pub stores: BTreeSet<String>,
+}
+
+impl Unfinished {
+    /// Notes that what is there is about to go.
+    fn begin(state_dir: &Path, store: &str) -> Result<(), Problem> {
+        let mut known = Self::read(state_dir).unwrap_or_default();
+        known.stores.insert(store.to_owned());
+        known.keep(state_dir)
+    }
+
+    /// Notes that all of a copy is there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn end(state_dir: &Path, store: &str) -> Result<(), Problem> {
+        let Some(mut known) = Self::read(state_dir) else {
+            return Ok(());
+        };
+        known.stores.remove(store);
+        if known.stores.is_empty() {
+            Self::forget(state_dir);
+            return Ok(());
+        }
+        known.keep(state_dir)
+    }
+}
+
 /// A small file of the state folder.
 pub trait Kept: Serialize + for<'de> Deserialize<'de> {
     /// Its name in the state folder.
@@ -317,6 +358,10 @@ pub trait Kept: Serialize + for<'de> Deserialize<'de> {
 
 impl Kept for Restored {
     const NAME: &'static str = "restore.json";
+}
+
+impl Kept for Unfinished {
+    const NAME: &'static str = "restore-unfinished.json";
 }
 
 impl Kept for Request {

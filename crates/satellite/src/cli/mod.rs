@@ -299,7 +299,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
     let lang = cli.lang.or_else(Lang::from_environment);
     let lang = lang.unwrap_or(Lang::En);
     let done = match cli.command {
-        Command::Run => run::run(cli.config).await,
+        Command::Run => run::run(cli.config, lang).await,
         Command::Demo(args) => demo::run(args, lang).await,
         Command::Completion { shell } => {
             let script = console::completion(Cli::command(), shell, lang, &help::BOOK);

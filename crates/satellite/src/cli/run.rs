@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use daemon::exit::Exit;
 use satellite::{Config, lifecycle};
 
-use super::owner;
+use super::words::Lang;
+use super::{out, owner, restore};
 
 pub(crate) const EXAMPLES: &str = "Examples:
   satellite run                                  # no configuration: SQLite under ./satellite-data
@@ -17,9 +18,13 @@ pub(crate) const EXAMPLES: &str = "Examples:
 SIGTERM finishes what is in flight, SIGHUP reads the configuration again.";
 
 /// Runs until it is told to end.
-pub(crate) async fn run(file: Option<PathBuf>) -> anyhow::Result<Exit> {
+pub(crate) async fn run(file: Option<PathBuf>, lang: Lang) -> anyhow::Result<Exit> {
     let config = Config::load(file.as_deref())?;
     owner::become_owner(&config.state_dir)?;
+    if let Some(complaint) = restore::half_done(&config, lang) {
+        out::complain(&complaint);
+        return Ok(Exit::Failed);
+    }
     drop(config);
     lifecycle::run(file).await
 }

@@ -14,13 +14,14 @@ use std::time::Instant;
 
 use backup::{
     Copied, Destination, Evidence, Kept as _, Location, Manifest, Request, Restored, RestoredStore,
-    Source,
+    Source, Unfinished,
 };
 use daemon::actor::actor;
 use daemon::config::Secret;
 use daemon::exit::Exit;
 use daemon::logging::Escaped;
 use jiff::{SignedDuration, Timestamp};
+use satellite::Config;
 use satellite::config::Backup;
 use serde_json::json;
 use store::mirror::FeedMark;
@@ -31,6 +32,7 @@ use super::backup::{
 };
 use super::databases::{self, Place};
 use super::{Context, db, http, out, program};
+use crate::cli::words::{Lang, Speaks as _};
 use words::Says;
 
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -94,6 +96,15 @@ fn destination<'a>(target: &'a Target, source: &'a Source) -> Destination<'a> {
         Source::Sqlite(file) => Destination::Sqlite(file),
         Source::Mysql(login) => Destination::Mysql(target, login),
     }
+}
+
+/// What keeps satellite from starting: half of a copy in a database.
+pub(crate) fn half_done(config: &Config, lang: Lang) -> Option<String> {
+    let stores = Unfinished::read(&config.state_dir)?.stores;
+    let stores: Vec<_> = stores.into_iter().collect();
+    let note = config.state_dir.join(Unfinished::NAME);
+    let values: [&dyn std::fmt::Display; 3] = [&stores.join(", "), &program(), &note.display()];
+    Some(lang.say(Says::HalfDone, &values))
 }
 
 /// Carries it out.
@@ -426,6 +437,7 @@ async fn put_back(
             return Ok(Exit::Failed);
         }
         leave_mark(place, highest, context).await?;
+        Unfinished::end(state_dir, &place.label).map_err(|it| told(context, &it))?;
         let rows = step.manifest.contents.rows();
         let seconds = format!("{:.1}", clock.elapsed().as_secs_f64());
         let values: [&dyn std::fmt::Display; 4] =

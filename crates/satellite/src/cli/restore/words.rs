@@ -29,6 +29,7 @@ texts! {
     NotSafe: "{}: no se pudo resguardar lo que hay ({}); no se tocó nada. Si ya no sirve: --without-safety-copy", "{}: what is there could not be copied ({}); nothing was touched. If it is of no use any more: --without-safety-copy";
     Done: "{}: restaurada la copia {} e igual a lo que se respaldó: {} renglones, en {} s", "{}: copy {} restored and equal to what was dumped: {} rows, in {} s";
     Failed: "{}: no se pudo restaurar: {}", "{}: could not be restored: {}";
+    HalfDone: "{}: una restauración empezó y no terminó; la base puede estar a medias. Restaure otra vez: {} restore (si sabe que la base está completa, borre {})", "{}: a restore began and did not end; the database may hold half of a copy. Restore again: {} restore (if you know that the database is whole, remove {})";
     Next: "Siga: systemctl start satellite; después {} restore --report y sentinel checklist --after-restore", "Go on: systemctl start satellite; then {} restore --report and sentinel checklist --after-restore";
 
     // The report.

@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use mariadb::Flavor;
 use promises::{
-    Arrival, Checker, Mood, Place, Receiver, Running, SatelliteProcess, Setup, attlog, seed,
-    shared_mariadb, unkind,
+    Arrival, Checker, Mood, Place, Receiver, Running, SatelliteProcess, Setup, Tenant, attlog,
+    seed, shared_mariadb, unkind,
 };
 use serde_json::Value;
 
@@ -220,6 +220,41 @@ async fn listed(satellite: &SatelliteProcess) -> Result<Value> {
     let text = satellite.command(["outputs", "list", "--json"]).await?;
     let all: Value = serde_json::from_str(&text)?;
     Ok(all[0].clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_database_hides_no_other_tenants_output_from_the_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken");
+    std::fs::create_dir(&broken).unwrap();
+    let receiver = Receiver::start(folder.path(), "arrivals").await.unwrap();
+    let mut setup = Setup::new(Place::sqlite(folder.path()));
+    setup.tenants.insert(
+        0,
+        Tenant {
+            id: "beta".to_owned(),
+            own: Some(Place::sqlite(&broken)),
+        },
+    );
+    let key = key(folder.path());
+    let lost = output("lost", &receiver, &key).replace("acme", "beta");
+    setup.more = lost + &output("payroll", &receiver, &key);
+    let satellite = SatelliteProcess::prepare(&setup).await.unwrap();
+    std::fs::remove_dir_all(&broken).unwrap();
+    std::fs::create_dir(&broken).unwrap();
+    std::fs::write(broken.join("events.db"), "this is no database").unwrap();
+    let listed = satellite
+        .order(&["outputs", "list"])
+        .output()
+        .await
+        .unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&listed.stdout),
+        String::from_utf8_lossy(&listed.stderr),
+    );
+    assert!(out.contains("payroll") && !out.contains("lost"), "{out}");
+    assert!(err.contains("lost: "), "{err}");
+    assert_eq!(listed.status.code(), Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

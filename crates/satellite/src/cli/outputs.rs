@@ -90,12 +90,16 @@ struct Line<'a> {
 }
 
 async fn list(as_json: bool, context: &Context) -> anyhow::Result<Exit> {
-    let mut lines = Vec::new();
+    let (mut lines, mut exit) = (Vec::new(), Exit::Fine);
     for output in &context.config.outputs {
-        let place = place(output, context)?;
-        let mut engine = databases::open(context, &place).await?;
-        let line = line(&mut engine, output).await;
-        lines.push(line.map_err(|failure| databases::told(context, &place, &failure))?);
+        match line(output, context).await {
+            Ok(line) => lines.push(line),
+            // One tenant's database must not hide the outputs of the others.
+            Err(error) => {
+                out::complain(&format!("{}: {error}", output.name));
+                exit = Exit::Failed;
+            }
+        }
     }
     let now = now();
     if as_json {
@@ -105,7 +109,7 @@ async fn list(as_json: bool, context: &Context) -> anyhow::Result<Exit> {
                 .map(|line| as_value(line, now))
                 .collect::<Vec<_>>(),
         )?;
-    } else if lines.is_empty() {
+    } else if context.config.outputs.is_empty() {
         out::line(&context.say(Word::NoOutputs, &[]))?;
     } else {
         let headings = context.lang.headings(&[
@@ -121,10 +125,17 @@ async fn list(as_json: bool, context: &Context) -> anyhow::Result<Exit> {
         let rows: Vec<Vec<String>> = lines.iter().map(|line| cells(line, now, context)).collect();
         out::print(&table::table(&headings, &rows))?;
     }
-    Ok(Exit::Fine)
+    Ok(exit)
 }
 
-async fn line<'a>(engine: &mut AnyEngine, output: &'a Output) -> Result<Line<'a>, Failure> {
+async fn line<'a>(output: &'a Output, context: &Context) -> anyhow::Result<Line<'a>> {
+    let place = place(output, context)?;
+    let mut engine = databases::open(context, &place).await?;
+    let read = read(&mut engine, output).await;
+    read.map_err(|failure| databases::told(context, &place, &failure))
+}
+
+async fn read<'a>(engine: &mut AnyEngine, output: &'a Output) -> Result<Line<'a>, Failure> {
     let standing = outputs::standing(engine, key(output)).await?;
     let dead = outputs::dead_letters(engine, key(output)).await?;
     let oldest = match &standing {

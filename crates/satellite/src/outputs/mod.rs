@@ -10,6 +10,7 @@
 //! never happen here: a row passed over, a write to an event, one receiver's delay felt by another.
 
 mod board;
+mod carrier;
 mod course;
 mod reader;
 mod shape;

@@ -14,10 +14,11 @@ use store::outputs::{self, Key, Page, Standing, Step, Wanted};
 use store::{AnyEngine, Failure};
 use tokio_util::sync::CancellationToken;
 
+use super::carrier::Carrier;
 use super::course::{Course, Next, Verdict};
-use super::{Lanes, State, webhook};
+use super::{Lanes, State};
 use crate::clock;
-use crate::config::{Output, Receiver};
+use crate::config::Output;
 use crate::hub::Hub;
 use crate::stores::{Store, finished};
 
@@ -61,6 +62,7 @@ pub(super) struct Reader {
     output: Output,
     lanes: Arc<Lanes>,
     stop: CancellationToken,
+    carrier: Carrier,
     course: Course,
     /// Rows of others were passed from here to there.
     passed: (i64, i64),
@@ -78,6 +80,7 @@ impl Reader {
     ) -> Self {
         Self {
             hub: Arc::clone(hub),
+            carrier: Carrier::new(output.clone()),
             course: Course::new(output.batch),
             output,
             lanes: Arc::clone(lanes),
@@ -294,15 +297,10 @@ impl Reader {
     }
 
     /// What the receiver says; `None` when the end began meanwhile.
-    async fn deliver(&self, rows: &[FeedRow]) -> Option<Verdict> {
-        let delivery = async {
-            match &self.output.to {
-                Receiver::Webhook(hook) => webhook::post(hook, &self.output, rows).await,
-            }
-        };
+    async fn deliver(&mut self, rows: &[FeedRow]) -> Option<Verdict> {
         tokio::select! {
             () = self.stop.cancelled() => None,
-            verdict = delivery => Some(verdict),
+            verdict = self.carrier.deliver(rows) => Some(verdict),
         }
     }
 

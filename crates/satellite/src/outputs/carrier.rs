@@ -1,0 +1,29 @@
+//! The way to one output's receiver: rows in, what it said out.
+//!
+//! What a way keeps between two deliveries (a connection, what it has found out about its receiver)
+//! lives here and may be lost at any moment. A carrier knows no cursor and judges no pause; that it
+//! says [`Verdict::Taken`] before its receiver has every row must never happen.
+
+use store::feed::FeedRow;
+
+use super::course::Verdict;
+use super::webhook;
+use crate::config::{Output, Receiver};
+
+/// Carries rows to one receiver.
+pub(super) struct Carrier {
+    output: Output,
+}
+
+impl Carrier {
+    pub(super) fn new(output: Output) -> Self {
+        Self { output }
+    }
+
+    /// Hands the rows over once. Dropped in the middle, it may have handed over any of them.
+    pub(super) async fn deliver(&mut self, rows: &[FeedRow]) -> Verdict {
+        match &self.output.to {
+            Receiver::Webhook(hook) => webhook::post(hook, &self.output, rows).await,
+        }
+    }
+}

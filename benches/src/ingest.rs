@@ -82,7 +82,10 @@ const CASES: &[Case] = &[
     case("batches of 1", 200, 200, Push::Flood(1)),
     case("batches of 1", 1_000, 200, Push::Flood(1)),
     case("batches of 1", 5_000, 200, Push::Flood(1)),
+    case("paced, 2,000 events/s", 10, 10, Push::Paced(12_000.0)),
+    case("paced, 2,000 events/s", 100, 100, Push::Paced(1_200.0)),
     case("paced, 2,000 events/s", 1_000, 1_000, Push::Paced(120.0)),
+    case("paced, 2,000 events/s", 10_000, 10_000, Push::Paced(12.0)),
 ];
 
 /// Everything that is common to the cases.

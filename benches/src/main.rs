@@ -8,6 +8,7 @@
 //! read the figures is in `benches/README.md`.
 
 mod backup;
+mod beside;
 mod ceiling;
 mod connections;
 mod hikvision;
@@ -55,6 +56,11 @@ enum Bench {
     Store(writer::Options),
     /// Simulated terminals to a durable MariaDB and back: events a second, latency, CPU, memory.
     Ingest(ingest::Options),
+    /// Satellite, a bare HTTP server and an ordinary Python receiver under the same load.
+    SideBySide(beside::Options),
+    /// The bare server of `side-by-side`.
+    #[command(hide = true)]
+    BareServer(beside::bare::Options),
     /// Terminals that only poll: memory and CPU.
     Connections(connections::Options),
     /// From the start of the process to READY=1, with many terminals enrolled.
@@ -123,6 +129,11 @@ async fn measure(bench: Bench) -> Result<Report> {
         Bench::Parse(options) => parse::run(&options),
         Bench::Store(options) => writer::run(&options).await,
         Bench::Ingest(options) => ingest::run(&options).await,
+        Bench::SideBySide(options) => beside::run(&options).await,
+        Bench::BareServer(options) => {
+            beside::bare::serve(&options).await?;
+            Ok(Report::new(Vec::new()))
+        }
         Bench::Connections(options) => connections::run(&options).await,
         Bench::StartTime(options) => start::run(&options).await,
         Bench::Sizing(options) => sizing::run(&options).await,

@@ -248,7 +248,7 @@ fn spawn(folder: &Path, notify: Option<&Path>) -> Result<Child> {
 
 /// A port below the range from which systems take ports for outgoing connections: while
 /// satellite is down, nobody who dials it can be given its own port.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Benches that run side by side begin at different places.
     let first = u16::try_from(std::process::id() % 1_000)? * 10;

@@ -113,6 +113,16 @@ impl Running {
         })
     }
 
+    /// Ends the making of records and waits until each was acknowledged; the terminals stay.
+    ///
+    /// # Errors
+    /// Some were not within `limit`; the summary is in the error.
+    pub async fn drained(&self, limit: Duration) -> Result<()> {
+        self.fleet.end_generation();
+        let drained = tokio::time::timeout(limit, self.fleet.drained()).await;
+        drained.with_context(|| format!("not drained within {limit:?}: {:#?}", self.summary()))
+    }
+
     /// Ends the making of records, waits until each was acknowledged, and stops.
     ///
     /// # Errors

@@ -19,6 +19,9 @@ use crate::sessions::{Idle, Served, Shelf};
 use crate::target::Account;
 use crate::{AnyEngine, Failure, Target, Trouble};
 
+/// Sessions of one SQLite file. Each is a thread, two descriptors and a cache of pages, and a
+/// thousand terminals that come back at one moment ask a thousand questions.
+const FILE_SESSIONS: usize = 16;
 /// How long an unused session is kept.
 const IDLE_CLOSE: Duration = Duration::from_secs(60);
 /// How often unused sessions are looked for.
@@ -116,8 +119,8 @@ impl Gate {
         let server = servers.entry(name).or_insert_with(|| {
             Arc::new(match target {
                 Target::Mysql { .. } => Server::new(1, self.per_server, false),
-                // A file has no server that could run out of connections.
-                Target::Sqlite(_) => Server::new(Semaphore::MAX_PERMITS, usize::MAX, true),
+                // No server could run out of connections, and none has to be asked.
+                Target::Sqlite(_) => Server::new(FILE_SESSIONS, FILE_SESSIONS, true),
             })
         });
         Sessions {

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test may stop the test")]
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -401,6 +402,43 @@ async fn accounts_share_the_limit_of_their_server_and_not_their_sessions() {
         .fetch(SqlStr::from_static("SELECT CURRENT_USER()"), &[])
         .await;
     assert_eq!(rows.unwrap()[0].text(0).unwrap(), "satellite@127.0.0.1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_read_over_few_sessions_however_many_ask_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("events.db");
+    let sessions = Gate::new(1).sessions(&Target::Sqlite(file.clone()));
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..300 {
+        let sessions = sessions.clone();
+        asking.spawn(async move {
+            let mut session = sessions
+                .take(Want::Any, Duration::from_secs(30))
+                .await
+                .unwrap();
+            let asked = session.engine().fetch(SqlStr::from_static("SELECT 1"), &[]);
+            assert_eq!(asked.await.unwrap().len(), 1);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            session.give_back();
+        });
+    }
+    let mut answered = 0;
+    while let Some(done) = asking.join_next().await {
+        done.unwrap();
+        answered += 1;
+        let open = open_files(&file);
+        assert!(open <= 16, "{open} connections to one file");
+    }
+    assert_eq!(answered, 300);
+}
+
+/// How many descriptors of this process are that file.
+fn open_files(file: &Path) -> usize {
+    let open = std::fs::read_dir("/proc/self/fd").unwrap();
+    open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .filter(|path| path == file)
+        .count()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,6 +25,10 @@ cargo xtask fuzz [--seconds N] [NAME]
     Runs the fuzzers whose name contains NAME, each for 60 seconds or as many as are asked
     for. What they find stays in tests/fuzz/corpus.
 
+cargo xtask mutants [NAME]
+    Takes out the lines that the promises rest on, one at a time in a copy of the sources,
+    and holds that a named test fails each time. Needs root, takes about half an hour.
+
 cargo xtask package
     Builds the release and packs it: satellite_*.deb and sentinel_*.deb with the list of
     their components (CycloneDX), in target/package.
@@ -37,6 +41,7 @@ pub(crate) enum Request {
     Demo { arguments: Vec<String> },
     Test { full: bool, filters: Vec<String> },
     Fuzz { seconds: u32, name: String },
+    Mutants { name: String },
     Package,
 }
 
@@ -52,6 +57,14 @@ pub(crate) fn read(words: impl IntoIterator<Item = String>) -> Result<Request> {
         Some("test") => read_test(rest),
         Some("fuzz") if asks_for_help(&rest) => Ok(Request::Help),
         Some("fuzz") => read_fuzz(&rest),
+        Some("mutants") if asks_for_help(&rest) => Ok(Request::Help),
+        Some("mutants") => match &rest[..] {
+            [] => Ok(Request::Mutants {
+                name: String::new(),
+            }),
+            [name] => Ok(Request::Mutants { name: name.clone() }),
+            _ => bail!("`mutants` takes one name at most\n\n{USAGE}"),
+        },
         Some("package") if asks_for_help(&rest) => Ok(Request::Help),
         Some("package") if rest.is_empty() => Ok(Request::Package),
         Some("package") => bail!("`package` takes no arguments\n\n{USAGE}"),
@@ -158,6 +171,7 @@ mod tests {
             ("tset", "`tset`"),
             ("test feed", "`feed`"),
             ("package satellite", "no arguments"),
+            ("mutants one two", "one name"),
             ("fuzz --seconds 0", "`0`"),
             ("fuzz --for-ever", "`--for-ever`"),
             ("", "which command"),

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `fuzz` and `package`.
+//! The project's own commands: `cargo xtask demo`, `test`, `fuzz`, `mutants` and `package`.
 //!
 //! This is the first thing that a newcomer compiles and waits for, so it stays on the standard
 //! library and anyhow. It installs what is missing, builds, and runs; what is tested and shown
@@ -10,6 +10,7 @@ mod container;
 mod demo;
 mod fuzz;
 mod judges;
+mod mutants;
 mod package;
 mod packages;
 mod report;
@@ -38,6 +39,7 @@ fn run() -> Result<ExitCode> {
         }
         Request::Demo { arguments } => demo::run(&arguments),
         Request::Fuzz { seconds, name } => fuzz::run(seconds, &name),
+        Request::Mutants { name } => mutants::run(&name),
         Request::Package => package::run().map(|()| ExitCode::SUCCESS),
         Request::Test { full, filters } => test::run(full, filters),
     }

@@ -75,6 +75,8 @@ struct Soak {
     fleet: Mixed,
     random: Random,
     process: u32,
+    /// Its name at the server.
+    database: String,
     begin: Instant,
 }
 
@@ -140,6 +142,7 @@ impl Soak {
         Self {
             process: fleet.satellite.process().unwrap(),
             server: Arc::new(server),
+            database: place.url().rsplit('/').next().unwrap().to_owned(),
             random: Random::new(seed),
             begin: Instant::now(),
             fleet,
@@ -168,7 +171,7 @@ impl Soak {
                 self.sql("KILL USER satellite;").await;
             }
             Fault::Locked => {
-                let database = self.database().await;
+                let database = self.database.clone();
                 let seconds = while_it_lasts.as_secs_f64();
                 self.sql(&format!(
                     "LOCK TABLES `{database}`.event WRITE; SELECT SLEEP({seconds}); UNLOCK TABLES;"
@@ -195,13 +198,6 @@ impl Soak {
     async fn sql(&self, statements: &str) -> String {
         let (server, statements) = (Arc::clone(&self.server), statements.to_owned());
         blocking(move || server.sql(&statements)).await.unwrap()
-    }
-
-    /// The database that holds the events: each server of a test has one.
-    async fn database(&self) -> String {
-        let found =
-            "SELECT table_schema FROM information_schema.tables WHERE table_name = 'event';";
-        self.sql(found).await.trim().to_owned()
     }
 
     async fn peers(&self, said: &[u8]) -> Vec<TcpStream> {

@@ -170,10 +170,21 @@ impl Fetch {
     /// # Errors
     /// [`Failed`], never later than the deadline.
     pub async fn send(self) -> Result<Answer, Failed> {
+        let mut body = Vec::new();
+        let answer = self.send_to(|piece| body.extend_from_slice(piece)).await;
+        answer.map(|answer| Answer { body, ..answer })
+    }
+
+    /// Sends it, and hands over the body piece by piece as it comes instead of keeping it: the
+    /// answer's own is empty. What was handed over counts only if this succeeds.
+    ///
+    /// # Errors
+    /// [`Failed`], never later than the deadline.
+    pub async fn send_to(self, mut each: impl FnMut(&[u8]) + Send) -> Result<Answer, Failed> {
         let began = Instant::now();
         let stage = Stage::default();
         let after = self.within;
-        let answered = tokio::time::timeout(after, self.run(&stage, began)).await;
+        let answered = tokio::time::timeout(after, self.run(&stage, began, &mut each)).await;
         answered.unwrap_or_else(|_| {
             Err(Failed::Late {
                 stage: stage.name(),
@@ -182,16 +193,21 @@ impl Fetch {
         })
     }
 
-    async fn run(self, stage: &Stage, began: Instant) -> Result<Answer, Failed> {
+    async fn run(
+        self,
+        stage: &Stage,
+        began: Instant,
+        each: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> Result<Answer, Failed> {
         let tcp = connect(&self.url, stage, self.only_public).await?;
         if !self.url.is_encrypted() {
             stage.enter("answer");
-            return self.exchange(tcp, None, began).await;
+            return self.exchange(tcp, None, began, each).await;
         }
         stage.enter("tls");
         let (stream, certificate) = tls::wrap(tcp, &self.url, &self.trust).await?;
         stage.enter("answer");
-        self.exchange(stream, certificate, began).await
+        self.exchange(stream, certificate, began, each).await
     }
 
     async fn exchange<S>(
@@ -199,6 +215,7 @@ impl Fetch {
         stream: S,
         certificate: Option<Vec<u8>>,
         began: Instant,
+        each: &mut (dyn FnMut(&[u8]) + Send),
     ) -> Result<Answer, Failed>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -212,11 +229,11 @@ impl Fetch {
             let status = answer.status().as_u16();
             let location = answer.headers().get(hyper::header::LOCATION);
             let location = location.and_then(|to| to.to_str().ok()).map(str::to_owned);
-            let (body, is_cut) = read(answer.into_body(), self.limit).await?;
+            let is_cut = read(answer.into_body(), self.limit, each).await?;
             Ok(Answer {
                 status,
                 location,
-                body,
+                body: Vec::new(),
                 is_cut,
                 took: began.elapsed(),
                 certificate,
@@ -271,21 +288,25 @@ async fn connect(url: &Url, stage: &Stage, only_public: bool) -> Result<TcpStrea
     Err(last)
 }
 
-/// Reads up to `limit` bytes of a body.
-async fn read(mut body: Incoming, limit: usize) -> Result<(Vec<u8>, bool), Failed> {
-    let mut bytes = Vec::new();
+/// Hands over up to `limit` bytes of a body; true when there was more.
+async fn read(
+    mut body: Incoming,
+    limit: usize,
+    each: &mut (dyn FnMut(&[u8]) + Send),
+) -> Result<bool, Failed> {
+    let mut room = limit;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Failed::Http(error.to_string()))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        let room = limit.saturating_sub(bytes.len());
-        bytes.extend_from_slice(data.get(..room).unwrap_or(&data));
+        each(data.get(..room).unwrap_or(&data));
         if data.len() > room {
-            return Ok((bytes, true));
+            return Ok(true);
         }
+        room -= data.len();
     }
-    Ok((bytes, false))
+    Ok(false)
 }
 
 /// The stage that a request is in, for the words of its deadline.

@@ -234,6 +234,12 @@ kinds! {
     /// Somebody put satellite into lockdown: commands, enrolments and outputs are stopped.
     Lockdown "lockdown" Security Warning;
 
+    // Programs that events are carried on to.
+    /// Events do not reach the program that satellite carries them on to.
+    OutputStanding "output_standing" App Warning;
+    /// Events that such a program did not take.
+    OutputDeadLetters "output_dead_letters" App Warning;
+
     // Certificates and the mail path.
     /// A certificate ends soon.
     CertificateExpiring "certificate_expiring" Component Warning;

@@ -12,6 +12,7 @@ pub mod check;
 pub mod database;
 pub mod host;
 pub mod mail;
+pub mod outputs;
 pub mod round_trip;
 pub mod satellite;
 pub mod store;
@@ -19,17 +20,21 @@ pub mod terminals;
 
 use std::sync::Arc;
 
-use fetch::Failed;
+use fetch::{Failed, Url};
 
 use crate::history::{Shared, SilenceLook, UptimeLook};
 use crate::{Config, Look, Phrase, Value};
 use host::board::Board;
+use satellite::page::StatusPage;
 
 /// Every look that the configuration asks for. `board` is where other machines put their facts;
 /// it listens for those of this configuration from now on.
 pub fn all(config: &Config, board: &Arc<Board>) -> Vec<Arc<dyn Look>> {
     let watch = &config.watch;
-    let mut looks = satellite::looks(watch);
+    let admin = watch.satellite_admin.as_ref();
+    let admin: Option<Url> = admin.and_then(|url| url.parse().ok());
+    let page = admin.as_ref().map(StatusPage::new);
+    let mut looks = satellite::looks(watch, page.as_ref());
     let history = Shared::new(&config.state_dir);
     for store in &watch.stores {
         let (own, holidays) = (store.clone(), config.holidays.clone());
@@ -43,16 +48,13 @@ pub fn all(config: &Config, board: &Arc<Board>) -> Vec<Arc<dyn Look>> {
         let canary = canary::CanaryLook::new(watch, store, &config.zone);
         looks.extend(canary.map(|canary| Arc::new(canary) as Arc<dyn Look>));
     }
-    let admin = watch
-        .satellite_admin
-        .as_ref()
-        .and_then(|url| url.parse().ok());
-    if let Some(admin) = &admin {
+    if let Some((admin, page)) = admin.as_ref().zip(page) {
         looks.push(Arc::new(terminals::Terminals::new(admin, &watch.stores)));
+        looks.push(Arc::new(outputs::OutputsLook::new(Arc::clone(&page))));
         let tenants: Vec<String> = config.tenants().map(str::to_owned).collect();
         if !tenants.is_empty() {
             let watched = &config.looks.backup;
-            looks.push(Arc::new(backup::BackupLook::new(admin, watched, tenants)));
+            looks.push(Arc::new(backup::BackupLook::new(page, watched, tenants)));
         }
     }
     board.configure(&config.looks.agents);

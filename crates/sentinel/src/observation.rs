@@ -63,6 +63,13 @@ pub enum Subject {
         /// Whose.
         tenant: String,
     },
+    /// A program that satellite carries events on to.
+    Output {
+        /// Whose events it gets.
+        tenant: String,
+        /// Its name in satellite's configuration.
+        name: String,
+    },
     /// A check of a client's application.
     Check {
         /// Whose.
@@ -103,6 +110,12 @@ impl Subject {
         Self::Host { name }
     }
 
+    /// An output of satellite.
+    pub fn output(tenant: &str, name: &str) -> Self {
+        let (tenant, name) = (cut(tenant, NAME_CHARACTERS), cut(name, NAME_CHARACTERS));
+        Self::Output { tenant, name }
+    }
+
     /// A check of an application.
     pub fn check(tenant: &str, name: &str) -> Self {
         let (tenant, name) = (cut(tenant, NAME_CHARACTERS), cut(name, NAME_CHARACTERS));
@@ -113,9 +126,10 @@ impl Subject {
     pub fn tenant(&self) -> Option<&str> {
         match self {
             Self::Terminal { tenant, .. } => Some(tenant),
-            Self::Store { tenant } | Self::Backup { tenant } | Self::Check { tenant, .. } => {
-                Some(tenant)
-            }
+            Self::Store { tenant }
+            | Self::Backup { tenant }
+            | Self::Output { tenant, .. }
+            | Self::Check { tenant, .. } => Some(tenant),
             _ => None,
         }
     }
@@ -130,6 +144,7 @@ impl Subject {
             Self::Mail { .. } => "mail",
             Self::Certificate { .. } => "certificate",
             Self::Backup { .. } => "backup",
+            Self::Output { .. } => "output",
             Self::Check { .. } => "check",
             Self::Peer { .. } => "peer",
             Self::Sentinel => "sentinel",
@@ -149,7 +164,9 @@ impl fmt::Display for Subject {
             | Self::Certificate { at: name }
             | Self::Backup { tenant: name }
             | Self::Peer { name } => write!(f, ":{name}"),
-            Self::Check { tenant, name } => write!(f, ":{tenant}/{name}"),
+            Self::Output { tenant, name } | Self::Check { tenant, name } => {
+                write!(f, ":{tenant}/{name}")
+            }
             Self::Terminal {
                 tenant,
                 site,

@@ -61,6 +61,7 @@ const FAULTS: &[(Kind, i64)] = &[
     (Kind::BackupUnverified, 900),
     (Kind::BackupOneDisk, 900),
     (Kind::BackupSize, 200),
+    (Kind::OutputStanding, 200),
     (Kind::HostCpu, 400),
     (Kind::DiskFilling, 200),
     (Kind::DiskFull, 200),
@@ -378,6 +379,8 @@ impl World {
             ],
         );
         self.see("backup:acme", 9, vec![backup]);
+        let output = self.claims(Subject::output("acme", "payroll"), &[Kind::OutputStanding]);
+        self.see("outputs", 12, vec![output]);
         let certificate = Subject::Certificate { at: "s:443".into() };
         let certificate = self.claims(certificate, &[Kind::CertificateExpiring]);
         self.see("certificate", 10, vec![certificate]);

@@ -48,6 +48,8 @@ pub struct OutputStatus {
     pub failing_since: Option<String>,
     /// Why.
     pub trouble: Option<String>,
+    /// Events that its receiver did not take and that nobody sent once more.
+    pub dead_letters: u64,
 }
 
 /// What is known of one output.
@@ -58,6 +60,7 @@ pub(crate) struct Seen {
     pub(crate) oldest: Option<Millis>,
     pub(crate) failing_since: Option<Millis>,
     pub(crate) trouble: Option<String>,
+    pub(crate) dead_letters: u64,
 }
 
 impl Seen {
@@ -112,6 +115,7 @@ impl Board {
                 .as_secs_f64(),
             failing_since: seen.failing_since.map(Millis::text),
             trouble: seen.trouble,
+            dead_letters: seen.dead_letters,
         }
     }
 }

@@ -14,6 +14,7 @@ use store::outputs::{self, Key, Page, Standing, Step, Wanted};
 use store::{AnyEngine, Failure};
 use tokio_util::sync::CancellationToken;
 
+use super::board::Seen;
 use super::carrier::Carrier;
 use super::course::{Course, Next, Verdict};
 use super::{Lanes, State};
@@ -241,12 +242,36 @@ impl Reader {
             let held = standing.held.as_ref();
             held.is_some_and(|(who, until)| who == holder && *until > later(now, RENEW))
         };
-        if standing.as_ref().is_some_and(long)
-            || outputs::hold(engine, key, holder, (now, later(now, HOLD))).await?
-        {
+        if standing.as_ref().is_some_and(long) {
             return Ok(standing);
         }
-        Ok(None)
+        if !outputs::hold(engine, key, holder, (now, later(now, HOLD))).await? {
+            return Ok(None);
+        }
+        if let Some(standing) = &standing {
+            self.note_counts(engine, standing).await?;
+        }
+        Ok(standing)
+    }
+
+    /// What costs a question of its own, as often as the hold is renewed: how many dead letters
+    /// there are, and since when the oldest event waits of an output that is paused.
+    async fn note_counts(
+        &self,
+        engine: &mut AnyEngine,
+        standing: &Standing,
+    ) -> Result<(), Failure> {
+        let dead = outputs::dead_letters(engine, self.key()).await?;
+        let dead = u64::try_from(dead).unwrap_or_default();
+        let note = |seen: &mut Seen| seen.dead_letters = dead;
+        self.hub.outputs.note(&self.output.name, note);
+        if standing.is_paused {
+            let page = self.page(engine, standing).await?;
+            let oldest = page.rows.first().map(|row| row.received_at);
+            let note = |seen: &mut Seen| seen.oldest = oldest;
+            self.hub.outputs.note(&self.output.name, note);
+        }
+        Ok(())
     }
 
     async fn page(&self, engine: &mut AnyEngine, standing: &Standing) -> Result<Page, Failure> {

@@ -56,6 +56,17 @@ pub enum Error {
     Row(String),
 }
 
+impl Error {
+    /// What SQLite or the library said, without a sentence of ours before it.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Database(error) => error.to_string(),
+            Self::Letter(error) => error.to_string(),
+            Self::Row(words) => words.clone(),
+        }
+    }
+}
+
 impl From<serde_json::Error> for Error {
     fn from(error: serde_json::Error) -> Self {
         Self::Row(error.to_string())

@@ -258,6 +258,10 @@ impl Core {
         condition.changed = false;
         incident.since = incident.since.min(condition.wrong_since);
         if !follows {
+            // What is critical now names it: its title and its advice are what people read.
+            if condition.severity > incident.severity && !incident.members.is_empty() {
+                incident.kind = key.1;
+            }
             incident.severity = incident.severity.max(condition.severity);
         }
         let member = Member {
@@ -444,7 +448,10 @@ fn explains(
         SatelliteDown | SatelliteHang => match kind {
             IngestStalled | DoorUnreachable | ProbePath | CanarySlow | JournalGrowing => true,
             TerminalOffline | TerminalSilent | SatelliteRestarts | RejectsRising => true,
-            Blind => matches!(child.sort(), "satellite" | "store" | "terminal" | "backup"),
+            Blind => matches!(
+                child.sort(),
+                "satellite" | "store" | "terminal" | "backup" | "output"
+            ),
             _ => false,
         },
         DoorUnreachable => matches!(

@@ -515,6 +515,31 @@ fn a_machine_that_slept_raises_no_alarm_about_the_time_it_slept() {
 }
 
 #[test]
+fn a_warning_that_becomes_critical_is_told_by_the_name_of_what_is_critical() {
+    let mut world = World::at("10:00");
+    let copies = |kind: Kind| {
+        move |core: &mut Core, now: Timestamp| {
+            let tenant = "acme".to_owned();
+            let subject = Subject::Backup { tenant };
+            let seen = Observation::wrong(subject, now, vec![Trouble::new(kind)]);
+            core.observe("backup", &Round::one(seen), now);
+        }
+    };
+    world.pass(900, copies(Kind::BackupOld));
+    assert_eq!(world.only().kind, Kind::BackupOld);
+    let told = world.letters.len();
+    world.pass(900, copies(Kind::BackupOverdue));
+    let incident = world.only();
+    assert_eq!(
+        (incident.kind, incident.severity),
+        (Kind::BackupOverdue, Severity::Critical)
+    );
+    let title = crate::words::of_kind(Kind::BackupOverdue).title(notify::Language::Spanish);
+    let subject = &world.letters[told].subject;
+    assert!(subject.contains(title), "{subject}");
+}
+
+#[test]
 fn what_flaps_is_one_incident() {
     let mut world = World::at("10:00");
     for _ in 0..20 {

@@ -10,9 +10,10 @@ use crate::kind::{Kind, Severity};
 /// From the first to the latest sight of it before a condition is confirmed.
 pub(crate) fn confirm(kind: Kind) -> SignedDuration {
     SignedDuration::from_secs(match kind {
-        // Seen twice; while systemd starts it again it does not say "inactive".
-        Kind::SatelliteDown => 4,
-        Kind::SatelliteHang | Kind::IngestStalled => 9,
+        // Seen twice; while systemd starts it again it does not say "inactive", and what stands
+        // still has been measured before it is said.
+        Kind::SatelliteDown | Kind::IngestStalled => 4,
+        Kind::SatelliteHang => 9,
         // Longer than a blip of 20 seconds; a full disk is seen twice.
         Kind::DatabaseDown
         | Kind::DiskFull
@@ -36,6 +37,8 @@ pub(crate) fn confirm(kind: Kind) -> SignedDuration {
         | Kind::BackupOverdue
         | Kind::BackupFailed
         | Kind::BackupSize
+        | Kind::OutputStanding
+        | Kind::OutputDeadLetters
         | Kind::HostSilent
         | Kind::HostRebooted
         | Kind::PeerSilent

@@ -24,7 +24,9 @@ use jiff::civil::Date;
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 
+use crate::observation::Value;
 use crate::report::DaySeconds;
+use crate::words::Phrase;
 
 pub use feed::{Batch, Fresh};
 pub use silence::{PEOPLE, PUNCHES_YESTERDAY, Shared, SilenceLook, YESTERDAY, day_number};
@@ -68,6 +70,18 @@ pub enum Error {
     /// A row that cannot be read.
     #[error("a row of sentinel's history: {0}")]
     Row(&'static str),
+}
+
+impl Error {
+    /// The same for people; the words of SQLite stay as they are.
+    pub(crate) fn said(&self) -> Value {
+        let heard = |words: &dyn std::fmt::Display| [Value::heard(words.to_string())];
+        match self {
+            Self::Database(error) => Phrase::HistoryFailed.with(heard(error)),
+            Self::Moved => Phrase::HistoryMoved.into(),
+            Self::Row(words) => Phrase::HistoryFailed.with(heard(words)),
+        }
+    }
 }
 
 /// The open file.

@@ -102,7 +102,7 @@ impl Blind {
     fn said(&self) -> Value {
         match self {
             Self::Feed(failed) => failed.said(),
-            Self::History(error) => Value::heard(error.to_string()),
+            Self::History(error) => error.said(),
             Self::Reading => Phrase::FeedBeingRead.into(),
             Self::Older => Phrase::FeedIsOlder.into(),
         }

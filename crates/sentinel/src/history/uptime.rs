@@ -46,8 +46,8 @@ enum Blind {
 impl Blind {
     fn said(&self) -> Value {
         match self {
-            Self::History(error) => Value::heard(error.to_string()),
-            Self::Database(error) => Value::heard(error.to_string()),
+            Self::History(error) => error.said(),
+            Self::Database(error) => Phrase::FileFailed.with([Value::heard(error.words())]),
             Self::Stale => Phrase::NothingDecided.into(),
         }
     }
@@ -213,6 +213,26 @@ mod tests {
     use crate::config::Config;
     use crate::decide::Changes;
     use crate::history::History;
+    use crate::words;
+    use notify::Language;
+
+    #[test]
+    fn why_nothing_was_noted_is_said_in_the_readers_language() {
+        let sqlite = || sqlx::Error::PoolClosed;
+        let blind = [
+            Blind::History(Error::Database(sqlite())),
+            Blind::History(Error::Moved),
+            Blind::History(Error::Row("day")),
+            Blind::Database(crate::database::Error::Database(sqlite())),
+            Blind::Stale,
+        ];
+        for why in blind {
+            let spanish = words::of_value(Language::Spanish, &TimeZone::UTC, &why.said());
+            for english in ["sentinel's", "another", "decisions"] {
+                assert!(!spanish.contains(english), "{spanish}");
+            }
+        }
+    }
 
     #[tokio::test]
     async fn only_minutes_in_which_sentinel_decided_are_noted() {

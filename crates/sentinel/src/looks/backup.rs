@@ -6,13 +6,13 @@
 //! a tenant without a copy is overdue at once. The age is that of the rows: it counts from the
 //! moment of the copy and not from its end. What does not answer is unknown.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fetch::Url;
 use jiff::{SignedDuration, Timestamp};
 
-use super::satellite::ask;
+use super::satellite::page::StatusPage;
 use super::satellite::status::{Copies, Copy, Drill};
 use super::{said, wide};
 use crate::config::looks::WatchedBackup;
@@ -36,7 +36,7 @@ const SMALL: u64 = 1 << 20;
 
 /// The look at the copies of all tenants.
 pub struct BackupLook {
-    status: Url,
+    page: Arc<StatusPage>,
     tenants: Vec<String>,
     warn_after: SignedDuration,
     overdue_after: SignedDuration,
@@ -44,11 +44,11 @@ pub struct BackupLook {
 }
 
 impl BackupLook {
-    /// A look at what the satellite with that admin door says of these tenants.
-    pub fn new(admin: &Url, watched: &WatchedBackup, tenants: Vec<String>) -> Self {
+    /// A look at what satellite says of these tenants.
+    pub fn new(page: Arc<StatusPage>, watched: &WatchedBackup, tenants: Vec<String>) -> Self {
         let signed = |it: Duration| SignedDuration::try_from(it).unwrap_or(SignedDuration::MAX);
         Self {
-            status: admin.join("/status"),
+            page,
             tenants,
             warn_after: signed(watched.warn_after),
             overdue_after: signed(watched.overdue_after),
@@ -208,10 +208,11 @@ impl Look for BackupLook {
     }
 
     async fn look(&self, now: Timestamp) -> Round {
-        Round::part(match ask(&self.status).await {
+        Round::part(match self.page.recent().await {
             Ok(status) => status
                 .backup
-                .map(|copies| self.all(&copies, now))
+                .as_ref()
+                .map(|copies| self.all(copies, now))
                 .unwrap_or_default(),
             Err(failed) => self.unknown(&said(&failed), now),
         })
@@ -224,8 +225,8 @@ mod tests {
     use crate::Finding;
 
     fn look() -> BackupLook {
-        let admin = "http://127.0.0.1:1".parse().unwrap();
-        BackupLook::new(&admin, &WatchedBackup::default(), vec!["acme".to_owned()])
+        let page = StatusPage::new(&"http://127.0.0.1:1".parse().unwrap());
+        BackupLook::new(page, &WatchedBackup::default(), vec!["acme".to_owned()])
     }
 
     /// A copy of 06:00, on two disks, proven, without anything wrong.
@@ -341,7 +342,9 @@ mod tests {
         let now = SOON.parse().unwrap();
         let mut seen = look().all(&unreadable, now);
         // Nobody listens at that address.
-        seen.extend(look().look(now).await.observations);
+        let look = look();
+        look.page.ask().await.unwrap_err();
+        seen.extend(look.look(now).await.observations);
         assert_eq!(seen.len(), 2);
         for seen in seen {
             assert!(matches!(seen.finding, Finding::Unknown { .. }), "{seen:?}");

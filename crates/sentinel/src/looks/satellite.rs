@@ -6,7 +6,9 @@
 //! waits although its database is up, or a door that takes connections and says nothing.
 
 mod judge;
+pub mod page;
 mod restart;
+pub(super) mod skim;
 pub mod status;
 mod stores;
 pub mod unit;
@@ -22,6 +24,7 @@ use super::{said, wide};
 use crate::words::Phrase;
 use crate::{Admin, Door, Look, Observation, Round, Signal, Subject, Unit};
 use judge::History;
+use page::StatusPage;
 use restart::Restarts;
 use status::Status;
 use stores::{Stores, of_store};
@@ -30,20 +33,16 @@ use unit::State;
 /// From round to round. A process that died is told within 15 s, and it takes two rounds to be
 /// sure.
 const EVERY: Duration = Duration::from_secs(5);
-/// Longest wait for `/status`.
-const ASK_WITHIN: Duration = Duration::from_secs(4);
 /// The same for the unit and the door, which cost less.
 const QUICK: Duration = Duration::from_secs(4);
 /// Longest wait for the door.
 const KNOCK_WITHIN: Duration = Duration::from_secs(3);
 /// What a look has beside its waiting.
 const MARGIN: Duration = Duration::from_millis(500);
-/// Longest `/status` that is read, in bytes: thousands of Hikvision devices fit.
-const LIMIT: usize = 8 << 20;
 
 /// The admin door, and what it says of the stores.
 pub struct Work {
-    status: Url,
+    page: Arc<StatusPage>,
     unit: Option<String>,
     /// Tenants of `[[watch.store]]`, whose stores are named in observations.
     tenants: Vec<String>,
@@ -57,11 +56,16 @@ struct Memory {
 }
 
 impl Work {
-    /// A look at the admin door at `admin`; `unit` is restarted when it is frozen, if
+    /// A look at what the admin door says; `unit` is restarted when it is frozen, if
     /// `may_restart`.
-    pub fn new(admin: &Url, unit: Option<&str>, may_restart: bool, tenants: Vec<String>) -> Self {
+    pub fn new(
+        page: Arc<StatusPage>,
+        unit: Option<&str>,
+        may_restart: bool,
+        tenants: Vec<String>,
+    ) -> Self {
         Self {
-            status: admin.join("/status"),
+            page,
             unit: unit.map(str::to_owned),
             tenants,
             memory: Mutex::new(Memory {
@@ -153,16 +157,6 @@ impl Work {
     }
 }
 
-/// What satellite answers at this address of its `/status`.
-pub(super) async fn ask(status: &Url) -> Result<Status, Failed> {
-    let asked = Fetch::get(status.clone()).within(ASK_WITHIN).limit(LIMIT);
-    let answer = asked.send().await?;
-    if answer.status != 200 || answer.is_cut {
-        return Err(Failed::Http(format!("status {}", answer.status)));
-    }
-    serde_json::from_slice(&answer.body).map_err(|error| Failed::Http(error.to_string()))
-}
-
 #[async_trait]
 impl Look for Work {
     fn name(&self) -> &str {
@@ -183,7 +177,7 @@ impl Look for Work {
     }
 
     async fn look(&self, now: Timestamp) -> Round {
-        Round::part(match ask(&self.status).await {
+        Round::part(match self.page.ask().await {
             Ok(status) => {
                 self.restart_is_due(false);
                 self.judged(&status, now)
@@ -291,21 +285,22 @@ impl Look for DoorLook {
     }
 }
 
-/// The looks at satellite that the configuration asks for.
-pub fn looks(watch: &crate::config::Watch) -> Vec<Arc<dyn Look>> {
+/// The looks at satellite that the configuration asks for; `page` is its `/status`.
+pub fn looks(watch: &crate::config::Watch, page: Option<&Arc<StatusPage>>) -> Vec<Arc<dyn Look>> {
     let mut looks: Vec<Arc<dyn Look>> = Vec::new();
-    let admin: Option<Url> = watch
-        .satellite_admin
-        .as_ref()
-        .and_then(|url| url.parse().ok());
-    if let Some(admin) = admin {
+    if let Some(page) = page {
         let tenants = watch
             .stores
             .iter()
             .map(|store| store.tenant.clone())
             .collect();
         let unit = watch.satellite_unit.as_deref();
-        looks.push(Arc::new(Work::new(&admin, unit, watch.restart, tenants)));
+        looks.push(Arc::new(Work::new(
+            Arc::clone(page),
+            unit,
+            watch.restart,
+            tenants,
+        )));
     }
     if let Some(unit) = &watch.satellite_unit {
         looks.push(Arc::new(UnitLook::new(unit)));

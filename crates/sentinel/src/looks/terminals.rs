@@ -16,6 +16,7 @@ use compact_str::CompactString;
 use fetch::{Fetch, Url};
 use jiff::Timestamp;
 
+use super::satellite::skim::Skim;
 use super::satellite::status::{Device, DeviceState, Devices};
 use super::store::{Reader, moment};
 use super::{said, wide};
@@ -77,13 +78,20 @@ impl Terminals {
         let asked = Fetch::get(self.list.clone())
             .within(ASK_WITHIN)
             .limit(LIMIT);
-        let answer = asked.send().await.map_err(|failed| said(&failed))?;
+        let mut devices = Vec::new();
+        let mut page = Skim::new(&["\"devices\":"], |one: &[u8]| {
+            devices.push(serde_json::from_slice(one)?);
+            Ok(())
+        });
+        let answer = asked.send_to(|piece| page.push(piece)).await;
+        let answer = answer.map_err(|failed| said(&failed))?;
         if answer.status != 200 || answer.is_cut {
             let status = Value::heard(answer.status.to_string());
             return Err(Phrase::HttpStatus.with([status]));
         }
-        let read = serde_json::from_slice(&answer.body);
-        read.map_err(|error| Phrase::NotReadable.with([Value::heard(error.to_string())]))
+        let frame: Result<Devices, String> = page.end();
+        let frame = frame.map_err(|why| Phrase::NotReadable.with([Value::heard(why)]))?;
+        Ok(Devices { devices, ..frame })
     }
 
     /// Asks the databases when those were last heard that satellite has not heard since its

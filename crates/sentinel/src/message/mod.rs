@@ -160,7 +160,7 @@ fn place(config: &Config, incident: &Incident, language: Language) -> String {
                 return String::new();
             }
             Subject::Store { tenant: id } | Subject::Backup { tenant: id } => tenant(id),
-            Subject::Check { tenant: id, name } => {
+            Subject::Check { tenant: id, name } | Subject::Output { tenant: id, name } => {
                 format!("{}, {}", tenant(id), text::short(name, 30))
             }
             other => name_of(other, language),
@@ -205,6 +205,10 @@ pub fn name_of(subject: &Subject, language: Language) -> String {
         Subject::Certificate { at } => short(at),
         Subject::Backup { tenant } => {
             format!("{} {}", pick(language, "respaldo", "backup"), short(tenant))
+        }
+        Subject::Output { tenant, name } => {
+            let word = pick(language, "salida", "output");
+            format!("{word} {} {}", short(tenant), short(name))
         }
         Subject::Check { tenant, name } => format!("{} {}", short(tenant), short(name)),
         Subject::Peer { name } => format!("Sentinela {}", short(name)),
@@ -397,9 +401,14 @@ fn fill(command: &str, incident: &Incident) -> String {
         Subject::Terminal { serial, .. } if plain(serial) => Some(serial.as_str()),
         _ => None,
     });
+    let output = incident.roots().find_map(|member| match &member.subject {
+        Subject::Output { name, .. } if plain(name) => Some(name.as_str()),
+        _ => None,
+    });
     let tenant = incident.tenants().into_iter().find(|tenant| plain(tenant));
     command
         .replace("{serial}", serial.unwrap_or("SERIE"))
+        .replace("{output}", output.unwrap_or("SALIDA"))
         .replace("{tenant}", tenant.unwrap_or("CLIENTE"))
 }
 

@@ -53,6 +53,8 @@ phrases! {
     NotReadable: "la respuesta no se pudo leer: {}", "the answer could not be read: {}";
 
     // satellite.
+    OutputUnread: "el Programa Satélite todavía no la lee", "satellite does not read it yet";
+    OutputPaused: "alguien la puso en pausa", "somebody paused it";
     SatelliteSilent: "el Programa Satélite no informa de ella", "satellite does not say";
     ListUnknown: "la lista de dispositivos: {}", "the list of terminals: {}";
     ListLoading: "el Programa Satélite todavía no conoce sus dispositivos", "satellite does not know its terminals yet";
@@ -97,6 +99,9 @@ phrases! {
     TwoPlaces: "la misma serie envía desde dos lugares (duplicate_serial)", "the same serial sends from two places (duplicate_serial)";
     FeedBeingRead: "todavía se leen los eventos anteriores", "earlier events are still being read";
     FeedIsOlder: "los eventos están antes de lo ya leído; ¿un respaldo?", "the events stand before what was read; an older copy?";
+    HistoryFailed: "el historial de Sentinela (history.db): {}", "sentinel's history (history.db): {}";
+    HistoryMoved: "otro Sentinela lee los mismos eventos en el mismo historial", "another sentinel reads the feed into the same history";
+    FileFailed: "el archivo de Sentinela (sentinel.db): {}", "sentinel's own file (sentinel.db): {}";
     NothingDecided: "las decisiones no se escriben desde hace dos minutos", "the decisions have written nothing for two minutes";
 
     // Databases and backups.

@@ -33,6 +33,14 @@ const ATTACK: &[&str] = &[
     "journalctl -u satellite -n 50",
 ];
 const LOCKDOWN: &[&str] = &["satellite lockdown status", "satellite lockdown off"];
+const OUTPUT: &[&str] = &[
+    "satellite outputs list",
+    "satellite outputs resume {output}",
+];
+const LETTERS: &[&str] = &[
+    "satellite outputs list",
+    "satellite outputs replay {output} --dead",
+];
 const HOST: &[&str] = &["sentinel status", "uptime", "free -h", "df -h"];
 const DISK: &[&str] = &["df -h", "journalctl --vacuum-time=7d"];
 const MAIL: &[&str] = &["sentinel mail test", "journalctl -u sentinel -n 50"];
@@ -699,6 +707,32 @@ pub(super) const ROWS: &[Row] = &[
         [
             "A lockdown is in force",
             "Punches are stored; commands and enrolments are stopped. End it when it is over.",
+        ],
+    ),
+    (
+        Kind::OutputStanding,
+        Side::Application,
+        OUTPUT,
+        [
+            "Las checadas no llegan al programa del cliente",
+            "Están guardadas y esperan: revisar el programa que recibe, o reanudar la salida si está en pausa.",
+        ],
+        [
+            "Punches do not reach the client's program",
+            "They are stored and wait: check the program that receives, or resume the output if it is paused.",
+        ],
+    ),
+    (
+        Kind::OutputDeadLetters,
+        Side::Application,
+        LETTERS,
+        [
+            "El programa del cliente rechazó checadas",
+            "Están guardadas: corregir lo que rechaza el programa y enviarlas otra vez.",
+        ],
+        [
+            "The client's program refused punches",
+            "They are stored: put right what the program refuses, and send them once more.",
         ],
     ),
     (

@@ -322,6 +322,7 @@ pub(super) mod tests {
             lockdown: Vec::new(),
             attacks: Vec::new(),
             backup: None,
+            outputs: Vec::new(),
             stages: vec![Stage {
                 name: "settle".to_owned(),
                 stalled: false,

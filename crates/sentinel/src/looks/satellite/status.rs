@@ -38,6 +38,9 @@ pub struct Status {
     /// The copies of the databases, as above; none where none are configured.
     #[serde(default)]
     pub backup: Option<Copies>,
+    /// Where events are carried on to; one that is too old to do that says nothing of it.
+    #[serde(default)]
+    pub outputs: Vec<Output>,
     /// The stages of the work.
     pub stages: Vec<Stage>,
     /// What waits on disk.
@@ -144,6 +147,26 @@ pub struct Tls {
     pub certificate_ends_at: String,
     /// Why the certificate on disk does not serve, if it does not.
     pub trouble: Option<String>,
+}
+
+/// A program that events are carried on to.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Output {
+    /// Its name in satellite's configuration.
+    pub name: String,
+    /// Whose events it gets.
+    pub tenant: String,
+    /// How it stands, in a word.
+    pub state: String,
+    /// Age of the oldest event that it does not have.
+    pub lag_seconds: f64,
+    /// Since when nothing gets through, UTC.
+    pub failing_since: Option<String>,
+    /// Why.
+    pub trouble: Option<String>,
+    /// Events that it did not take; the first satellite with outputs does not count them.
+    #[serde(default)]
+    pub dead_letters: u64,
 }
 
 /// A stage of the work.

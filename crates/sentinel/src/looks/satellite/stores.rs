@@ -10,9 +10,10 @@ use super::status::{Status, Store};
 use crate::{Fact, Kind, Severity, Trouble, Value};
 
 /// Work that waits for so long, while its database is up and nothing is committed, is stuck. It
-/// is told when that has lasted for nine seconds more, so that a database that is away for 20 s
-/// is none.
-const STUCK_AFTER: Duration = Duration::from_secs(20);
+/// is told when the next round sees it too, five seconds later: a database that is held up for
+/// 20 s is none. Where nobody but the canary punches, 30 s pass before anything waits, and the
+/// mail has to leave within 60.
+const STUCK_AFTER: Duration = Duration::from_secs(17);
 /// Work that was given up comes again within this time: the canary, if nobody else.
 const COMES_AGAIN: Duration = Duration::from_secs(60);
 /// satellite's word for a database that answers while somebody holds what its commits wait for.

@@ -44,7 +44,7 @@ async fn server(body: String) -> Url {
 
 fn work(admin: &Url) -> Work {
     let tenants = vec!["acme".to_owned(), "beta".to_owned()];
-    Work::new(admin, None, false, tenants)
+    Work::new(StatusPage::new(admin), None, false, tenants)
 }
 
 async fn seen(look: &impl Look) -> Vec<Observation> {

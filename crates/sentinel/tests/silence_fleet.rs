@@ -4,8 +4,13 @@
 //!
 //! The simulation knows the true rate at which events come; the detector sees the events only.
 //! A silence is to be found before twice the time in which seven events were expected. A few
-//! begin at the end of a rush, so that hardly more than those seven are expected in that time;
-//! nobody can find them by then without false alarms. They count, and are told apart.
+//! begin at the end of a rush, so that hardly more than those seven are expected in that time.
+//! They count, and are told apart.
+//!
+//! The rule was chosen with other fleets than those that judge it here: nothing was ever chosen
+//! by the fleets from 12 on. One fleet has 1,500 silences, and 15 that are missed scatter by four
+//! from fleet to fleet, so that one is held against 98.5 %; `FLEETS=12` plays twelve and holds
+//! them against the promise, 99 %.
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test may stop the test")]
 #![allow(
@@ -27,6 +32,8 @@ const TERMINALS: u64 = 500;
 const DAYS: usize = 90;
 const SILENCES: usize = 3;
 const FIRST: &str = "2026-01-12";
+/// The first fleet; see above.
+const FLEET: u64 = 12;
 const QUARTER: i64 = 900;
 const DAY: i64 = 86_400;
 
@@ -325,7 +332,7 @@ struct Outcome {
     /// Those of the silences in which at least twice seven events were expected in time.
     full: u32,
     full_found: u32,
-    /// Those in which fewer were truly expected in time than the rule wants of pure chance.
+    /// Those in which fewer were truly expected in time than the odds alone want.
     beyond_the_rule: u32,
     beyond_found: u32,
     /// Of those that were missed although enough were expected: because scatter widens the rule,
@@ -336,8 +343,8 @@ struct Outcome {
     on_holidays: u32,
 }
 
-fn run(time: &Time, terminal: u64) -> Outcome {
-    let mut random = Random(terminal * 7919 + 1);
+fn run(time: &Time, seed: u64, terminal: u64) -> Outcome {
+    let mut random = Random((terminal + 1_000_003 * seed) * 7919 + 1);
     let place = workplace(terminal % 100, &mut random);
     let events = time.events(&place, &mut random);
     let mut outcome = Outcome::default();
@@ -392,11 +399,17 @@ fn run(time: &Time, terminal: u64) -> Outcome {
 #[test]
 fn real_silences_are_found_in_time_false_alarms_are_rare_and_holidays_are_silent() {
     let time = Time::new();
+    let fleets: u64 = std::env::var("FLEETS").map_or(1, |fleets| fleets.parse().unwrap());
     let fleet: Vec<Outcome> = std::thread::scope(|scope| {
         let halves = [0, 1].map(|half| {
             let time = &time;
-            let terminals = (0..TERMINALS).filter(move |terminal| terminal % 2 == half);
-            scope.spawn(move || terminals.map(|n| run(time, n)).collect::<Vec<_>>())
+            let all =
+                (FLEET..FLEET + fleets).flat_map(|fleet| (0..TERMINALS).map(move |n| (fleet, n)));
+            let mine = all.filter(move |(_, terminal)| terminal % 2 == half);
+            scope.spawn(move || {
+                mine.map(|(fleet, n)| run(time, fleet, n))
+                    .collect::<Vec<_>>()
+            })
         });
         halves.map(|half| half.join().unwrap()).concat()
     });
@@ -405,7 +418,7 @@ fn real_silences_are_found_in_time_false_alarms_are_rare_and_holidays_are_silent
     let found = sum(|one| one.found) / silences;
     let full = sum(|one| one.full);
     let full_found = sum(|one| one.full_found) / full;
-    let years = TERMINALS as f64 * DAYS as f64 / 365.25;
+    let years = (TERMINALS * fleets) as f64 * DAYS as f64 / 365.25;
     let false_a_year = sum(|one| one.false_alarms) / years;
     println!(
         "{silences} silences, {found:.4} found in time; {full_found:.4} of the {full} in which \
@@ -415,9 +428,10 @@ fn real_silences_are_found_in_time_false_alarms_are_rare_and_holidays_are_silent
     let within = silences - beyond;
     let within_found = sum(|one| one.found) - sum(|one| one.beyond_found);
     println!(
-        "{beyond} cannot be found by the rule, because fewer were expected in time than it wants \
-         of pure chance; {:.4} of the other {within} are found; of the missed, {} are owed to \
-         scatter and {} to the estimate",
+        "in {beyond} fewer were expected in time than the odds alone want, and {} of them are \
+         found; {:.4} of the other {within}; of the missed, {} are owed to scatter and {} to the \
+         estimate",
+        sum(|one| one.beyond_found),
         within_found / within,
         sum(|one| one.by_scatter),
         sum(|one| one.by_estimate)
@@ -427,11 +441,11 @@ fn real_silences_are_found_in_time_false_alarms_are_rare_and_holidays_are_silent
         full_found >= 0.99,
         "{full_found} of {full} were found in time"
     );
+    let promised = if fleets == 1 { 0.985 } else { 0.99 };
     assert!(
-        within_found >= 0.99 * within,
-        "{within_found} of the {within} that the rule allows were found in time"
+        found >= promised,
+        "{found} of {silences} were found in time"
     );
-    assert!(found >= 0.97, "{found} of {silences} were found in time");
     assert!(false_a_year <= 1.0, "{false_a_year} per terminal and year");
     assert_eq!(
         sum(|one| one.on_holidays),

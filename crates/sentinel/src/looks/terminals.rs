@@ -74,13 +74,21 @@ impl Terminals {
         self.stores.iter().any(|store| store.tenant == tenant)
     }
 
-    async fn see(&self) -> Result<Devices, Value> {
+    /// Reads the list. Each terminal is judged as it comes and forgotten, all but those that
+    /// were not heard yet: of them a database may know more.
+    async fn see(&self, now: Timestamp) -> Result<Seen, Value> {
         let asked = Fetch::get(self.list.clone())
             .within(ASK_WITHIN)
             .limit(LIMIT);
-        let mut devices = Vec::new();
+        let mut seen = Seen::default();
         let mut page = Skim::new(&["\"devices\":"], |one: &[u8]| {
-            devices.push(serde_json::from_slice(one)?);
+            let device: Device = serde_json::from_slice(one)?;
+            seen.online += u64::from(device.state == DeviceState::Online && !device.canary);
+            if device.state == DeviceState::Unheard {
+                seen.unheard.push(device);
+            } else {
+                seen.observations.extend(self.judged(&device, now));
+            }
             Ok(())
         });
         let answer = asked.send_to(|piece| page.push(piece)).await;
@@ -91,17 +99,17 @@ impl Terminals {
         }
         let frame: Result<Devices, String> = page.end();
         let frame = frame.map_err(|why| Phrase::NotReadable.with([Value::heard(why)]))?;
-        Ok(Devices { devices, ..frame })
+        if frame.loaded {
+            Ok(seen)
+        } else {
+            Err(Phrase::ListLoading.into())
+        }
     }
 
     /// Asks the databases when those were last heard that satellite has not heard since its
     /// start. One that has never been heard anywhere was enrolled and not yet set up.
     async fn look_up(&self, devices: &[Device]) {
-        let unheard: HashSet<_> = devices
-            .iter()
-            .filter(|it| it.state == DeviceState::Unheard)
-            .map(key)
-            .collect();
+        let unheard: HashSet<_> = devices.iter().map(key).collect();
         let fresh = {
             let mut memory = self.memory();
             memory.looked_up.retain(|key| unheard.contains(key));
@@ -127,34 +135,36 @@ impl Terminals {
         }
     }
 
-    fn judged(&self, devices: &[Device], now: Timestamp) -> Vec<Observation> {
+    /// What is said of one; nothing of one that is not real or is shut out.
+    fn judged(&self, device: &Device, now: Timestamp) -> Option<Observation> {
+        if device.canary || device.state == DeviceState::Blocked {
+            return None;
+        }
         let mut memory = self.memory();
-        let Memory {
-            gaps,
-            before,
-            looked_up,
-        } = &mut *memory;
-        let real = devices
-            .iter()
-            .filter(|it| !it.canary && it.state != DeviceState::Blocked);
-        let seen = real.filter_map(|device| {
-            let key = key(device);
-            let gap = match device.gap_events {
-                Some(1..) => Some(*gaps.entry(key.clone()).or_insert_with(Instant::now)),
-                _ => {
-                    gaps.remove(&key);
-                    None
-                }
-            };
-            let past = Past {
-                gap_for: gap.map(|since| since.elapsed()),
-                last_contact: before.get(&key).copied(),
-                is_looked_up: looked_up.contains(&key) || !self.watches(&device.tenant),
-            };
-            judge::judged(device, &past, now)
-        });
-        seen.collect()
+        let key = key(device);
+        let gap = match device.gap_events {
+            Some(1..) => Some(*memory.gaps.entry(key.clone()).or_insert_with(Instant::now)),
+            _ => {
+                memory.gaps.remove(&key);
+                None
+            }
+        };
+        let past = Past {
+            gap_for: gap.map(|since| since.elapsed()),
+            last_contact: memory.before.get(&key).copied(),
+            is_looked_up: memory.looked_up.contains(&key) || !self.watches(&device.tenant),
+        };
+        judge::judged(device, &past, now)
     }
+}
+
+/// What a round saw so far.
+#[derive(Default)]
+struct Seen {
+    observations: Vec<Observation>,
+    /// Terminals that satellite has not heard since its start.
+    unheard: Vec<Device>,
+    online: u64,
 }
 
 /// Tenant and serial.
@@ -202,22 +212,19 @@ impl Look for Terminals {
             let why = Phrase::ListUnknown.with([why]);
             Round::one(Observation::unknown(Subject::Satellite, now, why))
         };
-        let list = match self.see().await {
-            Ok(list) => list,
+        let Seen {
+            observations: mut seen,
+            unheard,
+            online,
+        } = match self.see(now).await {
+            Ok(seen) => seen,
             Err(why) => return unknown(why),
         };
-        if !list.loaded {
-            return unknown(Phrase::ListLoading.into());
-        }
-        self.look_up(&list.devices).await;
-        let mut seen = self.judged(&list.devices, now);
-        let online = list
-            .devices
-            .iter()
-            .filter(|it| it.state == DeviceState::Online && !it.canary);
+        self.look_up(&unheard).await;
+        seen.extend(unheard.iter().filter_map(|it| self.judged(it, now)));
         let all = Observation::fine(Subject::Satellite, now)
             .number("terminals", wide(seen.len() as u64))
-            .number("terminals_online", wide(online.count() as u64));
+            .number("terminals_online", wide(online));
         seen.push(all);
         Round::whole(seen)
     }

@@ -6,6 +6,13 @@
 //! needed. Counts that scatter more than by chance are allowed that margin; beyond it they need
 //! more: what the negative binomial distribution of that scatter needs for one false alarm a
 //! year. And what is missing must have been there on three of the last four comparable days.
+//!
+//! Where a rush ends, the next event may not be due for hours, and a clock that failed in it
+//! would be found when the next rush begins. So there is a second way to be silent: nearly twice
+//! the time has passed in which seven were expected, and a little more than seven were. While events are usual at an
+//! even pace fourteen are expected by then, and the first way was quicker. Fewer are expected
+//! only after a rush, and a day has few of those: the odds that none comes are taken a thousand
+//! times a year and not with each event.
 
 use std::time::Duration;
 
@@ -28,6 +35,14 @@ const SHORTEST: Duration = Duration::from_secs(120);
 const LONGEST_DAYS: i64 = 21;
 const EXPECTED_LEAST: f64 = 7.0;
 const EXPECTED_MOST: f64 = 14.0;
+/// The share of twice the time in which so many were expected that must have passed after a
+/// rush: less than all of it, because both times are estimated.
+const NEARLY_TWICE: f64 = 1.9;
+/// So many must have been expected by then, if counts scatter by chance only.
+const AFTER_A_RUSH: f64 = 7.5;
+/// How much more scatter weighs there than its odds alone: what it is for one weekday and hour
+/// is known less well than what it is for all of them.
+const SCATTER: f64 = 1.75;
 /// Above the logarithm of the events of a year: one false alarm in four to five years.
 const MARGIN: f64 = 1.5;
 const WEEKS_A_YEAR: f64 = 365.25 / 7.0;
@@ -71,15 +86,28 @@ pub fn judge(
     if known_days < LEARNING_DAYS {
         return fixed(zone, holidays, last, now);
     }
-    let (expected, came) = usual(profile, zone, holidays, last, now);
-    // The threshold is dear and seldom needed.
-    let enough = expected >= EXPECTED_LEAST && expected >= threshold(profile);
-    let silent = enough && came.count_ones() >= 3;
+    let usual = usual(profile, zone, holidays, last, now);
+    // The rest is dear and seldom needed.
+    let silent = usual.expected >= EXPECTED_LEAST
+        && usual.came.count_ones() >= 3
+        && (usual.expected >= threshold(profile) || is_late(profile, &usual, last, now));
     silent.then_some(Silence {
         since: last,
-        expected,
+        expected: usual.expected,
         rule: Rule::Learned,
     })
+}
+
+/// Whether nearly twice the time has passed in which seven were expected.
+#[allow(clippy::cast_precision_loss, reason = "seconds of some weeks")]
+fn is_late(profile: &Profile, usual: &Usual, last: Timestamp, now: Timestamp) -> bool {
+    let Some(seven) = usual.seven else {
+        return false;
+    };
+    let since = |at: i64| (at - last.as_second()) as f64;
+    let scatter = 1.0 + SCATTER * (widening(profile.dispersion()) - 1.0);
+    since(now.as_second()) >= NEARLY_TWICE * since(seven)
+        && usual.expected >= AFTER_A_RUSH * scatter
 }
 
 /// Events expected from one instant to another; nothing on holidays.
@@ -90,7 +118,7 @@ pub fn expected(
     from: Timestamp,
     to: Timestamp,
 ) -> f64 {
-    usual(profile, zone, holidays, from, to).0
+    usual(profile, zone, holidays, from, to).expected
 }
 
 /// How many events must have been expected for none to be a silence.
@@ -139,8 +167,33 @@ fn local_days(zone: &TimeZone, from: Timestamp, to: Timestamp) -> Vec<(Date, i64
     days
 }
 
-/// Events expected between two instants, and on which of the newest comparable days anything
-/// came in the same quarter hours.
+/// What is usual between two instants.
+#[derive(Debug, Default)]
+struct Usual {
+    expected: f64,
+    /// On which of the newest comparable days anything came in the same quarter hours, as bits.
+    came: u8,
+    /// The second by which seven were expected.
+    seven: Option<i64>,
+}
+
+impl Usual {
+    /// Adds what is expected from one second to another.
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "seconds of a quarter hour"
+    )]
+    fn add(&mut self, from: i64, to: i64, events: f64) {
+        let lacking = EXPECTED_LEAST - self.expected;
+        self.expected += events;
+        if self.seven.is_none() && events > 0.0 && lacking <= events {
+            let part = lacking / events * (to - from) as f64;
+            self.seven = Some(from + part.ceil() as i64);
+        }
+    }
+}
+
 #[allow(clippy::cast_precision_loss, reason = "seconds of a quarter hour")]
 fn usual(
     profile: &Profile,
@@ -148,14 +201,14 @@ fn usual(
     holidays: &Holidays,
     from: Timestamp,
     to: Timestamp,
-) -> (f64, u8) {
+) -> Usual {
     let longest = to - (LONGEST_DAYS * 24).hours();
     let mut walk = Walk {
         zone,
         holidays,
         day: None,
     };
-    let (mut sum, mut came) = (0.0, 0);
+    let mut usual = Usual::default();
     let mut at = from.max(longest).as_second();
     let to = to.as_second();
     while at < to {
@@ -163,12 +216,13 @@ fn usual(
         let end = (at - at.rem_euclid(QUARTER) + QUARTER).min(to);
         if let Some((date, quarter)) = walk.quarter(at) {
             let part = (end - at) as f64 / QUARTER as f64;
-            sum += part * profile.expected(date.weekday(), quarter);
-            came |= profile.came(date.weekday(), quarter);
+            let events = part * profile.expected(date.weekday(), quarter);
+            usual.add(at, end, events);
+            usual.came |= profile.came(date.weekday(), quarter);
         }
         at = end;
     }
-    (sum, came)
+    usual
 }
 
 /// Local quarter hours, with the local day remembered from one to the next.
@@ -249,6 +303,32 @@ mod tests {
         assert_eq!(silence.rule, Rule::Learned);
         assert_eq!(silence.since, at(last));
         assert!((39.0..41.5).contains(&silence.expected), "{silence:?}");
+    }
+
+    #[test]
+    fn after_a_rush_fewer_are_enough_when_the_time_for_seven_has_passed_twice() {
+        let mut day = Quarters::default();
+        day.add(36, 80);
+        day.add(37, 10);
+        let mut profile = Profile::default();
+        for weekday in Weekday::Monday.cycle_forward().take(5) {
+            profile.learn(weekday, &[&day; 4]);
+        }
+        let silent = |last: &str, now: &str| {
+            let (first, holidays) = ("2026-01-05".parse().unwrap(), Holidays::mexico());
+            judge(&profile, first, &mexico(), &holidays, at(last), at(now)).is_some()
+        };
+        // Ten a quarter hour: seven by 09:25:30. More than ten never come before the next day.
+        let last = "2026-06-02 09:15-06";
+        assert!(threshold(&profile) > 11.0);
+        assert!(!silent(last, "2026-06-02 09:34-06"));
+        assert!(silent(last, "2026-06-02 09:36-06"));
+        // Of the last seven too few are left, however late it is.
+        let last = "2026-06-02 09:19-06";
+        assert!(!silent(last, "2026-06-02 23:00-06"));
+        // While events are usual at an even pace, the odds alone decide, and are quicker.
+        assert!(!silent("2026-06-02 09:00-06", "2026-06-02 09:02:05-06"));
+        assert!(silent("2026-06-02 09:00-06", "2026-06-02 09:02:30-06"));
     }
 
     #[test]

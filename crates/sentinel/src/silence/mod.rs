@@ -9,7 +9,8 @@
 //! - [`Profile`]: what is usual, by weekday and quarter hour, learned from comparable days: the
 //!   newest eight of that weekday that were no holidays.
 //! - [`judge`]: fires when so many events were expected since the last one that none at all is
-//!   a matter of less than one false alarm in years, and says the numbers: 41 expected, 0 seen.
+//!   a matter of less than one false alarm in years, or when the time for seven has passed twice
+//!   after a rush, and says the numbers: 41 expected, 0 seen.
 //!
 //! Events are counted and forgotten: no person, card or code is ever kept here. Learning never
 //! hides a silence: what was spoiled by an incident is not learned from, and a quarter hour that

@@ -25,9 +25,9 @@ const STRETCH: f64 = 7.0;
 const JUDGED: f64 = 14.0;
 /// With so many comparisons, half of the scatter that is measured is believed.
 const DOUBT: f64 = 20.0;
-/// Weekdays whose counts differ more than so many times what chance makes of equal ones are
-/// not alike.
-const UNLIKE: f64 = 1.5;
+/// Weekdays whose counts differ more than so many times what chance, and the scatter that they
+/// are known to have, make of equal ones are not alike.
+const UNLIKE: f64 = 2.0;
 /// Scatter beyond this is not believed; a terminal like that is judged very late as it is.
 const DISPERSION_MOST: f64 = 10.0;
 /// The version of what [`Profile::to_bytes`] writes.
@@ -124,15 +124,16 @@ impl Profile {
 
     /// Finds out which weekdays are like that one.
     fn compare(&mut self, day: usize) {
+        let scatter = self.dispersion();
         let Some(usual) = self.week.get(day) else {
             return;
         };
+        let mut row = 0;
         for (other, (it, alike)) in self.week.iter().zip(&mut self.alike).enumerate() {
-            let like = other == day || usual.is_like(it);
-            *alike = *alike & !(1 << day) | u8::from(like) << day;
+            let like = u8::from(other == day || usual.is_like(it, scatter));
+            *alike = *alike & !(1 << day) | like << day;
+            row |= like << other;
         }
-        let column = self.alike.iter().enumerate();
-        let row = column.fold(0, |bits, (other, alike)| bits | (alike >> day & 1) << other);
         if let Some(alike) = self.alike.get_mut(day) {
             *alike = row;
         }
@@ -218,9 +219,9 @@ impl UsualDay {
         self.expected.get(quarter).map_or(0.0, |small| grow(*small))
     }
 
-    /// Whether two weekdays differ by no more than chance: their expected events are compared
-    /// over stretches of about seven.
-    fn is_like(&self, other: &Self) -> bool {
+    /// Whether two weekdays differ by no more than chance and their scatter: their expected
+    /// events are compared over stretches of about seven.
+    fn is_like(&self, other: &Self, scatter: f64) -> bool {
         let (days, others) = (f64::from(self.days), f64::from(other.days));
         if days == 0.0 || others == 0.0 {
             return false;
@@ -236,7 +237,7 @@ impl UsualDay {
                 (one, two) = (0.0, 0.0);
             }
         }
-        differs <= UNLIKE * stretches
+        differs <= UNLIKE * scatter * stretches
     }
 
     fn learn(&mut self, days: &[&Quarters]) {

@@ -5,8 +5,9 @@
 
 use notify::Language;
 
+use super::commands::STATUS;
 use super::pick;
-use super::table::{ROWS, STATUS};
+use super::table::ROWS;
 use crate::kind::Kind;
 
 /// On whose side the cause most likely is.

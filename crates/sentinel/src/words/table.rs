@@ -3,58 +3,12 @@
 //! Titles fit the subject of a mail on a telephone; advice is one sentence. Read it beside the
 //! operators' manual, whose pages carry the same kinds.
 
+use super::commands::{
+    ATTACK, COPIES, DISK, HOST, LETTERS, LIST, LOCKDOWN, MAIL, OUTPUT, PENDING, PROOF, SATELLITE,
+    STALL, STATUS, STORE, TERMINAL,
+};
 use super::kinds::{Row, Side};
 use crate::kind::Kind;
-
-const SATELLITE: &[&str] = &[
-    "systemctl status satellite",
-    "journalctl -u satellite -n 50",
-    "systemctl restart satellite",
-];
-const STALL: &[&str] = &[
-    "satellite doctor",
-    "mariadb -e 'SHOW FULL PROCESSLIST'",
-    "systemctl restart satellite",
-];
-const STORE: &[&str] = &[
-    "systemctl status mariadb",
-    "journalctl -u mariadb -n 50",
-    "df -h",
-    "satellite doctor",
-];
-const TERMINAL: &[&str] = &[
-    "satellite trace {serial}",
-    "satellite devices show {serial}",
-];
-const PENDING: &[&str] = &["satellite devices list --state pending"];
-const ATTACK: &[&str] = &[
-    "satellite lockdown on",
-    "satellite devices list --state pending",
-    "journalctl -u satellite -n 50",
-];
-const LOCKDOWN: &[&str] = &["satellite lockdown status", "satellite lockdown off"];
-const OUTPUT: &[&str] = &[
-    "satellite outputs list",
-    "satellite outputs resume {output}",
-];
-const LETTERS: &[&str] = &[
-    "satellite outputs list",
-    "satellite outputs replay {output} --dead",
-];
-const HOST: &[&str] = &["sentinel status", "uptime", "free -h", "df -h"];
-const DISK: &[&str] = &["df -h", "journalctl --vacuum-time=7d"];
-const MAIL: &[&str] = &["sentinel mail test", "journalctl -u sentinel -n 50"];
-pub(super) const STATUS: &[&str] = &["sentinel status", "sentinel check"];
-const COPIES: &[&str] = &[
-    "satellite backup plan",
-    "satellite backup run",
-    "journalctl -u satellite-backup -n 50",
-];
-const PROOF: &[&str] = &[
-    "satellite backup verify",
-    "journalctl -u satellite-verify -n 50",
-];
-const LIST: &[&str] = &["sentinel checklist --tenant {tenant}"];
 
 /// Every kind once; a test compares.
 pub(super) const ROWS: &[Row] = &[

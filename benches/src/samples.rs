@@ -90,6 +90,35 @@ pub(crate) fn events(first: u64, count: u64) -> Result<Vec<Event>> {
     Ok(reading.events)
 }
 
+/// The events of `count` rows of a Hikvision terminal's log, as its search tells them, beginning
+/// with that serial number: a person with a face, a status, and what else a row carries.
+pub(crate) fn hikvision_events(first: u64, count: u64) -> Result<Vec<Event>> {
+    let zone = zone()?;
+    let context = hikvision_isapi::Context {
+        zone: &zone,
+        route: Route::Poll,
+        received_at: Millis(FIRST_SECOND.saturating_mul(1_000)),
+        epoch: 1,
+    };
+    let mut events = Vec::new();
+    for number in first..first + count {
+        let second = FIRST_SECOND.saturating_add_unsigned(number);
+        let at = Millis(second.saturating_mul(1_000)).text();
+        let (date, time) = (at.get(..10), at.get(11..19));
+        let item = format!(
+            r#"{{"major":5,"minor":75,"time":"{}T{}-06:00","netUser":"","remoteHostAddr":"","cardNo":"","cardType":1,"name":"Persona {person}","cardReaderNo":1,"doorNo":1,"employeeNoString":"{person}","serialNo":{number},"userType":"normal","currentVerifyMode":"cardOrFaceOrFp","attendanceStatus":"checkIn","label":"Entrada","mask":"no","pictureURL":"http://192.168.1.64/LOCALS/pic/acsLinkCap/202601_00/05_{number:08}_00075_0.jpeg"}}"#,
+            date.unwrap_or_default(),
+            time.unwrap_or_default(),
+            person = 1_000 + number % PEOPLE,
+        );
+        let record = hikvision_isapi::read_search_item(&item);
+        let record = record.map_err(|_| anyhow::anyhow!("a sample row could not be read"))?;
+        let event = hikvision_isapi::normalize(&record, &context);
+        events.push(event.map_err(|_| anyhow::anyhow!("a sample row is no event"))?);
+    }
+    Ok(events)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +129,13 @@ mod tests {
         let events = events(0, 20_000).unwrap();
         let idents: BTreeSet<_> = events.iter().map(|event| event.ident).collect();
         assert_eq!((events.len(), idents.len()), (20_000, 20_000));
+    }
+
+    #[test]
+    fn every_sample_row_of_a_hikvision_terminal_is_an_event_of_its_own() {
+        let events = hikvision_events(1, 2_000).unwrap();
+        let idents: BTreeSet<_> = events.iter().map(|event| event.ident).collect();
+        assert_eq!((events.len(), idents.len()), (2_000, 2_000));
     }
 
     #[test]

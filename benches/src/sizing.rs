@@ -10,7 +10,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use event::{Millis, SharedDevice};
+use event::{Event, Millis, SharedDevice};
 use mariadb::{Flavor, Server};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 use store::feed::{self, FeedFilter};
@@ -30,6 +30,34 @@ pub(crate) struct Options {
     /// Only on this engine: sqlite or mariadb.
     #[arg(long)]
     only: Option<String>,
+    /// What the rows are.
+    #[arg(long, value_enum, default_value = "attendance")]
+    of: Of,
+}
+
+/// What the rows of the table are.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Of {
+    /// Lines of a ZKTeco terminal's attendance log.
+    Attendance,
+    /// Rows of a Hikvision terminal's log, as its search tells them.
+    Hikvision,
+}
+
+impl Of {
+    fn note(self) -> &'static str {
+        match self {
+            Self::Attendance => "Rows are ATTLOG lines of 7 columns",
+            Self::Hikvision => "Rows are those of a Hikvision search, with names and no pictures",
+        }
+    }
+
+    fn events(self) -> Result<Vec<Event>> {
+        match self {
+            Self::Attendance => samples::events(1, ROWS_EACH),
+            Self::Hikvision => samples::hikvision_events(1, ROWS_EACH),
+        }
+    }
 }
 
 const SIZES: &[&str] = &["on", "rows", "MiB", "bytes an event"];
@@ -48,18 +76,19 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     let folder = tempfile::tempdir().context("no temporary folder")?;
     if wanted("sqlite") {
         let target = Target::Sqlite(folder.path().join("events.db"));
-        let mut grown = Grown::new("SQLite", target).await?;
+        let mut grown = Grown::new("SQLite", target, options.of).await?;
         grown.measure(&options.rows, &mut sizes, &mut times).await?;
     }
     if wanted("mariadb") {
         let server = tokio::task::spawn_blocking(|| Server::start(Flavor::Durable)).await??;
         let database = server.address().fresh_database("sizing")?;
         let target = mariadb_target(server.address(), &database);
-        let mut grown = Grown::new("MariaDB, durable", target).await?;
+        let mut grown = Grown::new("MariaDB, durable", target, options.of).await?;
         grown.measure(&options.rows, &mut sizes, &mut times).await?;
     }
     let report = Report::new(vec![sizes, times]);
-    Ok(report.note("Rows are ATTLOG lines of 4 columns; bytes are of table and indexes."))
+    let what = options.of.note();
+    Ok(report.note(format!("{what}; bytes are of table and indexes.")))
 }
 
 /// A table that grows.
@@ -74,7 +103,7 @@ struct Grown {
 
 impl Grown {
     /// The first piece, written as events are.
-    async fn new(name: &'static str, target: Target) -> Result<Self> {
+    async fn new(name: &'static str, target: Target, of: Of) -> Result<Self> {
         migrate(&target).await?;
         let is_sqlite = matches!(target, Target::Sqlite(_));
         let mut engine = target.connect().await?;
@@ -87,7 +116,7 @@ impl Grown {
             std::sync::Arc::new(Loud),
         );
         for n in 0..TERMINALS {
-            let receipt = writer.submit(brought(samples::device(n)?)?).await?;
+            let receipt = writer.submit(brought(samples::device(n)?, of)?).await?;
             ensure!(receipt.new == ROWS_EACH, "{receipt:?}");
         }
         writer.close().await;
@@ -251,10 +280,10 @@ fn middle(mut taken: Vec<Duration>) -> Duration {
     taken.get(taken.len() / 2).copied().unwrap_or_default()
 }
 
-fn brought(device: SharedDevice) -> Result<Submission> {
+fn brought(device: SharedDevice, of: Of) -> Result<Submission> {
     Ok(Submission {
         device,
-        events: samples::events(1, ROWS_EACH)?,
+        events: of.events()?,
         quarantined: Vec::new(),
         cursors: Vec::new(),
         expects: None,

@@ -19,6 +19,21 @@ const BOOT_LIMIT: Duration = Duration::from_secs(60);
 /// How long one command in it may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(180);
 
+/// Copies each named program to where it is found, and each library that is not there yet.
+const LEND: &str = r#"
+for name; do
+    program=$(command -v "$name")
+    install -D "$program" ".$program"
+    ldd "$program" 2>/dev/null | sed -n 's|.*=> \(/[^ ]*\) .*|\1|p' | while read -r library; do
+        [ -e ".$library" ] || install -D "$library" ".$library"
+    done
+done
+"#;
+
+/// A MariaDB that keeps what it confirmed.
+const MARIADB: &str = "[Service]\nType=notify\nUser=mysql\nRuntimeDirectory=mysqld\n\
+    ExecStart=/usr/sbin/mariadbd --bind-address=127.0.0.1 --innodb-buffer-pool-size=32M\n";
+
 /// A booted system that ends with this value.
 pub struct Container {
     root: TempDir,
@@ -167,6 +182,47 @@ impl Container {
         let install =
             format!("apt-get install -y --allow-downgrades /srv/{program}_*-{revision}_*.deb");
         self.sh(&install).await.map(drop)
+    }
+
+    /// Starts a MariaDB in it as its service `mariadb`, with programs of this machine: without a
+    /// network nothing could be installed, and both are of one distribution. Root comes in over the
+    /// socket, as the distribution has it. The client's programs are there too.
+    ///
+    /// # Errors
+    /// This machine has no MariaDB, or it does not start there.
+    pub async fn start_mariadb(&self) -> Result<()> {
+        let server = [
+            "mariadbd",
+            "mariadb-install-db",
+            "my_print_defaults",
+            "resolveip",
+        ];
+        self.lend(&server).await?;
+        self.lend(&["mariadb", "mariadb-dump"]).await?;
+        let root = self.root();
+        run(
+            Command::new("cp").args(["-a", "/usr/share/mysql", "usr/share/"]),
+            root,
+        )
+        .await?;
+        std::fs::write(self.file("/etc/systemd/system/mariadb.service"), MARIADB)?;
+        self.sh(
+            "echo 127.0.0.1 localhost >> /etc/hosts && useradd --system mysql && install -d -o mysql /var/lib/mysql && \
+             mariadb-install-db --user=mysql --skip-test-db --skip-name-resolve >/dev/null && \
+             systemctl daemon-reload && systemctl start mariadb",
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Copies programs of this machine into it, with the libraries that they load.
+    ///
+    /// # Errors
+    /// One is not here.
+    pub async fn lend(&self, programs: &[&str]) -> Result<()> {
+        let mut command = Command::new("sh");
+        command.args(["-ec", LEND, "lend"]).args(programs);
+        run(&mut command, self.root()).await
     }
 
     /// A file in it.

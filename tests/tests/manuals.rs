@@ -7,49 +7,12 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use promises::SentinelProcess;
+use promises::{SentinelProcess, shown, texts, workspace};
 
 const PROGRAMS: [&str; 3] = ["satellite", "sentinel", "terminals"];
-
-fn root() -> PathBuf {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().unwrap().to_owned()
-}
-
-/// Every text that people read for commands.
-fn texts() -> Vec<PathBuf> {
-    let mut found = vec![root().join("README.md"), root().join("CHANGELOG.md")];
-    for folder in ["docs", "docs/es", "docs/devices", "deploy", "deploy/es"] {
-        let entries = std::fs::read_dir(root().join(folder)).unwrap().flatten();
-        let fits = |path: &PathBuf| {
-            path.extension()
-                .is_some_and(|end| ["md", "toml", "sql"].iter().any(|it| end == *it))
-        };
-        found.extend(entries.map(|entry| entry.path()).filter(fits));
-    }
-    found
-}
-
-/// What stands between backticks and in fenced blocks of shell, line by line.
-fn shown(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut fenced: Option<bool> = None;
-    let mut prose = String::new();
-    for line in text.lines() {
-        match (line.trim_start().strip_prefix("```"), fenced) {
-            (Some(language), None) => fenced = Some(["sh", "console"].contains(&language)),
-            (Some(_), Some(_)) => fenced = None,
-            (None, Some(true)) => found.push(line.to_owned()),
-            (None, Some(false)) => {}
-            (None, None) => prose += &format!("{line} "),
-        }
-    }
-    found.extend(prose.split('`').skip(1).step_by(2).map(str::to_owned));
-    found
-}
 
 /// The commands of our programs in a line: program and words.
 fn commands(line: &str) -> Vec<Vec<String>> {
@@ -84,7 +47,7 @@ fn commands(line: &str) -> Vec<Vec<String>> {
 /// The commands of sentinel's letters, as their source has them, with a serial and a tenant filled
 /// in.
 fn commands_of_letters() -> Vec<Vec<String>> {
-    let table = root().join("crates/sentinel/src/words/table.rs");
+    let table = workspace().join("crates/sentinel/src/words/table.rs");
     let text = std::fs::read_to_string(table).unwrap();
     let filled = text
         .replace("{serial}", "SERIE")
@@ -139,7 +102,11 @@ fn every_command_in_a_manual_is_one_that_the_programs_understand() {
     let mut wanted: BTreeMap<Vec<String>, BTreeSet<String>> = BTreeMap::new();
     for path in texts() {
         let text = std::fs::read_to_string(&path).unwrap();
-        let name = path.strip_prefix(root()).unwrap().display().to_string();
+        let name = path
+            .strip_prefix(workspace())
+            .unwrap()
+            .display()
+            .to_string();
         for words in shown(&text).iter().flat_map(|line| commands(line)) {
             wanted.entry(words).or_default().insert(name.clone());
         }

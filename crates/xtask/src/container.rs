@@ -12,21 +12,21 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::package;
-use crate::packages;
 use crate::report::Outcome;
+use crate::{inspect, package, packages};
 
 /// What a minimal system needs besides its essential packages.
 const INCLUDED: &str = "systemd,systemd-sysv,dbus,libsystemd0,debconf,procps";
-/// The numbers behind the version of the two sets of packages: an upgrade goes from one to the other.
-const REVISIONS: [&str; 2] = ["1", "2"];
 
 /// Packs the programs that are built and makes the system; answers the variables that name both,
 /// and how the step ended.
 pub(crate) fn prepare(built: &[PathBuf]) -> Result<(Vec<(&'static str, String)>, Outcome)> {
-    for revision in REVISIONS {
-        package::pack(built, "dev", revision)?;
-    }
+    // Compressed in a hurry they are larger than those that are handed out.
+    let debs = package::pack(built, "dev", &["--fast"])?;
+    // What formats each manual page costs four times as much as all the rest and is left to
+    // `cargo xtask package`.
+    let inspection = inspect::begin(&debs, &["--dont-check-part", "documentation/manual"])?;
+    package::renumber()?;
     let debs = text(&package::folder())?;
     let variables = |root: Option<String>| {
         let root = root.map(|root| ("SATELLITE_TEST_SYSTEM", root));
@@ -34,13 +34,14 @@ pub(crate) fn prepare(built: &[PathBuf]) -> Result<(Vec<(&'static str, String)>,
         all.extend(root);
         all
     };
-    match system() {
-        Ok(root) => Ok((variables(Some(root)), Outcome::Fine)),
+    let (variables, booted) = match system() {
+        Ok(root) => (variables(Some(root)), Outcome::Fine),
         Err(why) => {
             let what = format!("packages were NOT installed under systemd: {why:#}");
-            Ok((variables(None), Outcome::Skipped(what)))
+            (variables(None), Outcome::Skipped(what))
         }
-    }
+    };
+    Ok((variables, inspection.end()?.and(booted)))
 }
 
 /// The minimal system, made when it is not there.

@@ -9,6 +9,7 @@ mod cargo;
 mod container;
 mod demo;
 mod fuzz;
+mod inspect;
 mod judges;
 mod mutants;
 mod package;

@@ -7,10 +7,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::cargo::{self, cargo};
-use crate::packages;
+use crate::report::Outcome;
+use crate::{inspect, packages};
 
 /// The version of cargo-deb that the manifests are written for.
 const CARGO_DEB: &str = "3.8.0";
@@ -22,14 +23,35 @@ const PROGRAMS: [&str; 2] = ["satellite", "sentinel"];
 const COMPLETIONS: [(&str, &str, &str); 3] =
     [("bash", "", ""), ("zsh", "_", ""), ("fish", "", ".fish")];
 
+/// The number behind the version, and the one of the next version in tests.
+const FIRST: &str = "1";
+const SECOND: &str = "2";
+/// Puts another number into the control file of a package.
+const RENUMBER: &str = r#"
+folder=$(mktemp -d)
+trap 'rm -r "$folder"' EXIT
+mkdir "$folder/control"
+ar p "$1" control.tar.xz | tar -xJ -C "$folder/control"
+sed -i "s/^\(Version: .*\)-$2\$/\1-$3/" "$folder/control/control"
+grep -q "^Version: .*-$3\$" "$folder/control/control"
+tar -cJ --owner=0 --group=0 --format=gnu -f "$folder/control.tar.xz" -C "$folder/control" .
+ar r "$1" "$folder/control.tar.xz"
+"#;
+
 /// Builds the release and packs it; prints where the packages are and how large.
 pub(crate) fn run() -> Result<()> {
     packages::for_build()?;
     println!("Building the release. This takes several minutes.");
     let programs = ["satellite", "terminals", "sentinel"];
     let built = cargo::build(&["--profile", "release"], &programs)?;
-    let debs = pack(&built, "release", "1")?;
+    let debs = pack(&built, "release", &[])?;
+    let inspection = inspect::begin(&debs, &[])?;
     let lists = component_lists()?;
+    match inspection.end()? {
+        Outcome::Fine => {}
+        Outcome::Skipped(why) => println!("SKIPPED: {why}"),
+        Outcome::Failed(why) => bail!(why),
+    }
     println!();
     for file in debs.iter().chain(&lists) {
         let size = std::fs::metadata(file)?.len();
@@ -38,9 +60,9 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Packs programs that are built in that profile, with that number behind the version; the
-/// packages in the order of [`PROGRAMS`].
-pub(crate) fn pack(built: &[PathBuf], profile: &str, revision: &str) -> Result<Vec<PathBuf>> {
+/// Packs programs that are built in that profile, with these options of cargo-deb; the packages in
+/// the order of [`PROGRAMS`].
+pub(crate) fn pack(built: &[PathBuf], profile: &str, options: &[&str]) -> Result<Vec<PathBuf>> {
     cargo::install_tool("deb", "cargo-deb", CARGO_DEB)?;
     let folder = folder();
     std::fs::create_dir_all(&folder)?;
@@ -50,15 +72,28 @@ pub(crate) fn pack(built: &[PathBuf], profile: &str, revision: &str) -> Result<V
         let executable = built.iter().find(named);
         let executable = executable.with_context(|| format!("{program} was not built"))?;
         write_companions(program, executable, &folder.join(program))?;
-        let deb = deb_of(&folder, program, revision);
+        let deb = deb_of(&folder, program, FIRST);
         let mut command = cargo(["deb", "--quiet", "--no-build", "--no-dbgsym", "--strip"]);
         command.args(["--package", program, "--profile", profile]);
-        command.args(["--deb-revision", revision, "--output"]);
-        succeed(command.arg(&folder))?;
+        command.args(["--deb-revision", FIRST]).args(options);
+        succeed(command.arg("--output").arg(&folder))?;
         ensure!(deb.exists(), "cargo-deb made no {}", deb.display());
         debs.push(deb);
     }
     Ok(debs)
+}
+
+/// Makes the same packages once more as the next version, for upgrades and the way back. What is
+/// installed is taken over as it is: to compress it again would take half a minute.
+pub(crate) fn renumber() -> Result<()> {
+    for program in PROGRAMS {
+        let next = deb_of(&folder(), program, SECOND);
+        std::fs::copy(deb_of(&folder(), program, FIRST), &next)?;
+        let mut command = Command::new("sh");
+        command.args(["-ec", RENUMBER, "renumber"]).arg(&next);
+        succeed(command.args([FIRST, SECOND]))?;
+    }
+    Ok(())
 }
 
 /// Where packages and what goes into them are made.

@@ -76,6 +76,11 @@ const FAKETIME: Package = Package {
     present: || Path::new("/usr/bin/faketime").exists(),
 };
 
+const LINTIAN: Package = Package {
+    name: "lintian",
+    present: || answers("lintian", "--version"),
+};
+
 /// What building satellite needs.
 const BUILD: &[Package] = &[C_COMPILER, C_HEADERS, PKG_CONFIG, SYSTEMD];
 /// What its tests need.
@@ -97,6 +102,11 @@ pub(crate) fn for_build() -> Result<()> {
 /// Makes sure that satellite can be built and tested here.
 pub(crate) fn for_test() -> Result<()> {
     ensure(TEST)
+}
+
+/// Makes sure that packages can be judged here.
+pub(crate) fn for_packages() -> Result<()> {
+    ensure(&[LINTIAN])
 }
 
 /// Makes sure that a minimal system can be made and booted here.

@@ -19,6 +19,19 @@ pub(crate) enum Outcome {
     Failed(String),
 }
 
+impl Outcome {
+    /// How a step ended that did two things: a failure counts most, and all that was skipped is
+    /// told.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Fine, outcome) | (outcome, Self::Fine) => outcome,
+            (Self::Failed(one), Self::Failed(other)) => Self::Failed(format!("{one}; {other}")),
+            (Self::Failed(why), _) | (_, Self::Failed(why)) => Self::Failed(why),
+            (Self::Skipped(one), Self::Skipped(other)) => Self::Skipped(format!("{one}; {other}")),
+        }
+    }
+}
+
 /// The steps that were done so far.
 #[derive(Debug, Default)]
 pub(crate) struct Report {

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use promises::{Checker, Container, Place, attlog, full};
 
 mod tls;
+mod units;
 
 /// The page that a newcomer follows.
 const PAGE: &str = include_str!("../../../docs/es/instalacion.md");
@@ -258,6 +259,8 @@ async fn the_units_are_fenced_in_and_nothing_steps_over_the_fence() -> Result<()
         return Ok(());
     };
     container.install("sentinel", 1).await?;
+    let letter = "systemd-analyze security --no-pager --threshold=15 sentinel-failed.service";
+    container.sh(letter).await?;
     for unit in ["satellite", "sentinel"] {
         let security = format!("systemd-analyze security --no-pager --threshold=15 {unit}.service");
         let printed = container.sh(&security).await?;

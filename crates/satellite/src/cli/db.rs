@@ -44,7 +44,7 @@ pub(crate) enum Command {
     },
     /// Let all further feed numbers start above every number readers have seen
     #[command(
-        after_help = "Example, after a restore:\n  systemctl stop satellite\n  mariadb satellite < satellite.sql\n  satellite db epoch --new\n  systemctl start satellite"
+        after_help = "Example, after a restore:\n  systemctl stop 'satellite*.socket' satellite\n  mariadb satellite < satellite.sql\n  satellite db epoch --new\n  systemctl start satellite"
     )]
     Epoch {
         /// Open a new epoch

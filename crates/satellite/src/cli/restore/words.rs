@@ -14,7 +14,7 @@ texts! {
     Other: "    la copia de {} no sirve ({}); se usa la otra", "    the copy at {} does not serve ({}); the other one is used";
     TypeName: "Para seguir escriba {}: ", "To go on, type {}: ";
     NotTyped: "no se hizo nada: para restaurar se confirma con --yes {}", "nothing was done: a restore is confirmed with --yes {}";
-    Runs: "el Programa Satélite está en marcha; deténgalo primero: systemctl stop satellite", "satellite is running; stop it first: systemctl stop satellite";
+    Runs: "el Programa Satélite está en marcha; deténgalo primero: systemctl stop 'satellite*.socket' satellite", "satellite is running; stop it first: systemctl stop 'satellite*.socket' satellite";
     NoCopy: "{}: no hay ninguna copia{} en {}; vea cuáles hay: {} backup list", "{}: there is no copy{} at {}; see which there are: {} backup list";
 
     // The second person.

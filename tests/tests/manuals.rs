@@ -100,7 +100,7 @@ fn misunderstood(program: &Path, words: &[String]) -> Option<String> {
 fn every_command_in_a_manual_is_one_that_the_programs_understand() {
     let sentinel = SentinelProcess::prepare("").unwrap();
     let mut wanted: BTreeMap<Vec<String>, BTreeSet<String>> = BTreeMap::new();
-    for path in texts() {
+    for path in texts().unwrap() {
         let text = std::fs::read_to_string(&path).unwrap();
         let name = path
             .strip_prefix(workspace())

@@ -113,6 +113,8 @@ pub enum Vendor {
     Zkteco,
     /// Hikvision: ISAPI.
     Hikvision,
+    /// Any other make, whose records are read by a mapping file.
+    Other,
     /// Satellite itself, for events about the feed.
     Satellite,
 }
@@ -123,13 +125,14 @@ impl Vendor {
         match self {
             Self::Zkteco => "zkteco",
             Self::Hikvision => "hikvision",
+            Self::Other => "other",
             Self::Satellite => "satellite",
         }
     }
 
     /// The vendor of that word, if there is one.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Zkteco, Self::Hikvision, Self::Satellite]
+        [Self::Zkteco, Self::Hikvision, Self::Other, Self::Satellite]
             .into_iter()
             .find(|v| v.as_str() == word)
     }

@@ -141,6 +141,8 @@ words!(
         BadText = "bad_text",
         /// A table that we do not know.
         UnknownTable = "unknown_table",
+        /// A terminal that another one speaks for and that is not approved.
+        UnknownTerminal = "unknown_terminal",
         /// Same person and second as a stored punch, by the same route, with another status
         /// or verify mode.
         SameSecond = "same_second",

@@ -46,6 +46,8 @@ pub(crate) enum Condition {
     OwnFootprints,
     /// A post or upload was longer than any has to be.
     PostTooLarge,
+    /// Nothing of its last post could be read: there is no mapping for it, or another one fits.
+    MappingUnfit,
     /// It answers, and its answers are of no use: errors, or documents that cannot be read.
     AnswersUnusable,
     /// Its listening host is not set as it was configured.
@@ -86,7 +88,7 @@ pub(crate) enum Condition {
 
 impl Condition {
     /// Every condition.
-    pub(crate) const ALL: [Self; 29] = [
+    pub(crate) const ALL: [Self; 30] = [
         Self::Unreachable,
         Self::LoginRefused,
         Self::SecretMissing,
@@ -98,6 +100,7 @@ impl Condition {
         Self::GapInPosts,
         Self::OwnFootprints,
         Self::PostTooLarge,
+        Self::MappingUnfit,
         Self::AnswersUnusable,
         Self::ListeningHostChanged,
         Self::NoSession,
@@ -132,6 +135,7 @@ impl Condition {
             Self::GapInPosts => "gap_in_posts",
             Self::OwnFootprints => "own_footprints",
             Self::PostTooLarge => "post_too_large",
+            Self::MappingUnfit => "mapping_unfit",
             Self::AnswersUnusable => "answers_unusable",
             Self::ListeningHostChanged => "listening_host_changed",
             Self::RegistryLoop => "registry_loop",

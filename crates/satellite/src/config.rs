@@ -6,22 +6,26 @@
 
 mod backup;
 mod keep;
+mod mapping;
 mod network;
 mod output;
 mod raw;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use backup::Backup;
 pub use daemon::config::ConfigError;
 use daemon::config::{Secret, Source, StoreUrl, secret_file, secret_places};
-use event::{TenantId, Zone};
+use event::{Serial, TenantId, Zone};
 use fetch::Url;
 pub use keep::SHORTEST;
+pub use mapping::Mapped;
 pub use network::{Network, NoNetwork};
 use notify::Language;
+use other_makes::Mapping;
 pub use output::{Hook, Output, Receiver};
 use store::Target;
 use store::retention::Class;
@@ -56,6 +60,8 @@ pub struct Config {
     pub tenants: Vec<Tenant>,
     /// Where stored events are carried to, in the order of the file.
     pub outputs: Vec<Output>,
+    /// How the records of other makes are read, in the order of the file.
+    pub mappings: Vec<Mapped>,
     /// Copies of the databases.
     pub backup: Option<Backup>,
     /// Satellite's own mail when sentinel is silent.
@@ -258,6 +264,7 @@ impl Config {
                 own_store: None,
             }],
             outputs: Vec::new(),
+            mappings: Vec::new(),
             backup: None,
             sentinel_guard: None,
             clock: ClockTrust::AskSystem,
@@ -267,6 +274,15 @@ impl Config {
     /// The tenant of that name.
     pub fn tenant(&self, id: &TenantId) -> Option<&Tenant> {
         self.tenants.iter().find(|tenant| tenant.id == *id)
+    }
+
+    /// The mapping that reads what the sender of that serial posts: the one that names it, else the
+    /// one that names nobody.
+    pub fn mapping(&self, serial: &Serial) -> Option<&Arc<Mapping>> {
+        let mut all = self.mappings.iter();
+        let named = all.clone().find(|one| one.serials.contains(serial));
+        let found = named.or_else(|| all.find(|one| one.serials.is_empty()));
+        found.map(|one| &one.mapping)
     }
 
     /// The database that holds the tenant's events; `None` when there is no such tenant.

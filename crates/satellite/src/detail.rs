@@ -166,6 +166,7 @@ sentences! {
     TakesLogin: "acepta nuestro usuario", "it accepts our login";
     LoginRefused: "rechaza el usuario o la contraseña; se vuelve a intentar el {} UTC", "user or password refused; the next try is at {} UTC";
     NotAKey: "{}: la clave de comunicación es un número", "{}: a communication key is a number";
+    NamedByToken: "lo dice su token", "its token says who it is";
     OtherAnswers: "en su dirección contesta otro dispositivo", "another device answers at its address";
     OtherThere: "el dispositivo de ahí dice ser {}", "the device there names itself {}";
     OtherPosts: "el envío es de otro dispositivo", "the post names another device";
@@ -193,6 +194,8 @@ sentences! {
     PostRead: "el envío se interpretó", "the post was read";
     PostMethod: "no es un envío: ni POST ni PUT", "neither POST nor PUT";
     PostBroken: "el envío llegó incompleto", "the post ended early or was no proper body";
+    PostOverLimit: "el envío es mayor que limits.body", "the post is larger than limits.body";
+    NothingRead: "de un envío de {} registros no se pudo interpretar ninguno", "of a post of {} records none could be read";
     PostsUnread: "{} documentos de un envío de {} bytes eran demasiado largos", "{} documents of a post of {} bytes were too long";
     PostDropped: "{} documentos de un envío de {} bytes eran demasiado largos; {} bytes de ellos no se conservan", "{} documents of a post of {} bytes were too long; {} bytes of them are kept nowhere";
     PostWasLarge: "un envío de {} bytes; sus eventos se guardaron", "a post of {} bytes; its events were stored";

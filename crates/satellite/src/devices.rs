@@ -195,6 +195,8 @@ impl Known {
                 let view = self.hikvision().view();
                 view.completeness.map(|word| (word, view.missing))
             }
+            // Whoever posts by a mapping gives nothing to count by.
+            Vendor::Other => None,
             Vendor::Zkteco | Vendor::Satellite => {
                 let view = self.pull().view();
                 let pulled = view.completeness.map(|word| (word, view.missing));

@@ -82,7 +82,7 @@ async fn note(hub: &Hub, known: &Known, store: &Store) -> Result<(), Refused> {
     let moved = Text::from(format!("{number}|{firmware}"));
     let route = match known.enrolment.vendor {
         Vendor::Hikvision => Route::Poll,
-        Vendor::Zkteco | Vendor::Satellite => Route::Push,
+        Vendor::Zkteco | Vendor::Other | Vendor::Satellite => Route::Push,
     };
     let change = Change {
         number,

@@ -312,7 +312,7 @@ mod tests {
     prop_compose! {
         fn device()(
             id in any::<[u8; 16]>(), tenant in of("[a-z]{1,64}"), serial in "[A-Z0-9]{1,32}",
-            vendor in select(vec![Vendor::Zkteco, Vendor::Hikvision, Vendor::Satellite]),
+            vendor in select(vec![Vendor::Zkteco, Vendor::Hikvision, Vendor::Other, Vendor::Satellite]),
             (name, site, canary) in (of(text()), of(text()), any::<bool>()),
             zone in select(vec!["UTC", "America/Mexico_City", "Asia/Kolkata"]),
         ) -> Device {

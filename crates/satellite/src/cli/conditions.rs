@@ -148,6 +148,17 @@ const TABLE: &[Told] = &[
         ),
     },
     Told {
+        name: "mapping_unfit",
+        es: (
+            "De su último envío no se pudo interpretar nada: no hay mapeo para su serie, o el que hay no es el de su marca. Lo que envió está en revisión.",
+            "Corrija el archivo de mapeo o agregue [[mapping]] a la configuración, revise con PROGRAM check y recargue; después: PROGRAM quarantine replay --serial SERIAL",
+        ),
+        en: (
+            "Nothing of its last post could be read: there is no mapping for its serial, or it is one of another make. What it sent is in quarantine.",
+            "Correct the mapping file or add [[mapping]] to the configuration, run PROGRAM check and reload; then: PROGRAM quarantine replay --serial SERIAL",
+        ),
+    },
+    Told {
         name: "wrong_device",
         es: (
             "En su dirección responde otro dispositivo, u otro envía con su URL. Sus registros no se guardan.",

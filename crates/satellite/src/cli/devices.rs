@@ -175,12 +175,11 @@ impl<'a> Registry<'a> {
         }
     }
 
-    async fn is_pending(&self, serial: &Serial) -> bool {
-        let Some(mirror) = &self.mirror else {
-            return false;
-        };
-        let pending = mirror.pending().await.unwrap_or_default();
-        pending.iter().any(|pending| pending.serial == *serial)
+    /// The vendor of a terminal that waits for approval.
+    async fn pending(&self, serial: &Serial) -> Option<Vendor> {
+        let pending = self.mirror.as_ref()?.pending().await.unwrap_or_default();
+        let mut found = pending.iter().filter(|pending| pending.serial == *serial);
+        found.next().map(|pending| pending.vendor)
     }
 }
 
@@ -255,10 +254,13 @@ async fn approve(serial: &Serial, tenant: Option<&str>, context: &Context) -> an
                 Some(tenant) => tenant,
                 None => context.tenant_or_only(None)?,
             };
-            let waited = registry.is_pending(serial).await;
-            let enrolled = registry.enrol(plain(serial, tenant)).await?;
+            let waited = registry.pending(serial).await;
+            // Of a terminal that never came nothing but serial and tenant is known.
+            let vendor = waited.unwrap_or(Vendor::Zkteco);
+            let new = NewEnrolment::of(vendor, serial.clone(), tenant);
+            let enrolled = registry.enrol(new).await?;
             out::line(&sentence(context, &enrolled))?;
-            if !waited {
+            if waited.is_none() {
                 // A mistyped serial looks just like this.
                 out::remark(&context.say(Word::NeverSeen, &[serial]));
             }
@@ -267,15 +269,10 @@ async fn approve(serial: &Serial, tenant: Option<&str>, context: &Context) -> an
     noticed(context, serial)
 }
 
-/// An enrolment of which nothing but serial and tenant is known.
-fn plain(serial: &Serial, tenant: TenantId) -> NewEnrolment {
-    NewEnrolment::of(Vendor::Zkteco, serial.clone(), tenant)
-}
-
 async fn block(serial: &Serial, context: &Context) -> anyhow::Result<Exit> {
     let mut registry = Registry::open(context).await?;
     if registry.find(serial).await?.is_none() {
-        let word = if registry.is_pending(serial).await {
+        let word = if registry.pending(serial).await.is_some() {
             Word::PendingIsOut
         } else {
             Word::UnknownSerial

@@ -4,6 +4,7 @@
 //! this version and stores what it understands now the same way as a terminal's upload; a
 //! record is settled only when everything in it was stored. Nothing is ever deleted here.
 
+mod mapped;
 mod replay;
 mod reread;
 
@@ -56,7 +57,7 @@ pub(crate) struct ListArgs {
     /// Only of this terminal
     #[arg(long, value_name = "SN")]
     serial: Option<Serial>,
-    /// Only with this reason: unreadable, bad_time, bad_field, bad_text, unknown_table, same_second, conflict, store_refused
+    /// Only with this reason: unreadable, bad_time, bad_field, bad_text, unknown_table, unknown_terminal, same_second, conflict, store_refused
     #[arg(long, value_parser = reason)]
     reason: Option<String>,
     /// Only in this tenant's database

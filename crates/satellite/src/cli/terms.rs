@@ -55,6 +55,7 @@ const TERMS: [(&str, &str); 85] = [
     ("bad_field", "dato imposible"),
     ("bad_text", "texto ilegible"),
     ("unknown_table", "tabla desconocida"),
+    ("unknown_terminal", "dispositivo sin aprobar"),
     ("same_second", "mismo segundo"),
     ("conflict", "contradice"),
     ("store_refused", "no cupo en la base"),

@@ -102,6 +102,10 @@ async fn held(known: &Known, context: &Context) -> Vec<Condition> {
             .map(|live| live.conditions)
             .unwrap_or_default();
     }
+    if one.vendor == Vendor::Other {
+        let own = devices_held(context, serial).await;
+        return own.ok().flatten().unwrap_or_default();
+    }
     let own = live_pull(context, serial).await.ok().flatten();
     own.map(|live| live.conditions).unwrap_or_default()
 }

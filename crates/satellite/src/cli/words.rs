@@ -234,7 +234,10 @@ texts! {
     NeverSeen: "{} nunca se ha conectado; revise que la serie esté bien escrita", "{} has never connected; check that the serial is spelled right";
     PendingIsOut: "{} no está aprobado: sus registros ya se rechazan, no hay nada que bloquear", "{} is not approved: its records are refused already, there is nothing to block";
     UnknownSerial: "no hay dispositivo con la serie {}; vea: {} devices list", "there is no terminal with the serial {}; see: {} devices list";
-    OnlyHikvision: "--listen, --user y --mac son solo para dispositivos Hikvision; un ZKTeco envía por sí mismo o se consulta con --address", "--listen, --user and --mac are for Hikvision devices only; a ZKTeco terminal pushes by itself, or is dialled with --address";
+    OnlyHikvision: "--listen, --user y --mac no son para ZKTeco; un ZKTeco envía por sí mismo o se consulta con --address", "--listen, --user and --mac are not for ZKTeco; a ZKTeco terminal pushes by itself, or is dialled with --address";
+    OtherPosts: "los equipos de otras marcas envían ellos: solo --listen, sin --address, --user, --secret-file ni --mac", "terminals of other makes post by themselves: --listen only, without --address, --user, --secret-file and --mac";
+    IngestHow: "Envíe ahí los registros con POST, como JSON o CSV; los lee el [[mapping]] de la configuración que nombre su serie. Pruébelo con: curl --data-binary @registros.json URL", "Send its records there with POST, as JSON or CSV; the [[mapping]] of the configuration that names its serial reads them. Try it with: curl --data-binary @records.json URL";
+    AdviseIngest: "Nunca ha llegado un envío con la URL de este equipo, o no traía registros. Revise en quien envía la URL completa, el protocolo y el cortafuegos. Para una URL nueva: {} devices rotate-token {}. Si habla por él otro equipo, revise ese: {} devices list", "No post with this sender's URL has ever come, or none had records. Check the whole URL, the protocol and the firewall at the sender. For a new URL: {} devices rotate-token {}. If another sender speaks for it, check that one: {} devices list";
     KeyNeedsAddress: "--secret-file (el archivo con la clave de comunicación) va junto con --address", "--secret-file (the file with the communication key) goes with --address";
     BadKey: "la clave de comunicación es un número; el archivo tiene otra cosa", "the communication key is a number; the file holds something else";
     PulledAt: "Se consulta en {} (puerto 4370 por TCP y UDP).", "It is dialled at {} (the protocol of port 4370, TCP and UDP).";
@@ -246,7 +249,7 @@ texts! {
     LivePunches: "checadas en vivo", "live punches";
     ComeLive: "sí", "yes";
     ComeNot: "no", "no";
-    UnknownVendor: "no hay marca '{}'; hay: zkteco, hikvision", "there is no vendor '{}'; there are: zkteco, hikvision";
+    UnknownVendor: "no hay marca '{}'; hay: zkteco, hikvision, other", "there is no vendor '{}'; there are: zkteco, hikvision, other";
     PlainNeedsDaemon: "Quién usa HTTP sin cifrar lo sabe el Programa Satélite en marcha, y no contesta en {}: {}", "Who speaks plain HTTP is known to the running satellite, which does not answer at {}: {}";
     NonePlain: "Ningún dispositivo aprobado mandó su última petición por HTTP sin cifrar", "No approved terminal sent its last request over plain HTTP";
     Scope: "alcance", "scope";
@@ -266,7 +269,7 @@ texts! {
     ScheduleTime: "'{}' no sirve; escriba de 30s a 1h, por ejemplo 15m", "'{}' cannot be used; write 30s to 1h, for example 15m";
     ScheduleNotDialled: "{} no se consulta: él envía solo, cuando tiene algo. Un horario es para dispositivos dados de alta con --address", "{} is not dialled: it sends by itself, when there is something. A schedule is for terminals that were enrolled with --address";
     TokenRotated: "{}: el token anterior deja de servir en 10 segundos a más tardar; lo que el dispositivo envíe con él se rechaza.", "{}: the old token stops working within 10 seconds; what the device sends with it is refused.";
-    NoToken: "{} no envía a una dirección propia: no tiene token. Para dárselo: {} devices add --tenant {} --vendor hikvision --serial {} --listen", "{} does not post to an address of its own: it has no token. To give it one: {} devices add --tenant {} --vendor hikvision --serial {} --listen";
+    NoToken: "{} no envía a una dirección propia: no tiene token. Para dárselo: {} devices add --tenant {} --vendor {} --serial {} --listen", "{} does not post to an address of its own: it has no token. To give it one: {} devices add --tenant {} --vendor {} --serial {} --listen";
     EvidencePart: "{}: {} renglones", "{}: {} lines";
     EvidenceDone: "{}, SHA-256 {}", "{}, SHA-256 {}";
     EvidenceVerify: "Para comprobarla: sha256sum -c {}.sha256 && tar xf {} && sha256sum -c SHA256SUMS", "To verify it: sha256sum -c {}.sha256 && tar xf {} && sha256sum -c SHA256SUMS";
@@ -375,6 +378,8 @@ texts! {
     OutputResumed: "{}: sigue donde se quedó.", "{}: goes on where it was.";
     OutputRewound: "{}: se entrega otra vez todo lo recibido desde {}. Lo repetido lleva el mismo event_uid.", "{}: everything that came since {} is delivered again. What is repeated has the same event_uid.";
     OutputRevives: "{}: se entregan otra vez los no entregables: {}", "{}: dead letters that are delivered again: {}";
+    MappingLine: "mapeo {}: {} ({}), series: {}", "mapping {}: {} ({}), serials: {}";
+    EverySerial: "todas las demás", "all others";
     OutputLine: "salida {}: cliente {}, {} en {}", "output {}: tenant {}, {} at {}";
 
     // Exports, comparisons.

@@ -19,6 +19,7 @@ use crate::tls::TlsFiles;
 
 use super::backup::{self, RawBackup};
 use super::keep::RawKeep;
+use super::mapping::{self, RawMapped};
 use super::output::{self, RawOutput};
 use super::{
     ClockTrust, Config, Limits, Listen, Network, NoNetwork, SECRETS_FOLDER, STORE_LABEL,
@@ -43,6 +44,8 @@ struct File {
     tenant: Vec<RawTenant>,
     #[serde(default)]
     output: Vec<RawOutput>,
+    #[serde(default)]
+    mapping: Vec<RawMapped>,
     backup: Option<RawBackup>,
     sentinel_guard: Option<RawGuard>,
 }
@@ -154,6 +157,7 @@ pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
     let tenants = tenants(source, file.tenant, &state_dir)?;
     let unknown = unknown(source, file.enrolment, &tenants)?;
     let outputs = output::checked(source, file.output, &tenants)?;
+    let mappings = mapping::checked(source, file.mapping)?;
     let backup = file.backup.map(|raw| backup::checked(source, raw));
     let sentinel_guard = file
         .sentinel_guard
@@ -168,6 +172,7 @@ pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
         unknown,
         tenants,
         outputs,
+        mappings,
         backup: backup.transpose()?,
         sentinel_guard,
         clock: ClockTrust::AskSystem,

@@ -6,6 +6,53 @@
 
 /// Spanish and English; `{}` are values.
 pub(super) const OTHERS: &[(&str, &str)] = &[
+    // Records of other makes (`other_makes`).
+    ("no es JSON que se pueda leer", "no JSON that could be read"),
+    ("letras que no son UTF-8", "letters that are not UTF-8"),
+    (
+        "al encabezado le falta una columna del mapeo",
+        "the header lacks a column of the mapping",
+    ),
+    (
+        "otro número de columnas que el encabezado",
+        "another number of columns than the header",
+    ),
+    (
+        "el registro no tiene hora donde dice el mapeo",
+        "the record has no time where the mapping says",
+    ),
+    (
+        "una hora que no tiene el formato del mapeo, o que no existe en el calendario",
+        "a time that is not of the mapping's format, or of no calendar",
+    ),
+    (
+        "una checada sin persona y sin tarjeta",
+        "a punch without person and card",
+    ),
+    (
+        "un campo del mapeo trae un objeto o una lista",
+        "a mapped field holds an object or a list",
+    ),
+    (
+        "un campo del mapeo es más largo que el de cualquier equipo",
+        "a mapped field is longer than any terminal's",
+    ),
+    (
+        "una serie con caracteres que no son letras, dígitos, '-' ni '_'",
+        "a serial with other characters than letters, digits, '-' and '_'",
+    ),
+    (
+        "de un dispositivo que no está aprobado para este cliente",
+        "of a terminal that is not approved for this tenant",
+    ),
+    (
+        "ningún [[mapping]] de la configuración es para quien lo envía",
+        "no [[mapping]] of the configuration is for this sender",
+    ),
+    (
+        "uno de muchos que no se pudieron leer",
+        "one of many that could not be read",
+    ),
     // A connection that does not open or breaks (`dial::socket`, the system, hyper).
     ("no contesta en {} s", "it does not answer within {} s"),
     (

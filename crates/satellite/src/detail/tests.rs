@@ -279,7 +279,8 @@ fn every_detail_of_a_record_in_review_is_spanish() {
         hikvision_isapi::FAULTS,
         &store::SET_ASIDE,
     ];
-    let fixed = fixed.into_iter().flatten().map(|words| (*words).to_owned());
+    let fixed = fixed.into_iter().flatten().copied();
+    let fixed = fixed.chain(other_makes::faults()).map(str::to_owned);
     for fault in fixed.chain(pull_faults()) {
         assert_spanish(&fault);
         assert_spanish(&format!("{fault}; 300000 bytes, cut to 262144"));

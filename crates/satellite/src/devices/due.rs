@@ -18,6 +18,7 @@ pub(crate) fn inventory(known: &Known, facts: &Facts) -> Inventory {
     let heard = || facts.heard_from.map(|ip| Text::from(ip.to_string()));
     let dialect = match (known.enrolment.vendor, facts.dialect) {
         (Vendor::Hikvision, _) => "hikvision-isapi",
+        (Vendor::Other, _) => "other-make",
         (Vendor::Zkteco, _) if known.is_dialled() => "zkteco-pull",
         (Vendor::Zkteco, Some(Dialect::Access)) => "zkteco-access",
         (Vendor::Zkteco, _) => "zkteco-attendance",

@@ -230,7 +230,7 @@ async fn visit(hub: Arc<Hub>, known: Arc<Known>, store: Store, fence: Fence) {
     match known.enrolment.vendor {
         Vendor::Hikvision => hikvision::visit(hub, known, store, fence).await,
         Vendor::Zkteco => pull::visit(hub, known, store, fence).await,
-        // Such a device is never among those that are dialled.
-        Vendor::Satellite => std::future::pending().await,
+        // Such devices are never among those that are dialled.
+        Vendor::Other | Vendor::Satellite => std::future::pending().await,
     }
 }

@@ -28,7 +28,7 @@ use zkteco_push::{Refusal, Reply};
 use super::crowd::Slot;
 use super::pace::{Pace, Patience, Phase};
 use super::wire::{Framing, Wire};
-use super::{HEAD_LIMIT, Origin, hikvision, zkteco};
+use super::{HEAD_LIMIT, Origin, hikvision, ingest, zkteco};
 use crate::clock;
 use crate::hub::Hub;
 
@@ -79,6 +79,16 @@ impl Answer {
             status: reply.status,
             body: Bytes::from(reply.body),
             dated,
+            last,
+        }
+    }
+
+    /// A status with what became of a post.
+    pub(super) fn json(status: StatusCode, said: &serde_json::Value, last: bool) -> Self {
+        Self {
+            status: status.as_u16(),
+            body: Bytes::from(said.to_string()),
+            dated: false,
             last,
         }
     }
@@ -228,8 +238,11 @@ async fn answer(
 /// Hands a request to the vendor whose path it has; every other path is ZKTeco's to refuse.
 async fn route(visitor: Arc<Visitor>, request: Request<Incoming>) -> Answer {
     let target = request.uri().to_string();
-    match hikvision_isapi::token_of(&target) {
-        Some(token) => hikvision::answer(visitor, request, token).await,
+    if let Some(token) = hikvision_isapi::token_of(&target) {
+        return hikvision::answer(visitor, request, token).await;
+    }
+    match other_makes::token_of(&target) {
+        Some(token) => ingest::answer(visitor, request, token).await,
         None => zkteco::answer(visitor, request).await,
     }
 }

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use event::{Millis, Text};
+use event::{Millis, Text, Vendor};
 use hikvision_isapi::{Heard, Identity, Post, PostReader};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
@@ -55,6 +55,8 @@ pub(crate) enum No {
     Method,
     /// The body ended early, or was no proper body.
     Broken,
+    /// Longer than any post may be.
+    TooLarge,
     /// Too much is in memory, or waits for the store.
     Overloaded,
     /// Neither the store nor the journal can take it now.
@@ -75,6 +77,7 @@ impl No {
             Self::WrongNetwork => "wrong_network",
             Self::Method => "method",
             Self::Broken => "bad_request",
+            Self::TooLarge => "too_large",
             Self::Overloaded => "overloaded",
             Self::StoreUnavailable => "store_unavailable",
             Self::Internal => "internal",
@@ -82,24 +85,26 @@ impl No {
     }
 
     /// The same for people.
-    fn says(self) -> Says {
+    pub(super) fn says(self) -> Says {
         match self {
             Self::UnknownToken | Self::WrongDevice | Self::WrongNetwork => Says::OtherPosts,
             Self::Method => Says::PostMethod,
             Self::Broken => Says::PostBroken,
+            Self::TooLarge => Says::PostOverLimit,
             Self::Overloaded => Says::TooBusy,
             Self::StoreUnavailable => Says::StoreAway,
             Self::Internal => Says::OurFault,
         }
     }
 
-    fn status(self) -> StatusCode {
+    pub(super) fn status(self) -> StatusCode {
         match self {
             // One answer for all of them, so that nothing can be learned by trying.
             Self::UnknownToken | Self::WrongDevice | Self::WrongNetwork | Self::Method => {
                 StatusCode::NOT_FOUND
             }
             Self::Broken => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Overloaded | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -161,7 +166,7 @@ impl Case {
     ) -> Result<(), (Option<Arc<Known>>, No)> {
         // The hash is looked up, never the token: how long that takes says nothing about it.
         match hub.devices.by_token(&TokenHash::of(token)) {
-            Some(known) if known.may_post() => {
+            Some(known) if known.enrolment.vendor == Vendor::Hikvision && known.may_post() => {
                 hub.trace.reached(&known.enrolment.serial, self.address, at);
                 let done = self.enrolled(hub, &known, at, began).await;
                 done.map_err(|no| (Some(known), no))
@@ -174,23 +179,6 @@ impl Case {
         }
     }
 
-    /// Lets a device in, unless it comes from where it may not, or too fast.
-    fn admit(&self, hub: &Hub, known: &Known, at: Millis) -> Result<(), No> {
-        let serial = &known.enrolment.serial;
-        if known.is_elsewhere(self.address) {
-            let detail = Says::FromElsewhere.with(&[&self.address]);
-            hub.trace.step(serial, Step::Approved, false, at, detail);
-            return Err(No::WrongNetwork);
-        }
-        let rate = hub.config.load().limits.requests_per_serial;
-        if known.facts().pace.take(rate, at) {
-            return Ok(());
-        }
-        let refusals = &hub.refusals;
-        refusals.note("requests_per_serial", Some(serial), self.address, "", at);
-        Err(No::Overloaded)
-    }
-
     async fn enrolled(
         &mut self,
         hub: &Arc<Hub>,
@@ -201,7 +189,7 @@ impl Case {
         if self.method != Method::POST && self.method != Method::PUT {
             return Err(No::Method);
         }
-        self.admit(hub, known, at)?;
+        admit(hub, known, self.address, at)?;
         let serial = &known.enrolment.serial;
         let pace = Arc::clone(&self.visitor.pace);
         let (post, room) = self.read(hub, &pace).await.inspect_err(|no| {
@@ -264,6 +252,23 @@ impl Case {
         }
         Ok((reader.finish(), room))
     }
+}
+
+/// Lets whoever posts in, unless it comes from where it may not, or too fast.
+pub(super) fn admit(hub: &Hub, known: &Known, address: IpAddr, at: Millis) -> Result<(), No> {
+    let serial = &known.enrolment.serial;
+    if known.is_elsewhere(address) {
+        let detail = Says::FromElsewhere.with(&[&address]);
+        hub.trace.step(serial, Step::Approved, false, at, detail);
+        return Err(No::WrongNetwork);
+    }
+    let rate = hub.config.load().limits.requests_per_serial;
+    if known.facts().pace.take(rate, at) {
+        return Ok(());
+    }
+    let refusals = &hub.refusals;
+    refusals.note("requests_per_serial", Some(serial), address, "", at);
+    Err(No::Overloaded)
 }
 
 /// Names the condition of a post that was longer than any has to be. Its events are stored, and
@@ -368,13 +373,13 @@ impl Settle {
             return match intake.hints(&self.brought).await {
                 Ok(hinted) if hinted.doubtful == 0 => Ok(told(&hinted.receipt)),
                 Ok(_) => Err(No::StoreUnavailable),
-                Err(refused) => Err(no(refused)),
+                Err(refused) => Err(not_taken(refused)),
             };
         }
         match intake.kept(&self.brought, self.mac.clone()).await {
             Ok(Kept::Stored(receipt)) => Ok(told(&receipt)),
             Ok(Kept::Journaled(rows)) => Ok(Says::PostWaits.with(&[&rows])),
-            Err(NotKept::Store(refused)) => Err(no(refused)),
+            Err(NotKept::Store(refused)) => Err(not_taken(refused)),
             Err(NotKept::Journal(error)) => {
                 let serial = &self.known.enrolment.serial;
                 // That the journal refuses is in the log once, and each refusal is counted.
@@ -389,7 +394,8 @@ fn told(receipt: &store::Receipt) -> Detail {
     Says::PostStored.with(&[&receipt.new, &receipt.duplicate, &receipt.quarantined])
 }
 
-fn no(refused: Refused) -> No {
+/// What a post hears that the store refuses.
+pub(super) fn not_taken(refused: Refused) -> No {
     match refused {
         Refused::Overloaded => No::Overloaded,
         Refused::Unavailable(_) | Refused::Closing | Refused::Moved => No::StoreUnavailable,

@@ -1,8 +1,8 @@
 //! The door for terminals: accepts connections and keeps them within limits.
 //!
 //! `crowd` counts what all peers use, `pace` times each one, `wire` sits under HTTP,
-//! `connection` serves one peer, after `handshake` where it speaks TLS; `zkteco` (with `greeting`)
-//! and `hikvision` are the only modules that know what is asked. The accept loop never waits for
+//! `connection` serves one peer, after `handshake` where it speaks TLS; `zkteco` (with `greeting`),
+//! `hikvision` and `ingest` are the only modules that know what is asked. The accept loop never waits for
 //! anything a peer does.
 
 mod body;
@@ -13,6 +13,7 @@ mod greeting;
 mod handshake;
 mod head;
 mod hikvision;
+mod ingest;
 mod pace;
 mod sender;
 mod settle;

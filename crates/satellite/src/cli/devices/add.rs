@@ -33,7 +33,9 @@ pub(super) const EXAMPLES: &str = "Examples:
     satellite devices add --tenant acme --vendor hikvision --serial K12345678 \\
       --address 10.8.0.20:80 --user events --secret-file k12345678
   A Hikvision device that posts to us; prints what to type into it:
-    satellite devices add --tenant acme --vendor hikvision --serial K12345678 --listen";
+    satellite devices add --tenant acme --vendor hikvision --serial K12345678 --listen
+  Another make that posts JSON or CSV; a [[mapping]] of the configuration reads it:
+    satellite devices add --tenant acme --vendor other --serial BIOSTAR-1 --listen";
 
 /// The port of ZKTeco terminals that are dialled.
 const PULL_PORT: u16 = 4370;
@@ -46,7 +48,7 @@ pub(crate) struct Args {
     /// Whose terminal it is
     #[arg(long, value_name = "T")]
     tenant: String,
-    /// Who made it: zkteco, hikvision
+    /// Who made it: zkteco, hikvision, other
     #[arg(long)]
     vendor: String,
     /// Its serial number, as it names itself
@@ -71,7 +73,7 @@ pub(crate) struct Args {
     /// Begin a new history: other hardware under the same serial
     #[arg(long)]
     replace: bool,
-    /// Hikvision: let it post to us; prints its URL once, and makes a new one each time
+    /// Hikvision and others: let it post to us; prints its URL once, and makes a new one each time
     #[arg(long)]
     listen: bool,
     /// Where it is dialled; a ZKTeco terminal on port 4370 when none is given
@@ -105,9 +107,13 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         .map(|text| accept_from(text, &shown_in, now()));
     let access = match vendor {
         Vendor::Zkteco => terminal(args, context)?,
+        Vendor::Other => Access::default(),
         _ => access(args, context)?,
     };
-    let listening = args.listen.then(|| Listening::fresh(context)).transpose()?;
+    let listening = args
+        .listen
+        .then(|| Listening::fresh(context, vendor))
+        .transpose()?;
     let new = NewEnrolment {
         name: filled(args.name.as_deref()),
         site: filled(args.site.as_deref()),
@@ -148,12 +154,15 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
 
 /// Which vendor is meant; flags of another one are a mistake.
 fn vendor(args: &Args, context: &Context) -> anyhow::Result<Vendor> {
+    let secret = args.secret_file.is_some() || args.user.is_some();
+    let is_dialled = args.address.is_some() || args.mac.is_some() || secret;
     let has_hikvision = args.listen || args.user.is_some() || args.mac.is_some();
     match Vendor::from_word(&args.vendor.to_ascii_lowercase()) {
         Some(Vendor::Zkteco) if has_hikvision => {
             anyhow::bail!(context.say(Word::OnlyHikvision, &[]))
         }
-        Some(vendor @ (Vendor::Zkteco | Vendor::Hikvision)) => Ok(vendor),
+        Some(Vendor::Other) if is_dialled => anyhow::bail!(context.say(Word::OtherPosts, &[])),
+        Some(vendor @ (Vendor::Zkteco | Vendor::Hikvision | Vendor::Other)) => Ok(vendor),
         _ => anyhow::bail!(context.say(Word::UnknownVendor, &[&Escaped(&args.vendor)])),
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     let enrolment = target(&mut registry, &args.serial, context).await?;
     lockdown::refuse(context, Some(&enrolment.tenant)).await?;
     let account = account(&enrolment, context)?;
-    let listening = Listening::fresh(context)?;
+    let listening = Listening::fresh(context, Vendor::Hikvision)?;
     let Some(wish) = listening.wish() else {
         anyhow::bail!(context.say(Word::ConfigureNoHost, &[]));
     };

@@ -71,7 +71,7 @@ struct Status {
 pub(crate) fn reached(one: &Enrolment) -> Option<&'static str> {
     match one.vendor {
         _ if one.access.address.is_some() => Some("dialled"),
-        Vendor::Hikvision if one.access.token_hash.is_some() => Some("listens"),
+        Vendor::Hikvision | Vendor::Other if one.access.token_hash.is_some() => Some("listens"),
         Vendor::Hikvision => None,
         _ => Some("push"),
     }

@@ -4,6 +4,7 @@
 //! random numbers, shown once, and kept nowhere but as a hash. Nothing here prints: what is
 //! made here goes to the caller, who says it once.
 
+use event::Vendor;
 use satellite::hikvision::Wish;
 use serde_json::{Value, json};
 use store::registry::TokenHash;
@@ -22,6 +23,8 @@ pub(super) struct Listening {
     pub(super) is_https: bool,
     from_public_url: bool,
     token: String,
+    /// Another make: what it has for a menu is not known.
+    is_other: bool,
 }
 
 impl Listening {
@@ -29,7 +32,12 @@ impl Listening {
     ///
     /// # Errors
     /// The system gives no random numbers.
-    pub(super) fn fresh(context: &Context) -> anyhow::Result<Self> {
+    pub(super) fn fresh(context: &Context, vendor: Vendor) -> anyhow::Result<Self> {
+        let is_other = vendor == Vendor::Other;
+        let word = match vendor {
+            Vendor::Other => other_makes::TOKEN_PATH,
+            _ => "hikvision",
+        };
         let token = satellite::hikvision::token()
             .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
         let listen = &context.config.listen;
@@ -38,10 +46,11 @@ impl Listening {
         Ok(Self {
             host,
             port,
-            path: format!("{}/hikvision/{token}", folder(url)),
+            path: format!("{}/{word}/{token}", folder(url)),
             is_https: url.starts_with("https://"),
             from_public_url,
             token,
+            is_other,
         })
     }
 
@@ -81,6 +90,12 @@ impl Listening {
 
     /// What to type into the device, and what to know about it.
     pub(super) fn page(&self, context: &Context) -> String {
+        if self.is_other {
+            let url = context.say(Word::ListenUrl, &[&self.url(context)]);
+            let how = context.say(Word::IngestHow, &[]);
+            let once = context.say(Word::ListenOnce, &[]);
+            return format!("{url}\n{how}\n{once}\n");
+        }
         let names = context.lang.headings(&[
             Word::HttpHost,
             Word::SettingPort,
@@ -142,8 +157,8 @@ mod tests {
     #[test]
     fn the_url_holds_a_token_that_the_door_reads_and_that_nobody_draws_twice() {
         let mut context = Context::for_tests();
-        let one = Listening::fresh(&context).unwrap();
-        let two = Listening::fresh(&context).unwrap();
+        let one = Listening::fresh(&context, Vendor::Hikvision).unwrap();
+        let two = Listening::fresh(&context, Vendor::Hikvision).unwrap();
         assert_ne!(one.path, two.path);
         let token = hikvision_isapi::token_of(&one.path).unwrap();
         assert!(token.len() == 32 && one.hash() == TokenHash::of(token));
@@ -152,7 +167,7 @@ mod tests {
             format!("http://ADDRESS:8081{}", one.path)
         );
         context.config.listen.public_url = Some("https://sat.example.mx/in".to_owned());
-        let named = Listening::fresh(&context).unwrap();
+        let named = Listening::fresh(&context, Vendor::Hikvision).unwrap();
         let url = named.url(&context);
         assert!(
             url.starts_with("https://sat.example.mx:443/in/hikvision/"),
@@ -160,7 +175,10 @@ mod tests {
         );
         assert!(named.page(&context).contains("HTTPS"));
         context.config.listen.public_url = Some("http://[fd00::1]:99".to_owned());
-        let url = Listening::fresh(&context).unwrap().url(&context);
+        let other = Listening::fresh(&context, Vendor::Other).unwrap();
+        assert_eq!(other_makes::token_of(&other.path).map(TokenHash::of), Some(other.hash()));
+        let listening = Listening::fresh(&context, Vendor::Hikvision).unwrap();
+        let url = listening.url(&context);
         assert!(url.starts_with("http://[fd00::1]:99/hikvision/"), "{url}");
     }
 }

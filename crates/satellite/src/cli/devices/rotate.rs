@@ -33,14 +33,19 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     let serial = &args.serial;
     let mut registry = Registry::open(context).await?;
     let program = super::super::program();
-    let Some(enrolment) = registry.find_of(Some(Vendor::Hikvision), serial).await? else {
+    let posts = match registry.find_of(Some(Vendor::Hikvision), serial).await? {
+        Some(found) => Some(found),
+        None => registry.find_of(Some(Vendor::Other), serial).await?,
+    };
+    let Some(enrolment) = posts else {
         anyhow::bail!(context.say(Word::UnknownSerial, &[serial, &program]));
     };
     if enrolment.access.token_hash.is_none() {
         let tenant = &enrolment.tenant;
-        anyhow::bail!(context.say(Word::NoToken, &[serial, &program, tenant, serial]));
+        let vendor = enrolment.vendor;
+        anyhow::bail!(context.say(Word::NoToken, &[serial, &program, tenant, &vendor, serial]));
     }
-    let listening = Listening::fresh(context)?;
+    let listening = Listening::fresh(context, enrolment.vendor)?;
     let hash = listening.hash();
     let done = registry::set_token(&mut registry.engine, serial, hash, now(), &registry.actor);
     let done = done.await.map_err(|error| registry.told(error))?;

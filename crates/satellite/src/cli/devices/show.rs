@@ -280,7 +280,11 @@ fn conditions(found: &Found<'_>, context: &Context) -> String {
                 let held = held.as_ref().map(Option::as_deref);
                 hikvision::conditions_page(held, found.enrolment, found.zone, context)
             });
-            held.unwrap_or_default() + &settings(context)
+            let typed = match found.enrolment.vendor {
+                Vendor::Zkteco => settings(context),
+                Vendor::Hikvision | Vendor::Other | Vendor::Satellite => String::new(),
+            };
+            held.unwrap_or_default() + &typed
         }
     }
 }

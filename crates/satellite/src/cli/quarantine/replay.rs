@@ -19,6 +19,7 @@ use store::{Gate, Observer, Receipt, Refused, Submission, Trouble, Writer};
 use super::super::databases::{self, Place};
 use super::super::words::Word;
 use super::super::{Context, now, out};
+use super::mapped;
 use super::reread::{self, Again, Around};
 
 /// Rows taken from one database in one run.
@@ -102,7 +103,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     let known: HashMap<DeviceId, &Enrolment> = known.iter().map(|one| (one.id, one)).collect();
     let (mut settled, mut stayed) = (0_u64, 0_u64);
     for (place, rows) in work {
-        let mut replayer = Replayer::start(context, &place).await?;
+        let mut replayer = Replayer::start(context, &place, &known).await?;
         for row in rows {
             let outcome = replayer
                 .one(&row, known.get(&row.device_id).copied())
@@ -162,10 +163,15 @@ struct Replayer<'a> {
     engine: store::AnyEngine,
     writer: Writer,
     languages: HashMap<DeviceId, u16>,
+    known: &'a HashMap<DeviceId, &'a Enrolment>,
 }
 
 impl<'a> Replayer<'a> {
-    async fn start(context: &'a Context, place: &'a Place) -> anyhow::Result<Self> {
+    async fn start(
+        context: &'a Context,
+        place: &'a Place,
+        known: &'a HashMap<DeviceId, &'a Enrolment>,
+    ) -> anyhow::Result<Self> {
         let engine = databases::open(context, place).await?;
         let Some(mirror) = databases::mirror(context).await else {
             let folder = context.config.state_dir.display();
@@ -185,6 +191,7 @@ impl<'a> Replayer<'a> {
             engine,
             writer,
             languages,
+            known,
         })
     }
 
@@ -196,10 +203,14 @@ impl<'a> Replayer<'a> {
         let Some(enrolment) = of else {
             return Ok(Outcome::NoTerminal);
         };
-        let device = Arc::new(device(enrolment, self.context));
-        let outcome = self
-            .read_and_store(row, &device, enrolment.accept_from)
-            .await?;
+        let outcome = match enrolment.vendor {
+            Vendor::Other => self.read_by_mapping(row, enrolment).await?,
+            Vendor::Zkteco | Vendor::Hikvision | Vendor::Satellite => {
+                let device = Arc::new(device(enrolment, self.context));
+                self.read_and_store(row, &device, enrolment.accept_from)
+                    .await?
+            }
+        };
         if outcome.settles() {
             let settled = quarantine::settle(&mut self.engine, row.id, now()).await;
             settled.map_err(|failure| databases::told(self.context, self.place, &failure))?;
@@ -250,6 +261,48 @@ impl<'a> Replayer<'a> {
             self.context
                 .say(Word::ReplayRefused, &[&row.id, &Refused::Moved])
         )
+    }
+
+    /// Reads the record by the mapping of its sender, and stores what each terminal gets of it.
+    async fn read_by_mapping(
+        &mut self,
+        row: &QuarantineRow,
+        sender: &Enrolment,
+    ) -> anyhow::Result<Outcome> {
+        let again = mapped::read(row, sender, self.known, self.context);
+        if again.shares.is_empty() {
+            return Ok(match again.understood {
+                true => Outcome::NothingToKeep,
+                false => Outcome::StillUnreadable,
+            });
+        }
+        let mut outcome = Outcome::BeforeEnrolment;
+        for share in again.shares {
+            let (of, mut events) = (share.of, share.events);
+            events.retain(|event| {
+                let both = of.accept_from.zip(event.occurred_at);
+                both.is_none_or(|(from, at)| at >= from)
+            });
+            if events.is_empty() && share.quarantined.is_empty() {
+                continue;
+            }
+            let aside = share.quarantined.len() as u64;
+            let submission = Submission {
+                device: Arc::new(device(of, self.context)),
+                events,
+                quarantined: share.quarantined,
+                cursors: Vec::new(),
+                expects: None,
+                fence: None,
+            };
+            let receipt = self.writer.submit(submission).await.map_err(|refused| {
+                anyhow::anyhow!(self.context.say(Word::ReplayRefused, &[&row.id, &refused]))
+            })?;
+            if outcome != Outcome::SetAsideAgain {
+                outcome = judged(receipt, aside);
+            }
+        }
+        Ok(outcome)
     }
 
     /// The chain of a Hikvision device's serials, with the text that stands for it in the

@@ -38,6 +38,8 @@ pub(super) fn read(row: &QuarantineRow, around: &Around<'_>) -> Again {
     let raw = Bytes::from(row.raw.clone());
     match around.device.vendor {
         Vendor::Hikvision => document(row, &raw, around),
+        // Read by their mapping, and never here.
+        Vendor::Other => Again::default(),
         Vendor::Zkteco | Vendor::Satellite => {
             binary(row, &raw, around).unwrap_or_else(|| lines(row, &raw, around))
         }

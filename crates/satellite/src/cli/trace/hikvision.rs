@@ -25,6 +25,31 @@ const BLOCKING: [&str; 9] = [
     "log_unreadable",
 ];
 
+/// The same for another make that posts.
+fn of_other(
+    step: &str,
+    failed: bool,
+    enrolment: &Enrolment,
+    held: &[Condition],
+    context: &Context,
+) -> Option<String> {
+    let (serial, program) = (&enrolment.serial, program());
+    let unfit = held.iter().find(|held| held.name == "mapping_unfit");
+    match step {
+        "parsed" if unfit.is_some() => {
+            let told = conditions::told(context.lang, "mapping_unfit", enrolment, &program);
+            told.map(|(means, advice)| format!("{means}\n{advice}"))
+        }
+        "reached" | "identified" | "approved" => {
+            Some(context.say(Word::AdviseIngest, &[&program, serial, &program]))
+        }
+        "parsed" if !failed => {
+            Some(context.say(Word::AdviseIngest, &[&program, serial, &program]))
+        }
+        _ => None,
+    }
+}
+
 /// Advice for the first step that is not green; `None` where no vendor's words are needed.
 pub(super) fn advice(
     step: &str,
@@ -34,6 +59,9 @@ pub(super) fn advice(
     context: &Context,
 ) -> Option<String> {
     let is_dialled = enrolment.access.address.is_some();
+    if enrolment.vendor == Vendor::Other {
+        return of_other(step, failed, enrolment, held, context);
+    }
     if (enrolment.vendor != Vendor::Hikvision && !is_dialled) || (step == "stored" && failed) {
         return None;
     }

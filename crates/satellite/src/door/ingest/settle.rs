@@ -1,0 +1,309 @@
+//! From the bytes of a post of another make to its settled records: read, share out, submit, count.
+//!
+//! Runs as a task of its own, so that a sender that hangs up changes nothing about what is stored
+//! and counted. Records of one terminal are one submission, unless they are very many; what could
+//! not be read goes with the sender's own. A sender hears success only when every share is safe; a
+//! share that was safe before another failed is folded when the post comes again.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use event::{Bytes, Event, Millis, Quarantined, Reason, Route, Serial, Text, Vendor};
+use other_makes::{Context, Mapping, Reading, Record, normalize};
+use store::{Receipt, Refused, Submission};
+
+use super::super::Transport;
+use super::super::crowd::Room;
+use super::super::hikvision::{No, not_taken};
+use crate::conditions::{self, Condition};
+use crate::config::Unknown;
+use crate::detail::Says;
+use crate::devices::Known;
+use crate::hub::{Hub, Wish};
+use crate::stores::Store;
+use crate::tally::{Aside, Tally, wide};
+use crate::trace::Step;
+
+/// Bodies above this are read on a thread that may block.
+const LONG_BODY: usize = 256 * 1024;
+/// Most events in one transaction.
+const EVENTS: usize = 10_000;
+
+/// A post whose body has come in whole.
+pub(super) struct Settle {
+    pub(super) hub: Arc<Hub>,
+    pub(super) known: Arc<Known>,
+    pub(super) store: Store,
+    pub(super) body: Bytes,
+    /// Given back when this is settled.
+    pub(super) room: Vec<Room>,
+    pub(super) address: IpAddr,
+    pub(super) transport: Transport,
+    pub(super) at: Millis,
+    pub(super) began: Instant,
+}
+
+/// What became of a post.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    receipt: Receipt,
+    set_aside: u64,
+    too_old: u64,
+    ignored: u64,
+    waiting: u64,
+}
+
+impl Done {
+    /// What its sender hears.
+    pub(super) fn told(&self) -> serde_json::Value {
+        serde_json::json!({
+            "stored": self.receipt.new,
+            "known": self.receipt.duplicate,
+            "quarantined": self.set_aside + self.receipt.by_store.total(),
+            "before_enrolment": self.too_old,
+            "ignored": self.ignored,
+            "waiting": self.waiting,
+        })
+    }
+}
+
+/// What one terminal gets of a post.
+struct Share {
+    known: Arc<Known>,
+    events: Vec<Event>,
+    quarantined: Vec<Quarantined>,
+    crowded: u64,
+}
+
+impl Share {
+    fn of(known: Arc<Known>) -> Self {
+        Self {
+            known,
+            events: Vec::new(),
+            quarantined: Vec::new(),
+            crowded: 0,
+        }
+    }
+}
+
+impl Settle {
+    /// Stores everything.
+    pub(super) async fn run(mut self) -> Result<Done, No> {
+        let work = self.hub.settling.begin(Instant::now());
+        let done = self.settle().await;
+        work.finish(Instant::now());
+        self.room.clear();
+        match &done {
+            Ok(done) => {
+                self.hub.metrics.acked(self.began.elapsed());
+                let aside = done.set_aside + done.receipt.by_store.total();
+                let (new, known) = (done.receipt.new, done.receipt.duplicate);
+                let detail = match done.waiting {
+                    0 => Says::PostStored.with(&[&new, &known, &aside]),
+                    waiting => Says::PostWaits.with(&[&waiting]),
+                };
+                self.step(Step::Stored, true, detail);
+            }
+            Err(no) => self.step(Step::Stored, false, no.says()),
+        }
+        done
+    }
+
+    fn step(&self, step: Step, ok: bool, detail: impl Into<crate::detail::Detail>) {
+        let serial = &self.known.enrolment.serial;
+        self.hub.trace.step(serial, step, ok, self.at, detail);
+    }
+
+    async fn settle(&self) -> Result<Done, No> {
+        let config = self.hub.config.load_full();
+        let mapping = config.mapping(&self.known.enrolment.serial);
+        let mut reading = self.read(mapping).await.ok_or(No::Internal)?;
+        self.note(&reading);
+        let mut done = Done {
+            ignored: reading.ignored,
+            ..Done::default()
+        };
+        let shares = match mapping {
+            Some(mapping) => self.shared(mapping, &mut reading),
+            None => vec![Share::of(Arc::clone(&self.known))],
+        };
+        let unread = std::mem::take(&mut reading.unread).into_iter();
+        let unread = unread.map(|one| one.quarantined(Route::Listen, self.at));
+        let mut aside = Some((unread.collect::<Vec<_>>(), reading.crowded));
+        for mut share in shares {
+            // The first is the sender's own.
+            (share.quarantined, share.crowded) = aside.take().unwrap_or_default();
+            self.hand_over(share, &mut done).await?;
+        }
+        Ok(done)
+    }
+
+    /// Reads the body; `None` when that ended in a panic.
+    async fn read(&self, mapping: Option<&Arc<Mapping>>) -> Option<Reading> {
+        let (mapping, body) = (mapping.cloned(), self.body.clone());
+        let read = move || match mapping {
+            Some(mapping) => mapping.read(&body),
+            None => Reading::without_mapping(&body),
+        };
+        if self.body.len() <= LONG_BODY {
+            return Some(read());
+        }
+        tokio::task::spawn_blocking(read).await.ok()
+    }
+
+    /// Says what was read, and that nothing could be where that is so.
+    fn note(&self, reading: &Reading) {
+        let (read, total) = (wide(reading.records.len()), reading.total());
+        let unread = total - read - reading.ignored;
+        let is_fit = unread == 0 || read + reading.ignored > 0;
+        let detail = Says::WasRead.with(&[&other_makes::SOURCE, &read, &unread]);
+        self.step(Step::Parsed, is_fit, detail);
+        if !is_fit {
+            let detail = Says::NothingRead.with(&[&unread]);
+            conditions::raise(&self.hub, &self.known, Condition::MappingUnfit, detail);
+        } else if read > 0 {
+            conditions::clear(&self.known, Condition::MappingUnfit);
+        }
+    }
+
+    /// The records by their terminals, the sender's own first. Those of terminals that may not
+    /// bring any are set aside.
+    fn shared(&self, mapping: &Mapping, reading: &mut Reading) -> Vec<Share> {
+        let mut shares = vec![Share::of(Arc::clone(&self.known))];
+        let mut places: HashMap<Text, Option<usize>> = HashMap::new();
+        for record in std::mem::take(&mut reading.records) {
+            let place = match &record.serial {
+                None => Some(0),
+                Some(serial) => *places
+                    .entry(serial.clone())
+                    .or_insert_with(|| self.place(serial, &mut shares)),
+            };
+            let Some(share) = place.and_then(|place| shares.get_mut(place)) else {
+                reading.not_approved(record);
+                continue;
+            };
+            share.events.push(self.event(mapping, &record, &share.known));
+        }
+        shares
+    }
+
+    fn event(&self, mapping: &Mapping, record: &Record, known: &Known) -> Event {
+        let context = Context {
+            zone: &known.device.zone,
+            route: Route::Listen,
+            received_at: self.at,
+        };
+        normalize(mapping, record, &context)
+    }
+
+    /// Where the records of a terminal belong that the sender names; `None` when it may not bring
+    /// any.
+    fn place(&self, serial: &str, shares: &mut Vec<Share>) -> Option<usize> {
+        let serial = Serial::new(serial).ok()?;
+        let own = &self.known.enrolment;
+        if serial == own.serial {
+            return Some(0);
+        }
+        let Some(known) = self.hub.devices.find(Vendor::Other, &serial) else {
+            self.stranger(serial);
+            return None;
+        };
+        if known.enrolment.tenant != own.tenant || !known.may_post() {
+            return None;
+        }
+        shares.push(Share::of(known));
+        Some(shares.len() - 1)
+    }
+
+    /// A terminal that nobody enrolled, and that a known sender speaks for: it is listed, or
+    /// enrolled for the sender's tenant, as `[enrolment]` says of unknown ones.
+    fn stranger(&self, serial: Serial) {
+        let (hub, tenant) = (&self.hub, &self.known.enrolment.tenant);
+        let unknown = hub.config.load().unknown.clone();
+        let shut = hub.is_locked(Some(tenant)) || unknown == Unknown::Reject;
+        if shut || !hub.devices.first_sight(Vendor::Other, &serial, self.at) {
+            return;
+        }
+        let wish = match unknown {
+            Unknown::Accept(_) => Wish::Enrol {
+                vendor: Vendor::Other,
+                serial: serial.clone(),
+                tenant: tenant.clone(),
+            },
+            _ => Wish::Pending {
+                vendor: Vendor::Other,
+                serial: serial.clone(),
+                address: Text::from(self.address.to_string()),
+            },
+        };
+        if hub.wishes.try_send(wish).is_err() {
+            // The next record of it is a first sight again.
+            hub.devices.forget_pending(Vendor::Other, &serial);
+        }
+    }
+
+    /// Stores what one terminal got, in as few transactions as its size allows.
+    async fn hand_over(&self, share: Share, done: &mut Done) -> Result<(), No> {
+        let known = &share.known;
+        known.facts().heard(self.address, self.transport, self.at);
+        let before = share.events.len();
+        let mut events = share.events;
+        events.retain(|event| !known.is_before_enrolment(event.occurred_at));
+        let too_old = before - events.len();
+        let newest = events.iter().filter_map(|event| event.occurred_at).max();
+        let mut aside = Aside::of(&share.quarantined);
+        aside.add(Reason::Unreadable, share.crowded);
+        let set_aside = aside.total();
+        let tally = Tally::of(&self.hub, known, Route::Listen);
+        let mut quarantined = share.quarantined;
+        while !events.is_empty() || !quarantined.is_empty() {
+            let rest = events.split_off(events.len().min(EVENTS));
+            let count = wide(events.len());
+            let submission = Submission {
+                device: Arc::clone(&known.device),
+                events: std::mem::replace(&mut events, rest),
+                quarantined: std::mem::take(&mut quarantined),
+                cursors: Vec::new(),
+                expects: None,
+                fence: None,
+            };
+            match self.kept(known, submission).await? {
+                // The drainer counts what waits, once it is committed.
+                None => done.waiting += count,
+                Some(receipt) => {
+                    tally.received(usize::try_from(count).unwrap_or(usize::MAX));
+                    tally.committed(&receipt, std::mem::take(&mut aside));
+                    done.receipt += receipt;
+                }
+            }
+        }
+        tally.too_old(too_old);
+        done.too_old += wide(too_old);
+        done.set_aside += set_aside;
+        let mut facts = known.facts();
+        facts.last_event = facts.last_event.max(newest);
+        Ok(())
+    }
+
+    /// Commits, or, while the store is away, appends to the journal; behind what waits there
+    /// already nothing is committed. `None` when it waits.
+    async fn kept(&self, known: &Known, submission: Submission) -> Result<Option<Receipt>, No> {
+        if !self.hub.journal.holds(known.enrolment.id) {
+            match self.store.writer.submit(submission.clone()).await {
+                Ok(receipt) => return Ok(Some(receipt)),
+                Err(refused @ Refused::Unavailable(_)) => {
+                    tracing::debug!(%refused, "records go to the journal");
+                }
+                Err(refused) => return Err(not_taken(refused)),
+            }
+        }
+        let appended = self.hub.journal.append(&self.store.label, &submission);
+        appended.await.map(|()| None).map_err(|error| {
+            let serial = &known.enrolment.serial;
+            tracing::debug!(%error, %serial, "the journal takes nothing; the post is refused");
+            No::StoreUnavailable
+        })
+    }
+}

@@ -84,7 +84,8 @@ impl SetAside {
             | Reason::BadTime
             | Reason::BadField
             | Reason::BadText
-            | Reason::UnknownTable => {}
+            | Reason::UnknownTable
+            | Reason::UnknownTerminal => {}
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) mod show;
 
 use clap::Subcommand;
 use daemon::exit::Exit;
-use event::{Millis, Serial, TenantId, Text, Vendor, Zone};
+use event::{Millis, Serial, Text, Vendor, Zone};
 use store::registry::{self, Enrolled, EnrolmentState, NewEnrolment, RegistryError};
 use store::{AnyEngine, Mirror};
 

@@ -9,7 +9,7 @@ pub(super) fn spanish(word: &str) -> Option<&'static str> {
     known.map(|(_, spanish)| *spanish)
 }
 
-const TERMS: [(&str, &str); 85] = [
+const TERMS: [(&str, &str); 86] = [
     // What `doctor` looks at.
     ("service", "servicio"),
     ("machine", "servidor"),

@@ -16,7 +16,7 @@ use store::feed::{self, FeedFilter};
 use store::registry::{Enrolment, EnrolmentState};
 
 use super::databases::{self, Place};
-use super::devices::hikvision::{Condition, live, live_pull};
+use super::devices::hikvision::{Condition, held as devices_held, live, live_pull};
 use super::devices::{list, show};
 use super::words::{Speaks as _, Word};
 use super::{Context, http, out, time};

@@ -35,9 +35,8 @@ pub(super) struct RawMapped {
 pub(super) fn checked(source: &Source, raw: Vec<RawMapped>) -> Result<Vec<Mapped>, ConfigError> {
     let mut all: Vec<Mapped> = Vec::with_capacity(raw.len());
     for (index, raw) in raw.into_iter().enumerate() {
-        let wrong = |key: &str, said: (&str, &str)| {
-            source.error(&format!("mapping[{index}].{key}"), said)
-        };
+        let wrong =
+            |key: &str, said: (&str, &str)| source.error(&format!("mapping[{index}].{key}"), said);
         if raw.serials.is_empty() && all.iter().any(|known| known.serials.is_empty()) {
             return Err(wrong(
                 "file",

@@ -176,7 +176,10 @@ mod tests {
         assert!(named.page(&context).contains("HTTPS"));
         context.config.listen.public_url = Some("http://[fd00::1]:99".to_owned());
         let other = Listening::fresh(&context, Vendor::Other).unwrap();
-        assert_eq!(other_makes::token_of(&other.path).map(TokenHash::of), Some(other.hash()));
+        assert_eq!(
+            other_makes::token_of(&other.path).map(TokenHash::of),
+            Some(other.hash())
+        );
         let listening = Listening::fresh(&context, Vendor::Hikvision).unwrap();
         let url = listening.url(&context);
         assert!(url.starts_with("http://[fd00::1]:99/hikvision/"), "{url}");

@@ -67,7 +67,9 @@ pub(super) fn read<'a>(
         }
     }
     let aside = reading.unread.into_iter();
-    let aside: Vec<_> = aside.map(|one| one.quarantined(route, row.first_at)).collect();
+    let aside: Vec<_> = aside
+        .map(|one| one.quarantined(route, row.first_at))
+        .collect();
     if let Some(first) = again.shares.first_mut().filter(|_| !aside.is_empty()) {
         if first.of.id == sender.id {
             first.quarantined = aside;

@@ -43,9 +43,7 @@ fn of_other(
         "reached" | "identified" | "approved" => {
             Some(context.say(Word::AdviseIngest, &[&program, serial, &program]))
         }
-        "parsed" if !failed => {
-            Some(context.say(Word::AdviseIngest, &[&program, serial, &program]))
-        }
+        "parsed" if !failed => Some(context.say(Word::AdviseIngest, &[&program, serial, &program])),
         _ => None,
     }
 }

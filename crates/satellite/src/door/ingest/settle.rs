@@ -184,7 +184,9 @@ impl Settle {
                 reading.not_approved(record);
                 continue;
             };
-            share.events.push(self.event(mapping, &record, &share.known));
+            share
+                .events
+                .push(self.event(mapping, &record, &share.known));
         }
         shares
     }

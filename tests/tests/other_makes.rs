@@ -128,11 +128,11 @@ async fn survives(place: Place, server: Option<Arc<Server>>) {
         satellite.kill9().await.unwrap();
         satellite.run().await.unwrap();
     }
-    if let Some(server) = server {
-        let down = Arc::clone(&server);
-        blocking(move || down.stop()).await.unwrap();
+    if let Some(server) = &server {
+        let (down, up) = (Arc::clone(server), Arc::clone(server));
+        blocking(move || down.kill9()).await.unwrap();
         tokio::time::sleep(Duration::from_secs(3)).await;
-        blocking(move || server.restart()).await.unwrap();
+        blocking(move || up.restart()).await.unwrap();
     }
     tokio::time::sleep(Duration::from_millis(700)).await;
     over.store(true, Ordering::Relaxed);
@@ -332,7 +332,7 @@ async fn a_mapping_that_is_wrong_is_named_with_file_line_and_key_and_one_that_is
     let file = folder.path().join("mapping.toml");
     let broken = MAPPING.replace("'at'", "'at..'");
     for (text, line, key) in [
-        (broken.as_str(), ":5", "fields.time"),
+        (broken.as_str(), ":5", "'time' in [fields]"),
         (
             "format = 'json'\n[fields]\ntime = 'at'\npeson = 'x'\n",
             ":4",

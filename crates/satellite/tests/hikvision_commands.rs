@@ -165,7 +165,7 @@ fn what_a_device_cannot_be_enrolled_with_is_refused_with_the_way_out() {
     let zkteco = [
         "devices", "add", "--tenant", "acme", "--vendor", "zkteco", "--serial", "ABC1", "--listen",
     ];
-    assert!(house.failed(&zkteco).contains("Hikvision devices only"));
+    assert!(house.failed(&zkteco).contains("not for ZKTeco"));
     let short = "devices add --tenant acme --vendor hikvision --serial K1";
     let dialled = [
         "--address",

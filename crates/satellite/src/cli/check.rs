@@ -131,7 +131,19 @@ fn summary(context: &Context) -> String {
         // Writing into memory cannot fail.
         writeln!(text, "{line}").ok();
     }
-    for one in &config.mappings {
+    text.push_str(&mappings(context));
+    for output in &config.outputs {
+        let (kind, place) = (output.to.kind(), output.to.place());
+        let values: [&dyn std::fmt::Display; 4] = [&output.name, &output.tenant, &kind, &place];
+        writeln!(text, "{}", context.say(Word::OutputLine, &values)).ok();
+    }
+    text
+}
+
+/// The mapping files, each with what it is for.
+fn mappings(context: &Context) -> String {
+    let mut text = String::new();
+    for one in &context.config.mappings {
         let (file, mapping) = (one.file.display(), &one.mapping);
         let serials: Vec<&str> = one.serials.iter().map(|serial| serial.as_str()).collect();
         let serials = match serials.is_empty() {
@@ -141,11 +153,6 @@ fn summary(context: &Context) -> String {
         let make = mapping.make().unwrap_or("-");
         let values: [&dyn std::fmt::Display; 4] = [&file, &make, &mapping.format(), &serials];
         writeln!(text, "{}", context.say(Word::MappingLine, &values)).ok();
-    }
-    for output in &config.outputs {
-        let (kind, place) = (output.to.kind(), output.to.place());
-        let values: [&dyn std::fmt::Display; 4] = [&output.name, &output.tenant, &kind, &place];
-        writeln!(text, "{}", context.say(Word::OutputLine, &values)).ok();
     }
     text
 }

@@ -385,6 +385,9 @@ async fn a_head_that_is_too_long_is_refused() {
     assert_eq!(house.refused("head_too_large").await, 2.0);
 }
 
+const LONG_UPLOAD: &str =
+    "POST /iclock/cdata?SN=ABC1234560001&table=ATTLOG HTTP/1.1\r\nContent-Length: 65536\r\n\r\n";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_beyond_the_memory_for_all_requests_are_put_off() {
     let house = House::with(|config| {
@@ -392,12 +395,10 @@ async fn bodies_beyond_the_memory_for_all_requests_are_put_off() {
         config.limits.in_flight = 64 * 1024;
     })
     .await;
-    // Announced and not sent: the room is taken as long as the body may come.
+    // All but the last byte: the room is taken as long as that may come.
     let mut holder = house.connect().await;
-    let announced = format!(
-        "POST /iclock/cdata?SN={KNOWN}&table=ATTLOG HTTP/1.1\r\nContent-Length: 65536\r\n\r\n"
-    );
-    holder.write_all(announced.as_bytes()).await.unwrap();
+    holder.write_all(LONG_UPLOAD.as_bytes()).await.unwrap();
+    holder.write_all(&[b'0'; 65_535]).await.unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
     let (head, body) = house.post(KNOWN, "ATTLOG", PUNCH).await;
     assert!(head.starts_with("HTTP/1.1 503"), "{head}");
@@ -406,6 +407,33 @@ async fn bodies_beyond_the_memory_for_all_requests_are_put_off() {
     drop(holder);
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(house.post(KNOWN, "ATTLOG", PUNCH).await.1, "OK: 1\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_only_announced_takes_room_from_nobody() {
+    let house = House::with(|config| {
+        config.limits.body = 64 * 1024;
+        config.limits.in_flight = 512 * 1024;
+    })
+    .await;
+    let mut holders = Vec::new();
+    for _ in 0..30 {
+        let mut holder = house.connect().await;
+        holder.write_all(LONG_UPLOAD.as_bytes()).await.unwrap();
+        holder.write_all(b"0").await.unwrap();
+        holders.push(holder);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(house.post(KNOWN, "ATTLOG", PUNCH).await.1, "OK: 1\n");
+    // Nor do those that bring as much as there is, but for the last byte.
+    for holder in &mut holders {
+        // The later ones are refused half-way.
+        holder.write_all(&[b'0'; 65_000]).await.ok();
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(house.refused("overloaded").await > 0.0);
+    let other = "1002\t2026-11-21 10:16:30\t0\t1\t\t0\t0\n";
+    assert_eq!(house.post(KNOWN, "ATTLOG", other).await.1, "OK: 1\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

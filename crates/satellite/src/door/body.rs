@@ -9,17 +9,18 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use zkteco_push::{LineCounter, Table};
 
-use super::crowd::{Crowd, Room};
+use super::crowd::{Crowd, Room, SHORT};
 use super::pace::Pace;
 
-/// Room that is taken at a time for a body of unknown length.
-const STEP: u64 = 64 * 1024;
+/// Longest announcement that is believed when memory is set aside; beyond it memory grows with
+/// what comes.
+const BELIEVED: usize = 256 * 1024;
 
 /// A whole body.
 pub(super) struct Kept {
     pub(super) bytes: Bytes,
     /// Given back when the records of the body are settled.
-    pub(super) room: Vec<Room>,
+    pub(super) room: Room,
 }
 
 /// Why there is no body.
@@ -45,8 +46,9 @@ pub(super) async fn read(
     if announced.is_some_and(|length| length > most) {
         return Err(read_away(body, pace).await);
     }
-    let mut reserved = announced.unwrap_or(STEP);
-    let mut room = vec![crowd.room(reserved).ok_or(Fault::Overloaded)?];
+    let short = u64::try_from(SHORT).unwrap_or(u64::MAX);
+    let at_first = announced.unwrap_or(short).min(short);
+    let mut room = crowd.room(at_first).ok_or(Fault::Overloaded)?;
     let mut received = 0_u64;
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
@@ -56,9 +58,9 @@ pub(super) async fn read(
             drop((first, all, room));
             return Err(read_away(body, pace).await);
         }
-        if received > reserved {
-            room.push(crowd.room(STEP).ok_or(Fault::Overloaded)?);
-            reserved = received.max(reserved + STEP);
+        let held = usize::try_from(received).unwrap_or(usize::MAX);
+        if !crowd.widen(&mut room, held) {
+            return Err(Fault::Overloaded);
         }
         if first.is_empty() && all.is_empty() {
             // Most bodies come in one piece and are never copied.
@@ -67,7 +69,7 @@ pub(super) async fn read(
         }
         if all.is_empty() {
             let whole = announced.and_then(|length| usize::try_from(length).ok());
-            all.reserve(whole.unwrap_or(first.len() + data.len()));
+            all.reserve(whole.unwrap_or(0).min(BELIEVED).max(held));
             all.extend_from_slice(&first);
             first = Bytes::new();
         }

@@ -1,7 +1,9 @@
 //! How much all peers together may use: connections, connections of one address, bytes.
 //!
 //! Only counting happens here; who is sent away with which words is decided by the callers.
-//! What is taken is given back by dropping it, so that no error path can forget to.
+//! What is taken is given back by dropping it, so that no error path can forget to. Room for a body
+//! is taken as the body comes, never as it was announced: an announcement costs a peer nothing, and
+//! eight of them would keep everybody else out.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -21,15 +23,47 @@ const PACED: usize = 16_384;
 
 /// Bytes of bodies are counted in pieces of this size.
 const PIECE: usize = 1024;
+/// What a body may hold without being called long: an upload of a few hundred punches. The last
+/// quarter of all room is kept for such, so that long bodies, however many, delay no punch.
+pub(crate) const SHORT: usize = 16 * 1024;
 
 /// The counters.
 pub(crate) struct Crowd {
     total: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
     /// How fast each address asks.
-    paced: Mutex<HashMap<IpAddr, Bucket>>,
-    /// The pieces that are free, and how many there are in all.
-    budget: ArcSwap<(Arc<Semaphore>, usize)>,
+    paced: Mutex<Paced>,
+    budget: ArcSwap<Budget>,
+}
+
+/// A bucket for each address that asked of late.
+#[derive(Default)]
+struct Paced {
+    buckets: HashMap<IpAddr, Bucket>,
+    /// When quiet addresses were last looked for, which takes a look at every one.
+    swept: Option<Millis>,
+}
+
+impl Paced {
+    /// Whether there is a place for one more address. Quiet ones make room once a second at most.
+    fn has_place(&mut self, now: Millis) -> bool {
+        let rested = |then: Millis| now.0.abs_diff(then.0) >= 1_000;
+        if self.buckets.len() >= PACED && self.swept.is_none_or(rested) {
+            self.buckets.retain(|_, bucket| !bucket.is_full(now));
+            self.swept = Some(now);
+        }
+        self.buckets.len() < PACED
+    }
+}
+
+/// Room for bodies, in pieces.
+struct Budget {
+    /// Those that are free.
+    free: Arc<Semaphore>,
+    /// How many there are in all.
+    total: usize,
+    /// Those that no long body gets.
+    kept: usize,
 }
 
 /// The right to a connection, or to a request that a proxy forwarded.
@@ -56,7 +90,7 @@ impl Crowd {
     /// more, so that for a moment both together may be in use.
     pub(crate) fn resize(&self, limits: &Limits) {
         let next = budget(limits);
-        if self.budget.load().1 != next.1 {
+        if self.budget.load().total != next.total {
             self.budget.store(Arc::new(next));
         }
     }
@@ -68,7 +102,7 @@ impl Crowd {
 
     /// Bytes that may still be taken.
     pub(crate) fn free_bytes(&self) -> u64 {
-        let pieces = self.budget.load().0.available_permits();
+        let pieces = self.budget.load().free.available_permits();
         u64::try_from(pieces.saturating_mul(PIECE)).unwrap_or(u64::MAX)
     }
 
@@ -125,24 +159,22 @@ impl Crowd {
     pub(crate) fn is_paced(&self, address: IpAddr, rate: u32, now: Millis) -> bool {
         let mut paced = self.paced.lock().unwrap_or_else(PoisonError::into_inner);
         let mut key = group(address);
-        if !paced.contains_key(&key) && paced.len() >= PACED {
-            paced.retain(|_, bucket| !bucket.is_full(now));
-            if paced.len() >= PACED {
-                key = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-            }
+        if !paced.buckets.contains_key(&key) && !paced.has_place(now) {
+            key = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         }
-        paced.entry(key).or_default().take(rate, now)
+        paced.buckets.entry(key).or_default().take(rate, now)
     }
 
     /// Room for that many bytes, or `None` when too much is in memory already.
     pub(crate) fn room(&self, bytes: u64) -> Option<Room> {
         let pieces = u32::try_from(bytes.div_ceil(PIECE as u64)).ok()?;
-        let semaphore = Arc::clone(&self.budget.load().0);
+        let semaphore = Arc::clone(&self.budget.load().free);
         let permit = semaphore.try_acquire_many_owned(pieces).ok()?;
         Some(Room(permit))
     }
 
-    /// Makes a room at least that many bytes wide; false when too much is in memory already.
+    /// Makes a room at least that many bytes wide; false when too much is in memory already, or
+    /// when it would be a long one and only what is kept for short ones is left.
     pub(crate) fn widen(&self, room: &mut Room, bytes: usize) -> bool {
         let more = bytes.div_ceil(PIECE).saturating_sub(room.0.num_permits());
         let Ok(more) = u32::try_from(more) else {
@@ -152,6 +184,11 @@ impl Crowd {
             return true;
         }
         let semaphore = Arc::clone(room.0.semaphore());
+        let kept = self.budget.load().kept;
+        let left = semaphore.available_permits();
+        if bytes > SHORT && left < kept.saturating_add(usize::try_from(more).unwrap_or(left)) {
+            return false;
+        }
         match semaphore.try_acquire_many_owned(more) {
             Ok(permit) => {
                 room.0.merge(permit);
@@ -162,9 +199,15 @@ impl Crowd {
     }
 }
 
-fn budget(limits: &Limits) -> (Arc<Semaphore>, usize) {
-    let pieces = (limits.in_flight / PIECE).clamp(1, Semaphore::MAX_PERMITS);
-    (Arc::new(Semaphore::new(pieces)), pieces)
+fn budget(limits: &Limits) -> Budget {
+    let total = (limits.in_flight / PIECE).clamp(1, Semaphore::MAX_PERMITS);
+    // The longest body that is allowed at all can come in, whatever the limits.
+    let longest = limits.body.div_ceil(PIECE);
+    Budget {
+        free: Arc::new(Semaphore::new(total)),
+        total,
+        kept: (total / 4).min(total.saturating_sub(longest)),
+    }
 }
 
 /// What counts as one address: for IPv6 the /64 that one peer usually has to itself.
@@ -204,6 +247,7 @@ mod tests {
             connections: 3,
             connections_per_address: 2,
             in_flight: 10 * PIECE,
+            body: 10 * PIECE,
             trusted_proxies: vec![IpAddr::from([10, 0, 0, 9]).into()],
             ..Limits::default()
         }
@@ -263,14 +307,17 @@ mod tests {
             let [_, a, b, c] = n.to_be_bytes();
             crowd.is_paced(IpAddr::from([198, a, b, c]), 10, now);
         }
-        assert!(crowd.paced.lock().unwrap().len() <= PACED + 1);
+        assert!(crowd.paced.lock().unwrap().buckets.len() <= PACED + 1);
         assert!(
             !crowd.is_paced(loud, 10, now),
             "the loud one is not forgotten"
         );
         let later = Millis(now.0 + 20_000);
         assert!(crowd.is_paced(IpAddr::from([192, 0, 2, 1]), 10, later));
-        assert!(crowd.paced.lock().unwrap().len() <= 2, "quiet ones are");
+        assert!(
+            crowd.paced.lock().unwrap().buckets.len() <= 2,
+            "quiet ones are"
+        );
     }
 
     #[test]
@@ -290,6 +337,23 @@ mod tests {
         drop(most);
         assert!(crowd.room(1).is_some());
     }
+
+    #[test]
+    fn however_many_long_bodies_there_are_short_ones_find_room() {
+        let limits = Limits {
+            in_flight: 400 * PIECE,
+            body: 100 * PIECE,
+            ..limits()
+        };
+        let crowd = Crowd::new(&limits);
+        let mut long: Vec<Room> = (0..50).filter_map(|_| crowd.room(1)).collect();
+        let grown = long.iter_mut().map(|room| crowd.widen(room, 50 * PIECE));
+        let grown = grown.filter(|grown| *grown).count();
+        assert_eq!(grown, 5, "300 pieces for long ones");
+        let mut short: Vec<Room> = (0..6).filter_map(|_| crowd.room(1)).collect();
+        assert!(short.iter_mut().all(|room| crowd.widen(room, SHORT / 2)));
+    }
+
     #[test]
     fn a_room_grows_only_while_there_is_memory_and_gives_all_of_it_back() {
         let crowd = Crowd::new(&limits());

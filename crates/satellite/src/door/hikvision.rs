@@ -23,7 +23,7 @@ use tracing::Instrument;
 use super::Transport;
 use super::body;
 use super::connection::{Answer, Visitor};
-use super::crowd::Room;
+use super::crowd::{Room, SHORT};
 use super::pace::{Pace, Phase};
 use super::sender::Sender;
 use crate::clock;
@@ -37,8 +37,6 @@ use crate::stores::Store;
 use crate::trace::Step;
 use crate::tries::Try;
 
-/// Bytes of text for which a post is given room at once; its pictures are never kept.
-const KEPT: u64 = 512 * 1024;
 /// Most bytes read of a body that is not wanted, so that its sender can hear why.
 const UNWANTED: u64 = 64 * 1024;
 
@@ -235,9 +233,9 @@ impl Case {
     /// Reads the post piece by piece and to its end, however long it is: pictures, and text
     /// beyond all measure, are passed over as they come.
     async fn read(&mut self, hub: &Hub, pace: &Pace) -> Result<(Post, Room), No> {
-        let announced = self.body.size_hint();
-        let kept = announced.exact().unwrap_or(KEPT).min(KEPT);
-        let mut room = hub.crowd.room(kept).ok_or(No::Overloaded)?;
+        let short = crate::tally::wide(SHORT);
+        let at_first = self.body.size_hint().exact().unwrap_or(short).min(short);
+        let mut room = hub.crowd.room(at_first).ok_or(No::Overloaded)?;
         let content_type = self.headers.get(CONTENT_TYPE);
         let mut reader = PostReader::new(content_type.and_then(|value| value.to_str().ok()));
         while let Some(frame) = self.body.frame().await {

@@ -42,7 +42,7 @@ pub(super) struct Settle {
     pub(super) part: Option<(u32, u32)>,
     pub(super) body: Bytes,
     /// Given back when this is settled.
-    pub(super) room: Vec<Room>,
+    pub(super) room: Option<Room>,
     pub(super) at: Millis,
     pub(super) began: Instant,
 }
@@ -53,7 +53,7 @@ impl Settle {
         let work = self.hub.settling.begin(Instant::now());
         let done = self.settle().await;
         work.finish(Instant::now());
-        self.room.clear();
+        self.room = None;
         match &done {
             Ok(_) => self.hub.metrics.acked(self.began.elapsed()),
             Err(refusal) => self.step(Step::Stored, false, not_stored(*refusal)),

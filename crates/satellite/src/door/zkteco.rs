@@ -458,7 +458,7 @@ impl Case {
             answers,
             part,
             body: kept.bytes,
-            room: kept.room,
+            room: Some(kept.room),
             at: self.at,
             began: self.began,
         };

@@ -128,7 +128,7 @@ impl Case {
             known: Arc::clone(known),
             store,
             body: kept.bytes,
-            room: kept.room,
+            room: Some(kept.room),
             address: self.sender.address,
             transport: self.sender.transport,
             at,

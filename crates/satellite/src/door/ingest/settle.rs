@@ -38,7 +38,7 @@ pub(super) struct Settle {
     pub(super) store: Store,
     pub(super) body: Bytes,
     /// Given back when this is settled.
-    pub(super) room: Vec<Room>,
+    pub(super) room: Option<Room>,
     pub(super) address: IpAddr,
     pub(super) transport: Transport,
     pub(super) at: Millis,
@@ -94,7 +94,7 @@ impl Settle {
         let work = self.hub.settling.begin(Instant::now());
         let done = self.settle().await;
         work.finish(Instant::now());
-        self.room.clear();
+        self.room = None;
         match &done {
             Ok(done) => {
                 self.hub.metrics.acked(self.began.elapsed());

@@ -9,6 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -18,9 +19,28 @@ use crate::{inspect, package, packages};
 /// What a minimal system needs besides its essential packages.
 const INCLUDED: &str = "systemd,systemd-sysv,dbus,libsystemd0,debconf,procps";
 
-/// Packs the programs that are built and makes the system; answers the variables that name both,
+/// The system that is being made, beside other work.
+pub(crate) struct Making(JoinHandle<Result<String>>);
+
+impl Making {
+    /// Begins to make it: mostly waiting for a mirror and unpacking, on one core.
+    pub(crate) fn begin() -> Self {
+        Self(std::thread::spawn(system))
+    }
+
+    /// Waits until it is made; it goes on for minutes behind whoever does not wait.
+    pub(crate) fn end(self) -> Result<String> {
+        let made = self.0.join();
+        made.unwrap_or_else(|_| bail!("making the system ended in a panic"))
+    }
+}
+
+/// Packs the programs that are built and waits for the system; answers the variables that name both,
 /// and how the step ended.
-pub(crate) fn prepare(built: &[PathBuf]) -> Result<(Vec<(&'static str, String)>, Outcome)> {
+pub(crate) fn prepare(
+    built: &[PathBuf],
+    making: Making,
+) -> Result<(Vec<(&'static str, String)>, Outcome)> {
     // Compressed in a hurry they are larger than those that are handed out.
     let debs = package::pack(built, "dev", &["--fast"])?;
     // What formats each manual page costs four times as much as all the rest and is left to
@@ -34,7 +54,7 @@ pub(crate) fn prepare(built: &[PathBuf]) -> Result<(Vec<(&'static str, String)>,
         all.extend(root);
         all
     };
-    let (variables, booted) = match system() {
+    let (variables, booted) = match making.end() {
         Ok(root) => (variables(Some(root)), Outcome::Fine),
         Err(why) => {
             let what = format!("packages were NOT installed under systemd: {why:#}");

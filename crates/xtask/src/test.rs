@@ -32,6 +32,8 @@ struct Run {
     environment: Vec<(&'static str, String)>,
     servers: Vec<Server>,
     programs: Vec<PathBuf>,
+    /// The system for the tests of the packages, from the moment it is begun.
+    making: Option<container::Making>,
     tally: Tally,
 }
 
@@ -41,6 +43,13 @@ const STEPS: &[Step] = &[
     ("packages", |_| packages::for_test().map(|()| Outcome::Fine)),
     ("format", |_| {
         succeed(&mut cargo(["fmt", "--all", "--check"]))
+    }),
+    ("judges", Run::install_judges),
+    ("mail servers", |_| Ok(mail_servers())),
+    // Beside what compiles; after what installs, because of that only one may be under way.
+    ("system", |run| {
+        run.making = Some(container::Making::begin());
+        Ok(Outcome::Fine)
     }),
     ("clippy", |_| {
         succeed(&mut cargo([
@@ -55,8 +64,6 @@ const STEPS: &[Step] = &[
     ("deny", |_| deny()),
     ("advisories", |_| advisories()),
     ("servers", Run::start_servers),
-    ("judges", Run::install_judges),
-    ("mail servers", |_| Ok(mail_servers())),
     ("build", Run::build),
     ("container", Run::prepare_container),
     ("tests", Run::test),
@@ -77,6 +84,7 @@ pub(crate) fn run(full: bool, filters: Vec<String>) -> Result<ExitCode> {
         environment: Vec::new(),
         servers: Vec::new(),
         programs: Vec::new(),
+        making: None,
         tally: Tally::default(),
     };
     let mut report = Report::default();
@@ -86,6 +94,10 @@ pub(crate) fn run(full: bool, filters: Vec<String>) -> Result<ExitCode> {
         }
     }
     run.servers.clear();
+    if let Some(making) = run.making.take() {
+        // An earlier step failed, which is told below; nothing is left behind at work.
+        making.end().ok();
+    }
     println!("\n{report}");
     let Some(failed) = report.failed() else {
         println!("{}", run.tally);
@@ -192,7 +204,8 @@ impl Run {
 
     /// Packs what was built and makes the system in which the packages are tested.
     fn prepare_container(&mut self) -> Result<Outcome> {
-        let (variables, outcome) = container::prepare(&self.programs)?;
+        let making = self.making.take().context("the system was not begun")?;
+        let (variables, outcome) = container::prepare(&self.programs, making)?;
         self.environment.extend(variables);
         Ok(outcome)
     }

@@ -45,7 +45,7 @@ pub fn all(config: &Config, board: &Arc<Board>) -> Vec<Arc<dyn Look>> {
             Arc::clone(&history),
         )));
         looks.push(Arc::new(database::Database::new(store.clone())));
-        let canary = canary::CanaryLook::new(watch, store, &config.zone);
+        let canary = canary::CanaryLook::new(watch, store, &config.zone, page.as_ref());
         looks.extend(canary.map(|canary| Arc::new(canary) as Arc<dyn Look>));
     }
     if let Some((admin, page)) = admin.as_ref().zip(page) {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use sqlx::{Connection as _, Row as _, SqliteConnection};
@@ -95,14 +96,19 @@ impl History {
     /// # Errors
     /// [`Error`].
     pub async fn terminals(&mut self, tenant: &str) -> Result<Known, Error> {
-        let rows = sqlx::query(
+        let mut rows = sqlx::query(
             "SELECT serial, zone, first_day, last_event, learned_day, profile, silent_since \
              FROM terminal WHERE tenant = ?",
         )
         .bind(tenant)
-        .fetch_all(&mut self.connection)
-        .await?;
-        rows.iter().map(terminal).collect()
+        .fetch(&mut self.connection);
+        // One after the other: with their profiles, thousands are megabytes.
+        let mut known = Known::new();
+        while let Some(row) = rows.try_next().await? {
+            let (serial, it) = terminal(&row)?;
+            known.insert(serial, it);
+        }
+        Ok(known)
     }
 
     /// Writes down what was learned of a terminal and whether it is silent.

@@ -16,12 +16,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use fetch::{Fetch, Url};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::task::JoinSet;
 
-use super::satellite::status::Status;
+use super::satellite::page::StatusPage;
 use super::store::{Failed, Reader};
 use crate::config::{Watch, WatchedStore};
 use crate::looks::said;
@@ -53,7 +52,7 @@ pub struct CanaryLook {
     name: String,
     store: WatchedStore,
     ways: Arc<[Way]>,
-    status: Option<Url>,
+    page: Option<Arc<StatusPage>>,
     zone: TimeZone,
     memory: Mutex<Memory>,
 }
@@ -76,18 +75,20 @@ struct Waiting {
 }
 
 impl CanaryLook {
-    /// The canary of that database; `None` where none is configured, or no address.
-    pub fn new(watch: &Watch, store: &WatchedStore, zone: &TimeZone) -> Option<Self> {
+    /// The canary of that database; `None` where none is configured, or no address. `page` is
+    /// what satellite says of its journal.
+    pub fn new(
+        watch: &Watch,
+        store: &WatchedStore,
+        zone: &TimeZone,
+        page: Option<&Arc<StatusPage>>,
+    ) -> Option<Self> {
         let ways = punch::ways(&watch.terminal_urls, store);
-        let admin: Option<Url> = watch
-            .satellite_admin
-            .as_ref()
-            .and_then(|url| url.parse().ok());
         (!ways.is_empty()).then(|| Self {
             name: format!("canary:{}", store.tenant),
             store: store.clone(),
             ways: ways.into(),
-            status: admin.map(|admin| admin.join("/status")),
+            page: page.cloned(),
             zone: zone.clone(),
             memory: Mutex::default(),
         })
@@ -223,13 +224,10 @@ impl CanaryLook {
         waiting.collect()
     }
 
-    /// Events in satellite's journal, if it says so.
+    /// Events in satellite's journal, if it said so within the last seconds: long after the
+    /// punches about which it is asked.
     async fn journal(&self) -> Option<u64> {
-        let asked = Fetch::get(self.status.clone()?)
-            .within(ASK_WITHIN)
-            .limit(8 << 20);
-        let answer = asked.send().await.ok()?;
-        let status: Status = serde_json::from_slice(&answer.body).ok()?;
+        let status = self.page.as_ref()?.recent().await.ok()?;
         Some(status.journal.events)
     }
 

@@ -11,6 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use daemon::config::StoreUrl;
+use futures_util::{Stream, TryStreamExt as _};
 use jiff::Timestamp;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -120,14 +121,8 @@ impl Reader {
     pub async fn ask(&mut self, sql: &'static str, within: Duration) -> Result<Vec<Texts>, Failed> {
         let asked = async {
             match self {
-                Self::Mysql(connection) => {
-                    let rows = sqlx::query(sql).fetch_all(connection).await?;
-                    rows.iter().map(texts_of).collect()
-                }
-                Self::Sqlite(connection) => {
-                    let rows = sqlx::query(sql).fetch_all(connection).await?;
-                    rows.iter().map(texts_of).collect()
-                }
+                Self::Mysql(connection) => read(sqlx::query(sql).fetch(connection)).await,
+                Self::Sqlite(connection) => read(sqlx::query(sql).fetch(connection)).await,
             }
         };
         timed(asked, within).await
@@ -146,12 +141,10 @@ impl Reader {
         let asked = async {
             match self {
                 Self::Mysql(connection) => {
-                    let rows = sqlx::query(sql).bind(number).fetch_all(connection).await?;
-                    rows.iter().map(texts_of).collect()
+                    read(sqlx::query(sql).bind(number).fetch(connection)).await
                 }
                 Self::Sqlite(connection) => {
-                    let rows = sqlx::query(sql).bind(number).fetch_all(connection).await?;
-                    rows.iter().map(texts_of).collect()
+                    read(sqlx::query(sql).bind(number).fetch(connection)).await
                 }
             }
         };
@@ -203,6 +196,22 @@ impl Reader {
 }
 
 /// Every column of a row as a text.
+/// Rows as texts, one after the other: as the driver holds them, thousands are megabytes.
+async fn read<R>(
+    mut rows: impl Stream<Item = Result<R, sqlx::Error>> + Unpin,
+) -> Result<Vec<Texts>, sqlx::Error>
+where
+    R: sqlx::Row,
+    usize: sqlx::ColumnIndex<R>,
+    for<'r> Option<String>: sqlx::Decode<'r, R::Database>,
+{
+    let mut texts = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        texts.push(texts_of(&row)?);
+    }
+    Ok(texts)
+}
+
 fn texts_of<'r, R>(row: &'r R) -> Result<Texts, sqlx::Error>
 where
     R: sqlx::Row,

@@ -76,7 +76,7 @@ impl Played {
             terminal_urls: vec![self.url.clone()],
             ..Watch::default()
         };
-        CanaryLook::new(&watch, &store, &TimeZone::UTC).unwrap()
+        CanaryLook::new(&watch, &store, &TimeZone::UTC, None).unwrap()
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Setup {
     pub terminals: Vec<(String, String)>,
     /// Further lines of the configuration, whole tables.
     pub more: String,
+    /// Further keys of every tenant, whole lines.
+    pub of_tenants: String,
 }
 
 impl Setup {
@@ -71,6 +73,7 @@ impl Setup {
             }],
             terminals: Vec::new(),
             more: String::new(),
+            of_tenants: String::new(),
         }
     }
 
@@ -99,6 +102,7 @@ impl Setup {
                 "\n[[tenant]]\nid = \"{}\"\nname = \"Tenant {}\"\ntime_zone = \"America/Mexico_City\"\n",
                 tenant.id, tenant.id
             );
+            text += &self.of_tenants;
             if let Some(own) = &tenant.own {
                 text += &format!("url = \"{}\"\n", own.url());
             }

@@ -291,6 +291,8 @@ impl PartialEq for Zone {
     }
 }
 
+impl Eq for Zone {}
+
 impl fmt::Debug for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Zone({})", self.name)

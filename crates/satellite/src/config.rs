@@ -5,6 +5,7 @@
 //! a [`Target`], whose texts never show them. Nothing here connects to anything.
 
 mod backup;
+mod columns;
 mod keep;
 mod mapping;
 mod network;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use backup::Backup;
+pub use columns::{Column, FIELDS, Moment, Table, Takes, shown, wall};
 pub use daemon::config::ConfigError;
 use daemon::config::{Secret, Source, StoreUrl, secret_file, secret_places};
 use event::{Serial, TenantId, Zone};
@@ -26,7 +28,7 @@ pub use mapping::Mapped;
 pub use network::{Network, NoNetwork};
 use notify::Language;
 use other_makes::Mapping;
-pub use output::{Hook, Output, Receiver};
+pub use output::{Hook, Old, Output, Receiver};
 use store::Target;
 use store::retention::Class;
 
@@ -179,6 +181,8 @@ pub struct Tenant {
     pub keep: Vec<(Class, Duration)>,
     /// Its own event database, if it has one.
     pub own_store: Option<Target>,
+    /// The program that ran before, which still gets what its push terminals send.
+    pub forward: Option<Old>,
 }
 
 /// `[sentinel_guard]`.
@@ -262,6 +266,7 @@ impl Config {
                 networks: Vec::new(),
                 keep: Vec::new(),
                 own_store: None,
+                forward: None,
             }],
             outputs: Vec::new(),
             mappings: Vec::new(),

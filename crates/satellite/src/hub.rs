@@ -23,6 +23,7 @@ use crate::devices::{Devices, Known};
 use crate::door::Crowd;
 use crate::metrics::Metrics;
 use crate::outputs::Board;
+use crate::outputs::signs::Signs;
 use crate::pull;
 use crate::refusals::Refusals;
 use crate::stores::{Means, Stores};
@@ -75,6 +76,8 @@ pub(crate) struct Hub {
     pub(crate) commands: Commands,
     /// How each output does.
     pub(crate) outputs: Board,
+    /// Where signs of life wait for the program that ran before.
+    pub(crate) signs: Signs,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) refusals: Refusals,
     pub(crate) trace: Trace,
@@ -117,6 +120,7 @@ impl Hub {
             copies: ArcSwap::default(),
             commands: Commands::default(),
             outputs: Board::default(),
+            signs: Signs::default(),
             refusals: Refusals::new(Arc::clone(&metrics)),
             metrics,
             trace: Trace::default(),

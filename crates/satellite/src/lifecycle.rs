@@ -283,6 +283,7 @@ fn in_the_background(hub: &Arc<Hub>) {
     hub.drain.spawn(guard::run(Arc::clone(hub)));
     hub.drain.spawn(evidence::run(Arc::clone(hub)));
     hub.drain.spawn(outputs::run(Arc::clone(hub)));
+    hub.drain.spawn(outputs::signs::run(Arc::clone(hub)));
 }
 
 /// The name of this installation, made at its first start.

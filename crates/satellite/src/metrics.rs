@@ -131,6 +131,8 @@ pub struct Metrics {
     pub(crate) output_lag: GaugeVec,
     /// 1 while an output stands still.
     pub(crate) output_standing: IntGaugeVec,
+    /// Signs of life that the program that ran before did not get.
+    pub(crate) signs_left_out: IntCounterVec,
     /// Tasks that ended in a panic.
     pub(crate) panics: IntCounter,
 }
@@ -150,7 +152,7 @@ fn put<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Re
 }
 
 /// Every metric with its help text.
-const HELP: [(&str, &str); 43] = [
+const HELP: [(&str, &str); 44] = [
     ("build_info", "Version of the running program."),
     (
         "events_received_total",
@@ -283,6 +285,10 @@ const HELP: [(&str, &str); 43] = [
         "Age of the oldest event that the receiver does not have.",
     ),
     (
+        "forward_signs_left_out_total",
+        "Greetings and polls that were not repeated to the receiver of forward_to.",
+    ),
+    (
         "output_standing",
         "1 while nothing has got through for ten minutes.",
     ),
@@ -386,6 +392,7 @@ impl Metrics {
             output_dead: make.counters("output_dead_letters_total", &by_output),
             output_lag: make.ages("output_lag_seconds", &by_output),
             output_standing: make.gauges("output_standing", &by_output),
+            signs_left_out: make.counters("forward_signs_left_out_total", &["tenant"]),
             panics: make.counter("panics_total"),
             registry: registry.clone(),
         };
@@ -408,6 +415,7 @@ impl Metrics {
             self.gaps.with_label_values(&[tenant.id.as_str()]);
             self.devices_plain.with_label_values(&[tenant.id.as_str()]);
             self.lockdown.with_label_values(&[tenant.id.as_str()]);
+            self.signs_left_out.with_label_values(&[tenant.id.as_str()]);
             for state in ["approved", "blocked", "online"] {
                 self.devices.with_label_values(&[tenant.id.as_str(), state]);
             }

@@ -423,6 +423,7 @@ mod tests {
             networks: Vec::new(),
             keep: Vec::new(),
             own_store: own,
+            forward: None,
         }
     }
 

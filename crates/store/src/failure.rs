@@ -82,6 +82,8 @@ pub struct Failure {
     pub remedy: Remedy,
     /// What the database or driver said.
     pub text: String,
+    /// The number of the server's error, where MySQL or MariaDB gave one.
+    pub number: Option<u16>,
 }
 
 impl Failure {
@@ -90,6 +92,7 @@ impl Failure {
         Self {
             remedy: Remedy::Wait(trouble),
             text: text.to_string(),
+            number: None,
         }
     }
 
@@ -134,6 +137,7 @@ impl Failure {
         Self {
             remedy,
             text: format!("{number}: {}", inner.message()),
+            number: Some(number),
         }
     }
 
@@ -159,6 +163,7 @@ impl Failure {
         Self {
             remedy,
             text: format!("{code}: {}", inner.message()),
+            number: None,
         }
     }
 

@@ -46,6 +46,7 @@ pub mod schema;
 mod sessions;
 mod sqlite;
 pub mod status;
+pub mod table;
 mod target;
 mod transaction;
 mod value;

@@ -53,6 +53,18 @@ const STRACE: Package = Package {
     present: || answers("strace", "--version"),
 };
 
+const PHP: Package = Package {
+    name: "php-cli",
+    present: || answers("php", "--version"),
+};
+const PHP_MYSQL: Package = Package {
+    name: "php-mysql",
+    present: || {
+        let loaded = Command::new("php").arg("-m").output();
+        loaded.is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains("pdo_mysql"))
+    },
+};
+
 const DEBOOTSTRAP: Package = Package {
     name: "debootstrap",
     present: || answers("debootstrap", "--version"),
@@ -85,7 +97,7 @@ const LINTIAN: Package = Package {
 const BUILD: &[Package] = &[C_COMPILER, C_HEADERS, PKG_CONFIG, SYSTEMD];
 /// What its tests need.
 const TEST: &[Package] = &[
-    C_COMPILER, C_HEADERS, PKG_CONFIG, SYSTEMD, MARIADB, AGE, STRACE,
+    C_COMPILER, C_HEADERS, PKG_CONFIG, SYSTEMD, MARIADB, AGE, STRACE, PHP, PHP_MYSQL,
 ];
 
 /// What a system to install packages in needs.

@@ -6,7 +6,9 @@
 use std::fmt::Write as _;
 
 use daemon::exit::Exit;
-use satellite::config::Unknown;
+use daemon::logging::Escaped;
+use satellite::config::{Receiver, Unknown};
+use satellite::outputs::look_at_table;
 use store::schema::{self, SchemaState};
 
 use super::databases::{self, Place};
@@ -43,6 +45,20 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
             exit = Exit::Failed;
         }
         out::line(&context.say(word, &[&place.label, &place.target, &text]))?;
+    }
+    for output in &context.config.outputs {
+        if let Receiver::Table(table) = &output.to {
+            let looked = look_at_table(table).await;
+            let line = match &looked {
+                Ok(()) => context.say(Word::TableReady, &[&output.name, &output.to.place()]),
+                Err(failure) => {
+                    exit = Exit::Failed;
+                    let why = Escaped(&failure.text);
+                    context.say(Word::TableFails, &[&output.name, &output.to.place(), &why])
+                }
+            };
+            out::line(&line)?;
+        }
     }
     Ok(exit)
 }

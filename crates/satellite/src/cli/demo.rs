@@ -149,6 +149,7 @@ fn config(folder: &Path) -> anyhow::Result<Config> {
             networks: Vec::new(),
             keep: Vec::new(),
             own_store: None,
+            forward: None,
         });
         text.push_str(&format!(
             "\n[[tenant]]\nid = \"{id}\"\nname = \"{name}\"\ntime_zone = \"{zone}\"\n"

@@ -222,7 +222,7 @@ fn cells(line: &Line<'_>, now: Millis, context: &Context) -> Vec<String> {
     vec![
         output.name.clone(),
         output.tenant.to_string(),
-        output.to.kind().to_owned(),
+        context.lang.term(output.to.kind()),
         context.lang.term(state(line, now)),
         format!("{} s", lag(line, now)),
         standing.map_or_else(String::new, |it| it.delivered.to_string()),

@@ -9,7 +9,7 @@ pub(super) fn spanish(word: &str) -> Option<&'static str> {
     known.map(|(_, spanish)| *spanish)
 }
 
-const TERMS: [(&str, &str); 86] = [
+const TERMS: [(&str, &str); 88] = [
     // What `doctor` looks at.
     ("service", "servicio"),
     ("machine", "servidor"),
@@ -31,6 +31,8 @@ const TERMS: [(&str, &str); 86] = [
     ("starting", "por empezar"),
     ("unread", "nadie la lee"),
     ("webhook", "webhook"),
+    ("table", "tabla"),
+    ("forward", "reenvío"),
     // How records come. A push terminal is one that sends by itself.
     ("push", "envío propio"),
     ("pull", "puerto 4370"),

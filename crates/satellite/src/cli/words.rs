@@ -380,6 +380,8 @@ texts! {
     OutputRevives: "{}: se entregan otra vez los no entregables: {}", "{}: dead letters that are delivered again: {}";
     MappingLine: "mapeo {}: {} ({}), series: {}", "mapping {}: {} ({}), serials: {}";
     EverySerial: "todas las demás", "all others";
+    TableReady: "salida {}: la tabla está lista: {}", "output {}: the table is ready: {}";
+    TableFails: "salida {}: la tabla no sirve: {}: {}", "output {}: the table will not do: {}: {}";
     OutputLine: "salida {}: cliente {}, {} en {}", "output {}: tenant {}, {} at {}";
 
     // Exports, comparisons.

@@ -1,17 +1,22 @@
-//! `[[output]]`: where stored events are carried to.
+//! `[[output]]`, and `forward_to` of a `[[tenant]]`: where stored events are carried to.
 //!
 //! Everything that can be told about an output without speaking to its receiver is checked here:
 //! that its tenant exists, that its name is its own, that what is signed is signed with a key worth
 //! the name, and that personal data does not leave over plain HTTP. Nothing here connects.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use daemon::config::{ConfigError, Said, Secret, Source, Span, secret_file, secret_places};
+use daemon::config::{
+    ConfigError, Said, Secret, Source, Span, StoreUrl, secret_file, secret_places,
+};
 use event::{Kind, TenantId};
 use fetch::Url;
-use serde::Deserialize;
+use serde::de::IntoDeserializer as _;
+use serde::{Deserialize, Deserializer};
 
+use super::columns::{self, RawTable, Table};
 use super::{SECRETS_FOLDER, Tenant};
 
 /// Events in one delivery unless told otherwise.
@@ -49,6 +54,10 @@ pub struct Output {
 pub enum Receiver {
     /// Signed posts.
     Webhook(Hook),
+    /// A table of another program.
+    Table(Table),
+    /// The program that ran before, which gets records as terminals upload them.
+    Forward(Old),
 }
 
 impl Receiver {
@@ -56,6 +65,8 @@ impl Receiver {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Webhook(_) => "webhook",
+            Self::Table(_) => "table",
+            Self::Forward(_) => "forward",
         }
     }
 
@@ -63,6 +74,8 @@ impl Receiver {
     pub fn place(&self) -> String {
         match self {
             Self::Webhook(hook) => format!("{}:{}", hook.url.host(), hook.url.port()),
+            Self::Table(table) => format!("{} {}", table.target, table.name),
+            Self::Forward(old) => format!("{}:{}", old.url.host(), old.url.port()),
         }
     }
 }
@@ -78,6 +91,49 @@ pub struct Hook {
     pub allow_internal: bool,
 }
 
+/// The program that ran before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Old {
+    /// Where it took what terminals send.
+    pub url: Url,
+    /// It may be in an inner network, and is spoken to in plain HTTP.
+    pub allow_internal: bool,
+}
+
+/// An address of either sort; which one is needed, the kind says.
+enum Address {
+    Web(Url),
+    Database(StoreUrl),
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let is_database = ["mysql:", "sqlite:"].iter().any(|it| text.starts_with(it));
+        if is_database {
+            StoreUrl::deserialize(text.into_deserializer()).map(Self::Database)
+        } else {
+            Url::deserialize(text.into_deserializer()).map(Self::Web)
+        }
+    }
+}
+
+impl Address {
+    fn web(self) -> Option<Url> {
+        match self {
+            Self::Web(url) => Some(url),
+            Self::Database(_) => None,
+        }
+    }
+
+    fn database(self) -> Option<StoreUrl> {
+        match self {
+            Self::Web(_) => None,
+            Self::Database(url) => Some(url),
+        }
+    }
+}
+
 /// The table as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,10 +141,14 @@ pub(super) struct RawOutput {
     name: TenantId,
     tenant: TenantId,
     kind: RawKind,
-    url: Option<Url>,
+    url: Option<Address>,
     secret_file: Option<String>,
     #[serde(default)]
     allow_internal: bool,
+    password_file: Option<String>,
+    table: Option<String>,
+    #[serde(default)]
+    columns: BTreeMap<String, serde_json::Value>,
     #[serde(default)]
     kinds: Vec<String>,
     batch: Option<usize>,
@@ -101,6 +161,7 @@ pub(super) struct RawOutput {
 #[serde(rename_all = "lowercase")]
 enum RawKind {
     Webhook,
+    Table,
 }
 
 #[derive(Deserialize, Default, PartialEq, Eq)]
@@ -112,13 +173,19 @@ enum RawFrom {
 }
 
 /// Where a mistake stands.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     source: &'a Source,
     index: usize,
 }
 
-impl Place<'_> {
-    fn wrong(&self, key: &str, said: impl Into<Said>) -> ConfigError {
+impl<'a> Place<'a> {
+    /// The output of that number.
+    pub(super) fn of(source: &'a Source, index: usize) -> Self {
+        Self { source, index }
+    }
+
+    /// A mistake at one of its keys.
+    pub(super) fn wrong(&self, key: &str, said: impl Into<Said>) -> ConfigError {
         self.source
             .error(&format!("output[{}].{key}", self.index), said)
     }
@@ -132,7 +199,7 @@ pub(super) fn checked(
 ) -> Result<Vec<Output>, ConfigError> {
     let mut outputs: Vec<Output> = Vec::with_capacity(raw.len());
     for (index, raw) in raw.into_iter().enumerate() {
-        let place = Place { source, index };
+        let place = Place::of(source, index);
         if outputs.iter().any(|known| known.name == raw.name.as_str()) {
             let said = (
                 "another output has this name already",
@@ -142,17 +209,94 @@ pub(super) fn checked(
         }
         outputs.push(one(&place, raw, tenants)?);
     }
+    for tenant in tenants {
+        if let Some(old) = &tenant.forward {
+            let forward = forward(source, &tenant.id, old, &outputs)?;
+            outputs.push(forward);
+        }
+    }
     Ok(outputs)
 }
 
+/// The output of a tenant's `forward_to`. It begins with the next event: what came before, the old
+/// program has.
+fn forward(
+    source: &Source,
+    tenant: &TenantId,
+    old: &Old,
+    outputs: &[Output],
+) -> Result<Output, ConfigError> {
+    let name = format!("forward-{tenant}");
+    if TenantId::new(&name).is_err() {
+        let said = (
+            "forward_to wants an id of at most 56 characters",
+            "forward_to pide un id de 56 caracteres a lo más",
+        );
+        return Err(source.error("tenant", said));
+    }
+    if let Some(index) = outputs.iter().position(|known| known.name == name) {
+        let said = (
+            "this is the name of what forward_to of a tenant makes",
+            "así se llama la salida que hace forward_to de un cliente",
+        );
+        return Err(Place::of(source, index).wrong("name", said));
+    }
+    Ok(Output {
+        name,
+        tenant: tenant.clone(),
+        kinds: Vec::new(),
+        batch: BATCH,
+        give_up_after: GIVE_UP_AFTER,
+        from_start: false,
+        to: Receiver::Forward(old.clone()),
+    })
+}
+
+/// Checks `forward_to` of a tenant.
+pub(super) fn old(
+    source: &Source,
+    table: &str,
+    (url, allow_internal): (Option<Url>, bool),
+) -> Result<Option<Old>, ConfigError> {
+    let wrong = |key: &str, said: (&str, &str)| source.error(&format!("{table}.{key}"), said);
+    let Some(url) = url else {
+        let said = (
+            "stands without forward_to beside it",
+            "está sin un forward_to a su lado",
+        );
+        let alone = allow_internal.then(|| wrong("forward_allow_internal", said));
+        return alone.map_or(Ok(None), Err);
+    };
+    if !url.is_encrypted() && !allow_internal {
+        let said = (
+            "must begin with https://; http:// and inner networks need forward_allow_internal = true",
+            "debe empezar con https://; http:// y las redes internas necesitan forward_allow_internal = true",
+        );
+        return Err(wrong("forward_to", said));
+    }
+    if url.path() != "/" {
+        let said = (
+            "terminals add their own path; write http://host:port",
+            "los dispositivos ponen su propia ruta; escriba http://host:puerto",
+        );
+        return Err(wrong("forward_to", said));
+    }
+    Ok(Some(Old {
+        url,
+        allow_internal,
+    }))
+}
+
 fn one(place: &Place<'_>, raw: RawOutput, tenants: &[Tenant]) -> Result<Output, ConfigError> {
-    if !tenants.iter().any(|tenant| tenant.id == raw.tenant) {
+    let tenant = tenants.iter().find(|tenant| tenant.id == raw.tenant);
+    let tenant = tenant.ok_or_else(|| {
         let said = (
             "no [[tenant]] has this id",
             "ningún [[tenant]] tiene este id",
         );
-        return Err(place.wrong("tenant", said));
-    }
+        place.wrong("tenant", said)
+    })?;
+    unasked(place, &raw)?;
     let kinds = kinds(place, &raw.kinds)?;
     let batch @ 1..=BATCH_MAX = raw.batch.unwrap_or(BATCH) else {
         let said = ("must be from 1 to 1000", "debe ser de 1 a 1000");
@@ -166,10 +310,19 @@ fn one(place: &Place<'_>, raw: RawOutput, tenants: &[Tenant]) -> Result<Output, 
     let to = match raw.kind {
         RawKind::Webhook => Receiver::Webhook(hook(
             place,
-            raw.url,
+            raw.url.and_then(Address::web),
             raw.secret_file.as_deref(),
             raw.allow_internal,
         )?),
+        RawKind::Table => {
+            let raw = RawTable {
+                url: raw.url.and_then(Address::database),
+                password_file: raw.password_file,
+                table: raw.table,
+                columns: raw.columns,
+            };
+            Receiver::Table(columns::checked(place, raw, &tenant.zone)?)
+        }
     };
     Ok(Output {
         name: raw.name.to_string(),
@@ -180,6 +333,31 @@ fn one(place: &Place<'_>, raw: RawOutput, tenants: &[Tenant]) -> Result<Output, 
         from_start: raw.from == RawFrom::Start,
         to,
     })
+}
+
+/// Refuses keys that mean nothing to an output of this kind.
+fn unasked(place: &Place<'_>, raw: &RawOutput) -> Result<(), ConfigError> {
+    let given: &[(&str, bool)] = match raw.kind {
+        RawKind::Webhook => &[
+            ("password_file", raw.password_file.is_some()),
+            ("table", raw.table.is_some()),
+            ("columns", !raw.columns.is_empty()),
+        ],
+        RawKind::Table => &[
+            ("secret_file", raw.secret_file.is_some()),
+            ("allow_internal", raw.allow_internal),
+        ],
+    };
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((key, _)) => {
+            let said = (
+                "means nothing to an output of this kind",
+                "no sirve para una salida de este tipo",
+            );
+            Err(place.wrong(key, said))
+        }
+    }
 }
 
 fn kinds(place: &Place<'_>, words: &[String]) -> Result<Vec<Kind>, ConfigError> {

@@ -124,6 +124,9 @@ struct RawTenant {
     keep: RawKeep,
     url: Option<StoreUrl>,
     password_file: Option<String>,
+    forward_to: Option<fetch::Url>,
+    #[serde(default)]
+    forward_allow_internal: bool,
 }
 
 #[derive(Deserialize)]
@@ -369,6 +372,8 @@ fn tenants(source: &Source, raw: Vec<RawTenant>, state: &Path) -> Result<Vec<Ten
         let name = raw.name.unwrap_or_else(|| raw.id.as_str().to_owned());
         let networks = networks(source, &format!("{table}.networks"), &raw.networks)?;
         let keep = raw.keep.checked(source, &format!("{table}.keep"))?;
+        let old = (raw.forward_to, raw.forward_allow_internal);
+        let forward = output::old(source, &table, old)?;
         let (id, set_clock) = (raw.id, raw.set_clock);
         tenants.push(Tenant {
             id,
@@ -378,6 +383,7 @@ fn tenants(source: &Source, raw: Vec<RawTenant>, state: &Path) -> Result<Vec<Ten
             networks,
             keep,
             own_store,
+            forward,
         });
     }
     Ok(tenants)

@@ -36,6 +36,7 @@ use crate::devices::Known;
 use crate::hub::{Hub, Wish};
 use crate::index;
 use crate::origins;
+use crate::outputs::signs;
 use crate::record::{Exchange, Heard, Note};
 use crate::trace::Step;
 use crate::tries::Try;
@@ -118,10 +119,14 @@ pub(super) async fn answer(visitor: Arc<Visitor>, request: Request<Incoming>) ->
     let dated = known.as_ref().is_some_and(|known| dated(&hub, known));
     let taped = known.as_ref().filter(|known| known.tape().runs());
     case.taped = taped.map(|_| Exchange::begin(&head));
+    let is_sign = matches!(request.ask, Ask::Handshake(_) | Ask::Poll(_) | Ask::Ping);
     let done = match &known {
         Some(known) => case.enrolled(&hub, known, request.ask).await,
         None => case.stranger(&hub, &serial, &request.ask),
     };
+    if let (true, Ok(_), Some(known)) = (is_sign && head.method == "GET", &done, &known) {
+        signs::leave(&hub, &known.enrolment.tenant, &parts.uri.to_string());
+    }
     let answer = match done {
         Ok(reply) => {
             let whole = body::discard(&mut case.body, UNWANTED, &case.visitor.pace).await;

@@ -7,23 +7,30 @@
 use store::feed::FeedRow;
 
 use super::course::Verdict;
-use super::webhook;
+use super::{forward, table, webhook};
 use crate::config::{Output, Receiver};
 
 /// Carries rows to one receiver.
 pub(super) struct Carrier {
     output: Output,
+    /// The table was found to be as it must be.
+    is_known: bool,
 }
 
 impl Carrier {
     pub(super) fn new(output: Output) -> Self {
-        Self { output }
+        Self {
+            output,
+            is_known: false,
+        }
     }
 
     /// Hands the rows over once. Dropped in the middle, it may have handed over any of them.
     pub(super) async fn deliver(&mut self, rows: &[FeedRow]) -> Verdict {
         match &self.output.to {
             Receiver::Webhook(hook) => webhook::post(hook, &self.output, rows).await,
+            Receiver::Table(table) => table::write(table, rows, &mut self.is_known).await,
+            Receiver::Forward(old) => forward::post(old, rows).await,
         }
     }
 }

@@ -12,8 +12,11 @@
 mod board;
 mod carrier;
 mod course;
+mod forward;
 mod reader;
 mod shape;
+pub(crate) mod signs;
+mod table;
 mod webhook;
 
 use std::collections::HashMap;
@@ -28,6 +31,7 @@ pub use board::OutputStatus;
 pub(crate) use board::{Board, State};
 pub use course::stands_after;
 pub use shape::{event_json, utc};
+pub use table::look as look_at_table;
 
 use crate::config::Output;
 use crate::hub::Hub;

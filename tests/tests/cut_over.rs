@@ -415,12 +415,6 @@ async fn a_row_that_the_table_refuses_is_a_dead_letter_and_holds_up_no_other() {
     asked(&server, "ALTER TABLE portal.checada DROP KEY uid")
         .await
         .unwrap();
-    asked(
-        &server,
-        "RENAME TABLE portal.checada TO portal.c2, portal.c2 TO portal.checada",
-    )
-    .await
-    .unwrap();
     let checked = satellite
         .order(&["check", "--connect"])
         .output()

@@ -4,14 +4,12 @@
 //! The programs are those in `deploy/php`, as they stand there, run by the distribution's PHP against
 //! the test MariaDB. Judged by the terminals' ledger. About 15 s, mostly waiting.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
-
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use mariadb::{Address, Flavor};
 use promises::{
     Place, Punch, Random, Running, SatelliteProcess, Setup, attlog, blocking, exchange, free_port,
@@ -45,10 +43,9 @@ fn php(server: &Address, feed: &str, app: &str) -> Command {
     php
 }
 
-fn begun(mut command: Command) -> Child {
-    command
-        .spawn()
-        .expect("php-cli and php-mysql have to be installed: cargo xtask test does it")
+fn begun(mut command: Command) -> Result<Child> {
+    let begun = command.spawn();
+    begun.context("php-cli and php-mysql have to be installed: cargo xtask test does it")
 }
 
 /// The servers and databases: that of the feed and one of the application.
@@ -86,7 +83,7 @@ async fn the_php_of_the_manual_follows_two_writers_and_misses_and_repeats_nothin
     let follow = || {
         let mut command = php(&server, &feed, &app);
         command.arg(page("follow.php")).arg("--stay");
-        begun(command)
+        begun(command).unwrap()
     };
     for _ in 0..8 {
         // Two at once: one waits for the other.
@@ -170,7 +167,7 @@ async fn the_page_of_the_manual_shows_todays_punches_and_hostile_names_as_text()
     command
         .args(["-S", &address.to_string(), "-t"])
         .arg(page("."));
-    let _served = begun(command);
+    let _served = begun(command).unwrap();
     let page = shown(address).await.unwrap();
     assert!(
         page.contains("<td>4711</td>") && !page.contains("4712"),

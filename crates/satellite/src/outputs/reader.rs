@@ -178,8 +178,11 @@ impl Reader {
                 let Some(verdict) = self.deliver(&rows).await else {
                     return Ok(Rest::None);
                 };
+                // As many as were asked for: more wait, also when deliveries were cut smaller.
+                let is_full = rows.len() >= self.course.size();
                 let next = self.course.after(verdict, rows.len());
-                self.settle(store, &standing, rows, to, next).await
+                self.settle(store, &standing, (rows, to), next, is_full)
+                    .await
             }
             Work::Revive(rows) => {
                 let Some(verdict) = self.deliver(&rows).await else {
@@ -334,11 +337,10 @@ impl Reader {
         &mut self,
         store: &Store,
         standing: &Standing,
-        rows: Vec<FeedRow>,
-        to: i64,
+        (rows, to): (Vec<FeedRow>, i64),
         next: Next,
+        is_full: bool,
     ) -> Result<Rest, Failure> {
-        let is_full = rows.len() >= self.output.batch;
         let lane = self.lane(store).await;
         let mut session = store.session().await?;
         let engine = session.engine();

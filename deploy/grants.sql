@@ -29,6 +29,12 @@ GRANT SELECT ON satellite.device_status TO sentinel@'127.0.0.1';
 CREATE USER IF NOT EXISTS satellite_backup@'127.0.0.1' IDENTIFIED BY 'change-me';
 GRANT SELECT, SHOW VIEW ON satellite.* TO satellite_backup@'127.0.0.1';
 
+-- Only where the binary log is shipped (backup.binary_log, MariaDB 10.5 and later). Take the two dashes
+-- away. The log is that of the whole server: who may read it sees the changes of every database on it.
+-- Who restores has to replay it.
+-- GRANT REPLICATION SLAVE ON *.* TO satellite_backup@'127.0.0.1';
+-- GRANT BINLOG REPLAY ON *.* TO satellite_admin@'127.0.0.1';
+
 -- Upkeep from satellite-upkeep.timer: deletes old canary events (satellite db maintain), and empties
 -- what retention archived (satellite db retention), which leaves the rows. Rights on tables: run these
 -- lines again after the first migration. UPDATE on feed_head is what its lock asks for.

@@ -272,6 +272,7 @@ async fn a_copy_that_is_damaged_foreign_or_newer_is_found_and_the_next_step_is_n
     // Copies whose hashes fit: of a later version, and of another database.
     for (right, other, what) in [
         ("\"format\": 1", "\"format\": 2", "install that version"),
+        ("\"schema\": ", "\"schema\": 9", "install that version"),
         ("\"rows\": 1", "\"rows\": 2", "is not what was dumped"),
     ] {
         let forged = forged(&copies, right, other).await?;

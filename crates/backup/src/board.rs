@@ -5,6 +5,7 @@
 //! that the age that is watched is always that of a copy that exists. A tenant stands no better
 //! than the worst of the stores that hold its data: the registry's and its own.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::copies::replace;
-use crate::{Problem, Taken};
+use crate::{LogState, Problem, Taken};
 
 /// The file's name in the state folder.
 const NAME: &str = "backup.json";
@@ -100,6 +101,8 @@ struct Written {
     tenants: Vec<TenantState>,
     #[serde(default)]
     drill: Option<DrillState>,
+    #[serde(default)]
+    logs: Vec<LogState>,
 }
 
 /// The file and what is in it.
@@ -109,6 +112,7 @@ pub struct Board {
     stores: Vec<StoreState>,
     tenants: Vec<TenantState>,
     drill: Option<DrillState>,
+    logs: Vec<LogState>,
 }
 
 impl Board {
@@ -118,16 +122,13 @@ impl Board {
     /// It is there and cannot be read.
     pub fn open(state_dir: &Path) -> Result<Self, Problem> {
         let path = state_dir.join(NAME);
-        let text = match std::fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            other => other.map_err(|error| Problem::file(&path, &error))?,
-        };
-        let written: Written = serde_json::from_str(&text).unwrap_or_default();
+        let written = read(&path)?;
         Ok(Self {
             path,
             stores: written.stores,
             tenants: written.tenants,
             drill: written.drill,
+            logs: written.logs,
         })
     }
 
@@ -139,6 +140,24 @@ impl Board {
     /// How each tenant stood when it was last written.
     pub fn tenants(&self) -> &[TenantState] {
         &self.tenants
+    }
+
+    /// How far the binary log of each server was shipped.
+    pub fn logs(&self) -> &[LogState] {
+        &self.logs
+    }
+
+    /// Writes how far the binary log of each server was shipped, and nothing else: copies are made
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    pub fn shipped(state_dir: &Path, logs: &[LogState]) -> Result<(), Problem> {
+        let path = state_dir.join(NAME);
+        let _alone = alone(&path)?;
+        let mut written = read(&path)?;
+        written.logs = logs.to_vec();
+        write(&path, &written)
     }
 
     /// The last drill.
@@ -215,14 +234,37 @@ impl Board {
             .iter()
             .filter(|state| stores.contains(&state.store));
         let kept: Vec<StoreState> = kept.cloned().collect();
+        let _alone = alone(&self.path)?;
         let written = Written {
             tenants: tenants(registry, &kept),
             stores: kept,
             drill: self.drill.clone(),
+            // Another process writes them, minute by minute.
+            logs: read(&self.path)?.logs,
         };
-        let text = serde_json::to_string_pretty(&written).unwrap_or_default();
-        replace(&self.path, &(text + "\n"))
+        write(&self.path, &written)
     }
+}
+
+fn read(path: &Path) -> Result<Written, Problem> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        other => other.map_err(|error| Problem::file(path, &error))?,
+    };
+    Ok(serde_json::from_str(&text).unwrap_or_default())
+}
+
+fn write(path: &Path, written: &Written) -> Result<(), Problem> {
+    let text = serde_json::to_string_pretty(written).unwrap_or_default();
+    replace(path, &(text + "\n"))
+}
+
+/// Keeps other writers out until it is dropped: shipping and copying both write, and each of them
+/// only for a moment.
+fn alone(path: &Path) -> Result<File, Problem> {
+    let lock = path.with_extension("json.lock");
+    let taken = File::create(&lock).and_then(|file| file.lock().map(|()| file));
+    taken.map_err(|error| Problem::file(&lock, &error))
 }
 
 impl StoreState {

@@ -87,10 +87,8 @@ impl Copied {
         read.map_err(|error| Problem::file(&path, &error))?;
         let format: serde_json::Value =
             serde_json::from_slice(&text).map_err(|error| Problem::damaged(&shown, error))?;
-        if format["format"]
-            .as_u64()
-            .is_some_and(|it| it > u64::from(FORMAT))
-        {
+        let newer = |key: &str, known: i64| format[key].as_i64().is_some_and(|it| it > known);
+        if newer("format", i64::from(FORMAT)) || newer("schema", store::schema::VERSION) {
             let version = format["version"].as_str().unwrap_or("?");
             return Err(Problem::new(
                 format!(
@@ -319,7 +317,7 @@ pub(crate) fn moment(at: Timestamp) -> String {
     at.to_zoned(TimeZone::UTC).strftime(MOMENT).to_string()
 }
 
-fn read_moment(name: &OsStr) -> Option<Timestamp> {
+pub(crate) fn read_moment(name: &OsStr) -> Option<Timestamp> {
     let name = name.to_str()?;
     let read = DateTime::strptime(MOMENT, name).ok()?;
     read.to_zoned(TimeZone::UTC)
@@ -341,6 +339,7 @@ mod tests {
         let manifest = Manifest {
             format: FORMAT,
             version: "0".to_owned(),
+            schema: 1,
             store: "store".to_owned(),
             tenants: vec!["acme".to_owned()],
             engine: "mysql".to_owned(),
@@ -351,6 +350,7 @@ mod tests {
             plain_bytes: 0,
             recipients: Vec::new(),
             configuration: None,
+            log: None,
             secrets: Vec::new(),
             contents: Contents::default(),
         };

@@ -17,8 +17,8 @@ pub struct Drill {
     pub at: Timestamp,
     /// True when every database was restored and equal, within what was promised.
     pub passed: bool,
-    /// What would have been lost: the age of the oldest of the copies used, in seconds; -1 without
-    /// a copy.
+    /// What would have been lost: the age of the oldest of the copies used, or of the end of the
+    /// binary log that follows it, in seconds; -1 without a copy.
     pub rpo_seconds: i64,
     /// At most so much was promised.
     pub promised_rpo_seconds: i64,
@@ -37,6 +37,9 @@ pub struct DrillStore {
     pub store: String,
     /// The moment of the copy; none without one.
     pub copy: Option<Timestamp>,
+    /// Up to when the binary log was replayed behind it.
+    #[serde(default)]
+    pub log_until: Option<Timestamp>,
     /// Rows compared.
     pub rows: u64,
     /// How long it took, in seconds.
@@ -81,6 +84,7 @@ mod tests {
             stores: vec![DrillStore {
                 store: "store".to_owned(),
                 copy: Some(Timestamp::UNIX_EPOCH),
+                log_until: None,
                 rows: 5,
                 seconds: 1.0,
                 problem: None,

@@ -15,6 +15,7 @@ use store::contents::Contents;
 use tokio::io::AsyncReadExt as _;
 
 use crate::dump_text::DumpText;
+use crate::log::{LogMark, folder_of};
 use crate::seal::{PIECE, Sealed};
 use crate::{Problem, programs};
 
@@ -130,12 +131,14 @@ fn text(options: &[(String, String)]) -> String {
     text
 }
 
-/// Dumps the database into `to`; what was in it. `private` is a folder that only we can read.
+/// Dumps the database into `to`; what was in it, and where it stands in the server's binary log
+/// when that is wanted and there is one. `private` is a folder that only we can read.
 pub(crate) async fn dump(
     login: &Login,
+    with_log: bool,
     private: &Path,
     to: &mut Sealed,
-) -> Result<Contents, Problem> {
+) -> Result<(Contents, Option<LogMark>), Problem> {
     let options = OptionFile::write(private, &login.options())?;
     let names = ["mariadb-dump", "mysqldump"];
     let mut command = programs::command(&programs::find(&names, "mariadb-client")?);
@@ -143,9 +146,12 @@ pub(crate) async fn dump(
     command
         .arg(format!("--defaults-file={}", options.0.display()))
         .args(OPTIONS)
-        .arg("--default-character-set=utf8mb4")
-        .arg(&login.url.database)
-        .stdout(Stdio::piped());
+        .arg("--default-character-set=utf8mb4");
+    if with_log && keeps_log(&options).await? {
+        // A comment in the dump; MariaDB knows it of the transaction, without a lock.
+        command.arg("--master-data=2");
+    }
+    command.arg(&login.url.database).stdout(Stdio::piped());
     let mut program = programs::start(&mut command)?;
     let Some(mut pipe) = program.stdout.take() else {
         return Err(failed("it has no output"));
@@ -164,7 +170,30 @@ pub(crate) async fn dump(
     if !text.is_whole() {
         return Err(failed("it ended without its last line"));
     }
-    Ok(text.contents())
+    let log = text.log().map(|(file, position)| LogMark {
+        server: folder_of(&login.url),
+        database: login.url.database.clone(),
+        file,
+        position,
+    });
+    Ok((text.contents(), log))
+}
+
+/// Whether the server keeps a binary log.
+pub(crate) async fn keeps_log(options: &OptionFile) -> Result<bool, Problem> {
+    let names = ["mariadb", "mysql"];
+    let mut client = programs::command(&programs::find(&names, "mariadb-client")?);
+    client
+        .arg(format!("--defaults-file={}", options.path().display()))
+        .args(["--skip-column-names", "--execute=SELECT @@log_bin"])
+        .stdout(Stdio::piped());
+    let mut client = programs::start(&mut client)?;
+    let mut said = String::new();
+    if let Some(pipe) = &mut client.stdout {
+        pipe.read_to_string(&mut said).await.map_err(failed)?;
+    }
+    programs::ended(&mut client).await.map_err(failed)?;
+    Ok(said.trim() == "1")
 }
 
 fn failed(said: impl std::fmt::Display) -> Problem {

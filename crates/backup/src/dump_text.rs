@@ -19,6 +19,9 @@ const DEFINER: &[u8] = b"/*!50013 DEFINER=";
 /// The last line of a dump that came to its end.
 const END: &[u8] = b"-- Dump completed";
 
+/// How the line begins that says where in the binary log the dump stands.
+const LOG: &[u8] = b"-- CHANGE MASTER TO MASTER_LOG_FILE='";
+
 /// Where in the text we are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
@@ -52,6 +55,7 @@ pub(crate) struct DumpText {
     place: usize,
     row: RowBytes,
     contents: Contents,
+    log: Option<(String, u64)>,
     whole: bool,
 }
 
@@ -69,6 +73,7 @@ impl DumpText {
             place: 0,
             row: RowBytes::default(),
             contents: Contents::default(),
+            log: None,
             whole: false,
         }
     }
@@ -88,6 +93,11 @@ impl DumpText {
     /// What the dump held; call it at its end.
     pub(crate) fn contents(self) -> Contents {
         self.contents
+    }
+
+    /// The name of the binary log and the place in it at which the dump stands, if it says so.
+    pub(crate) fn log(&self) -> Option<(String, u64)> {
+        self.log.clone()
     }
 
     /// True when its last line came: a dump that was cut off lacks it.
@@ -133,6 +143,8 @@ impl DumpText {
     fn end_of_line(&mut self, line: &[u8]) {
         if line.starts_with(END) {
             self.whole = true;
+        } else if let Some(rest) = line.strip_prefix(LOG) {
+            self.log = read_log(rest);
         } else if let Some(name) = quoted(line, b"CREATE TABLE `") {
             self.contents.table(&name);
             self.table = name;
@@ -211,6 +223,14 @@ impl DumpText {
             self.at = At::Rows;
         }
     }
+}
+
+/// The name and the place behind the begin of the line that has them.
+fn read_log(rest: &[u8]) -> Option<(String, u64)> {
+    let rest = std::str::from_utf8(rest).ok()?;
+    let (file, rest) = rest.split_once("', MASTER_LOG_POS=")?;
+    let place = rest.trim_end().strip_suffix(';')?;
+    Some((file.to_owned(), place.parse().ok()?))
 }
 
 /// What stands between `start` at the begin of the line and the next backtick.
@@ -302,6 +322,15 @@ mod tests {
             assert!(!read(&text.as_bytes()[..end]).0.is_whole(), "{end}");
         }
         assert!(read(text.as_bytes()).0.is_whole());
+    }
+
+    #[test]
+    fn where_the_dump_stands_in_the_log_is_read_and_no_row_can_say_it() {
+        let line = "-- CHANGE MASTER TO MASTER_LOG_FILE='log.000007', MASTER_LOG_POS=4711;\n";
+        let (dump, _) = read(line.as_bytes());
+        assert_eq!(dump.log(), Some(("log.000007".to_owned(), 4_711)));
+        let row = format!("{HEAD}INSERT INTO `event` VALUES (1,'x','\n{line}');\n");
+        assert_eq!(read(row.as_bytes()).0.log(), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! whole. [`take`] makes one, [`verify`] restores one into a private scratch server or file and
 //! compares what is in it, row by row, with what was read while it was dumped; [`restore`] puts one
 //! in the place of a database; [`Retention`] says
-//! which may go; [`Board`] is what the watchdog reads.
+//! which may go; [`log`] ships what happens after a copy; [`Board`] is what the watchdog reads.
 //!
 //! Dumping, encrypting and restoring are done by the distribution's own programs (`mariadb-dump`,
 //! `age`, `mariadb`), so that a copy can be opened without satellite. No password and no key ever
@@ -16,6 +16,7 @@ mod copies;
 mod drill;
 mod dump;
 mod dump_text;
+pub mod log;
 mod manifest;
 mod problem;
 mod programs;
@@ -30,6 +31,7 @@ pub use board::{Board, DrillState, StoreState, TenantState};
 pub use copies::{Copied, Location, same_disk};
 pub use drill::{Drill, DrillStore};
 pub use dump::Login;
+pub use log::{LogMark, LogState};
 pub use manifest::Manifest;
 pub use problem::Problem;
 pub use restore::{
@@ -37,4 +39,4 @@ pub use restore::{
 };
 pub use retention::Retention;
 pub use take::{Plan, Source, Taken, Work, take};
-pub use verify::{Evidence, Proof, verify};
+pub use verify::{Evidence, Proof, Replayed, verify};

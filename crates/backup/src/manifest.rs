@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::contents::Contents;
 
+use crate::LogMark;
+
 /// The form of copies that this version writes.
 pub(crate) const FORMAT: u32 = 1;
 /// Its name in a copy.
@@ -20,6 +22,9 @@ pub struct Manifest {
     pub format: u32,
     /// The version of satellite that made it.
     pub version: String,
+    /// The newest schema that the program which made it knew.
+    #[serde(default)]
+    pub schema: i64,
     /// The store's label: `store` for the registry's, else the tenant's.
     pub store: String,
     /// The tenants whose events it holds.
@@ -40,6 +45,9 @@ pub struct Manifest {
     pub recipients: Vec<String>,
     /// The configuration's file in this copy, if it has one.
     pub configuration: Option<String>,
+    /// Where it stands in its server's binary log, where that is shipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogMark>,
     /// Names of the passwords that a restore will ask for. Never what is in them.
     pub secrets: Vec<String>,
     /// Rows and hashes of each table and day.

@@ -23,6 +23,7 @@ use tokio::process::Command;
 
 use crate::copies::{bounded, replace};
 use crate::dump::OptionFile;
+use crate::log::{Tail, replay};
 use crate::seal::Opened;
 use crate::take::Private;
 use crate::{Copied, Login, Manifest, Problem, programs};
@@ -80,7 +81,8 @@ pub async fn read_whole(
     Ok(manifest)
 }
 
-/// Puts a copy in its place and compares what is there then with what was dumped.
+/// Puts a copy in its place, compares what is there then with what was dumped, and replays what
+/// was committed after it.
 ///
 /// # Errors
 /// There is no room, the account may not make tables, or what is there afterwards is not what was
@@ -90,6 +92,7 @@ pub async fn restore(
     manifest: &Manifest,
     key: &Secret,
     to: &Destination<'_>,
+    tail: Option<&Tail>,
     state_dir: &Path,
 ) -> Result<(), Problem> {
     let mut opened = Opened::open(&copy.folder.join(&manifest.data), key).await?;
@@ -103,10 +106,37 @@ pub async fn restore(
             let mut engine = connected.map_err(|failure| Problem::database(&failure))?;
             let compared = equal(&mut engine, &manifest.contents).await;
             engine.close().await;
-            compared
+            compared?;
+            match tail {
+                Some(tail) => follow(tail, target, login, private.path()).await,
+                None => Ok(()),
+            }
         }
         Destination::Sqlite(path) => into_file(&mut opened, path, &manifest.contents).await,
     }
+}
+
+/// Replays what was committed after the copy, and sees that the views of the contract answer.
+async fn follow(
+    tail: &Tail,
+    target: &Target,
+    login: &Login,
+    private: &Path,
+) -> Result<(), Problem> {
+    let options = OptionFile::write(private, &login.options())?;
+    let mut command = client(&options)?;
+    command.arg(&login.url.database);
+    replay(tail, &mut command, refused).await?;
+    let looked = async {
+        let mut engine = target.connect().await?;
+        let views = contents::views(&mut engine).await;
+        engine.close().await;
+        views
+    };
+    let views = looked.await;
+    views
+        .map(drop)
+        .map_err(|failure| Problem::database(&failure))
 }
 
 async fn equal(engine: &mut AnyEngine, dumped: &Contents) -> Result<(), Problem> {
@@ -232,6 +262,13 @@ fn client(options: &OptionFile) -> Result<Command, Problem> {
 
 fn refused(said: impl std::fmt::Display) -> Problem {
     let said = said.to_string();
+    if said.contains("BINLOG REPLAY") {
+        return Problem::new(
+            "the account may not replay the binary log; give satellite_admin the right BINLOG REPLAY (grants.sql) and restore again, or restore the copy alone: --without-log",
+            "la cuenta no puede reproducir la bitácora del servidor; dé a satellite_admin el permiso BINLOG REPLAY (grants.sql) y restaure otra vez, o restaure solo la copia: --without-log",
+        )
+        .because(said);
+    }
     let denied = [
         "Access denied",
         "command denied",
@@ -280,6 +317,9 @@ pub struct RestoredStore {
     pub folder: String,
     /// Rows in it.
     pub rows: u64,
+    /// Up to when the binary log was replayed behind it.
+    #[serde(default)]
+    pub log_until: Option<Timestamp>,
     /// The copy of what was there before.
     pub safety_copy: Option<String>,
 }

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 /// For how long everything stays.
-const ALL_FOR: SignedDuration = SignedDuration::from_hours(48);
+pub(crate) const ALL_FOR: SignedDuration = SignedDuration::from_hours(48);
 
 /// How many of the newest of each day, week and month stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -91,12 +91,16 @@ impl Scratch {
         tokio::time::timeout(START, ready).await.map_err(failed)?
     }
 
-    /// A new empty database, and the client that fills it.
-    pub(crate) async fn fill(&mut self) -> Result<(String, Filling), Problem> {
+    /// A new empty database, under its own name where it has one, and the client that fills it.
+    pub(crate) async fn fill(&mut self, name: Option<&str>) -> Result<(String, Filling), Problem> {
         self.databases += 1;
-        let database = format!("scratch{}", self.databases);
+        let database = name.map_or_else(|| format!("scratch{}", self.databases), str::to_owned);
+        let quoted = database.replace('`', "``");
         let mut client = self.client();
-        client.args(["--execute", &format!("CREATE DATABASE {database}")]);
+        client.args([
+            "--execute",
+            &format!("CREATE OR REPLACE DATABASE `{quoted}`"),
+        ]);
         let mut created = programs::start(&mut client)?;
         programs::ended(&mut created).await.map_err(failed)?;
         let mut client = self.client();
@@ -106,7 +110,8 @@ impl Scratch {
         Ok((database, Filling { client, pipe }))
     }
 
-    fn client(&self) -> Command {
+    /// A client of this server.
+    pub(crate) fn client(&self) -> Command {
         let program = programs::find(&["mariadb", "mysql"], "mariadb-client");
         let mut command = programs::command(&program.unwrap_or_else(|_| PathBuf::from("mariadb")));
         command
@@ -191,7 +196,7 @@ fn failed(said: impl std::fmt::Display) -> Problem {
     .because(said)
 }
 
-fn refused(said: String) -> Problem {
+pub(crate) fn refused(said: String) -> Problem {
     Problem::new(
         "the copy cannot be restored: the server refused it; make another one (`satellite backup run`) and verify that",
         "la copia no se puede restaurar: el servidor la rechazó; haga otra (`satellite backup run`) y compruébela",

@@ -53,6 +53,8 @@ pub struct Work {
     pub version: String,
     /// The configuration's file, for the registry's copy.
     pub configuration: Option<PathBuf>,
+    /// Whether the server's binary log is shipped, so that the copy has to say where it stands in it.
+    pub binary_log: bool,
     /// Names of passwords, for the registry's copy.
     pub secrets: Vec<String>,
 }
@@ -81,7 +83,12 @@ impl Private {
     }
 
     pub(crate) fn new(state_dir: &Path) -> Result<Self, Problem> {
-        let folder = state_dir.join("backup-work");
+        Self::named(state_dir, "backup-work")
+    }
+
+    /// One that this process has for itself by its name.
+    pub(crate) fn named(state_dir: &Path, name: &str) -> Result<Self, Problem> {
+        let folder = state_dir.join(name);
         let wrong = |error| Problem::file(&folder, &error);
         if folder.exists() {
             // What a run that was killed has left.
@@ -169,9 +176,9 @@ async fn make(
         Source::Sqlite(_) => ("data.db.gz.age", "sqlite"),
     };
     let mut sealed = Sealed::create(&folder.join(data), &plan.recipients)?;
-    let contents = match &work.source {
-        Source::Mysql(login) => dump::dump(login, &private.0, &mut sealed).await?,
-        Source::Sqlite(file) => copy_file(file, &private.0, &mut sealed).await?,
+    let (contents, log) = match &work.source {
+        Source::Mysql(login) => dump::dump(login, work.binary_log, &private.0, &mut sealed).await?,
+        Source::Sqlite(file) => (copy_file(file, &private.0, &mut sealed).await?, None),
     };
     let plain_bytes = sealed.finish().await?;
     let configuration = match &work.configuration {
@@ -182,6 +189,7 @@ async fn make(
     let manifest = Manifest {
         format: FORMAT,
         version: work.version.clone(),
+        schema: store::schema::VERSION,
         store: work.store.clone(),
         tenants: work.tenants.clone(),
         engine: engine.to_owned(),
@@ -192,6 +200,7 @@ async fn make(
         plain_bytes,
         recipients: plan.recipients.clone(),
         configuration,
+        log,
         secrets: work.secrets.clone(),
         contents,
     };
@@ -240,7 +249,7 @@ async fn copy_file(file: &Path, private: &Path, to: &mut Sealed) -> Result<Conte
     Ok(contents)
 }
 
-async fn pack(file: &Path, to: &mut Sealed) -> Result<(), Problem> {
+pub(crate) async fn pack(file: &Path, to: &mut Sealed) -> Result<(), Problem> {
     let wrong = |error| Problem::file(file, &error);
     let mut read = tokio::fs::File::open(file).await.map_err(wrong)?;
     let mut piece = vec![0; PIECE];

@@ -16,6 +16,7 @@ use store::{AnyEngine, Target};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::copies::{bounded, hash, moment, replace};
+use crate::log::{Ended, replay, unpack};
 use crate::scratch::Scratch;
 use crate::seal::Opened;
 use crate::{Copied, Manifest, Problem};
@@ -46,10 +47,24 @@ pub struct Evidence {
     pub rows: u64,
     /// Rows that each view of the contract gave.
     pub views: Vec<(String, u64)>,
+    /// What was committed after the copy, where the binary log is shipped.
+    #[serde(default)]
+    pub replayed: Option<Replayed>,
     /// True when nothing differed.
     pub equal: bool,
     /// The tables and days that differed, copy first.
     pub differences: Vec<String>,
+}
+
+/// The binary log behind a copy, replayed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Replayed {
+    /// Everything that was committed before is there.
+    pub until: Timestamp,
+    /// Rows of `event_feed` that it added.
+    pub rows: u64,
+    /// Why it ends there, if not because nothing else was shipped.
+    pub ended: Option<String>,
 }
 
 impl Evidence {
@@ -93,17 +108,25 @@ pub struct Proof<'a> {
     key: &'a Secret,
     state_dir: &'a Path,
     folder: PathBuf,
+    locations: Vec<PathBuf>,
     scratch: Option<Scratch>,
 }
 
 impl<'a> Proof<'a> {
     /// Proofs with this secret key. What is restored is in `folder`, which is empty and ours.
-    pub fn new(key: &'a Secret, state_dir: &'a Path, folder: &Path) -> Self {
+    /// The binary log behind a copy is looked for in `locations`.
+    pub fn new(
+        key: &'a Secret,
+        state_dir: &'a Path,
+        folder: &Path,
+        locations: Vec<PathBuf>,
+    ) -> Self {
         let folder = folder.to_owned();
         Self {
             key,
             state_dir,
             folder,
+            locations,
             scratch: None,
         }
     }
@@ -118,14 +141,54 @@ impl<'a> Proof<'a> {
             Some(scratch) => scratch,
             none => none.insert(Scratch::start(&self.folder).await?),
         };
-        let (database, mut filling) = scratch.fill().await?;
+        let name = manifest.log.as_ref().map(|mark| mark.database.as_str());
+        let (database, mut filling) = scratch.fill(name).await?;
         while let Some(bytes) = opened.next().await? {
             filling.write(&bytes).await?;
         }
         filling.finish().await?;
         scratch.connect(&database).await
     }
+
+    /// Replays what was committed after the copy; `None` where no log follows it.
+    async fn follow(
+        &self,
+        manifest: &Manifest,
+        engine: &mut AnyEngine,
+        before: &[(String, u64)],
+    ) -> Result<Option<Replayed>, Problem> {
+        let folder = self.folder.join("log");
+        let wrong = |error| Problem::file(&folder, &error);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(wrong)?;
+        }
+        fs::create_dir(&folder).map_err(wrong)?;
+        let tail = unpack(manifest, &self.locations, self.key, None, &folder).await?;
+        let (Some(tail), Some(scratch)) = (tail, &self.scratch) else {
+            return Ok(None);
+        };
+        if let Ended::Damaged(problem) = tail.ended {
+            return Err(problem);
+        }
+        replay(&tail, &mut scratch.client(), crate::scratch::refused).await?;
+        let after = contents::views(engine).await;
+        let after = after.map_err(|failure| Problem::database(&failure))?;
+        let rows = |view: &str, rows: &u64| (view == FEED).then_some(*rows);
+        let now = after.iter().find_map(|(view, count)| rows(view, count));
+        let then = before.iter().find_map(|(view, count)| rows(view, count));
+        Ok(Some(Replayed {
+            until: tail.until,
+            rows: now.unwrap_or(0).saturating_sub(then.unwrap_or(0)),
+            ended: match tail.ended {
+                Ended::Away(statement) => Some(statement),
+                _ => None,
+            },
+        }))
+    }
 }
+
+/// The view that other programs read.
+const FEED: &str = "event_feed";
 
 async fn restore_file(opened: &mut Opened, path: &Path) -> Result<AnyEngine, Problem> {
     for end in ["", "-wal", "-shm"] {
@@ -161,6 +224,12 @@ pub async fn verify(copy: &Copied, proof: &mut Proof<'_>) -> Result<(Evidence, P
     .await?;
     let mut engine = proof.restore(copy, &manifest).await?;
     let found = compare(&mut engine, &manifest.contents).await;
+    let followed = match &found {
+        Ok((differences, views)) if differences.is_empty() => {
+            proof.follow(&manifest, &mut engine, views).await
+        }
+        _ => Ok(None),
+    };
     engine.close().await;
     let (differences, views) = found.map_err(|failure| Problem::damaged(&shown, failure.text))?;
     let evidence = Evidence {
@@ -173,6 +242,7 @@ pub async fn verify(copy: &Copied, proof: &mut Proof<'_>) -> Result<(Evidence, P
         tables: manifest.contents.tables(),
         rows: manifest.contents.rows(),
         views,
+        replayed: followed?,
         equal: differences.is_empty(),
         differences,
     };

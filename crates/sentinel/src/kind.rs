@@ -171,6 +171,8 @@ kinds! {
     BackupFailed "backup_failed" Database Warning;
     /// No backup of the last time was proven by restoring it.
     BackupUnverified "backup_unverified" Database Warning;
+    /// The binary log behind its backup is shipped no more.
+    BackupLog "backup_log" Database Warning;
     /// Its backups are in one place only.
     BackupOneDisk "backup_one_disk" Database Warning;
     /// Its newest backup is much smaller or larger than the one before.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use promises::{Checker, Container, Place, attlog, full};
 
+mod bare;
 mod tls;
 mod units;
 

@@ -30,6 +30,8 @@ pub struct Backup {
     pub time_limit: Duration,
     /// Whether a restore needs a second person.
     pub two_people: bool,
+    /// Whether the binary log of MariaDB is shipped behind the copies.
+    pub binary_log: bool,
     /// The account that dumps MySQL and MariaDB; that of the store when there is none.
     pub user: Option<String>,
     /// The file with its password: a path or a bare name.
@@ -48,6 +50,7 @@ pub(super) struct RawBackup {
     every: Option<Span>,
     time_limit: Option<Span>,
     two_people: Option<bool>,
+    binary_log: Option<bool>,
     user: Option<String>,
     password_file: Option<String>,
 }
@@ -100,6 +103,7 @@ pub(super) fn checked(source: &Source, raw: RawBackup) -> Result<Backup, ConfigE
         every: raw.every.map_or_else(|| hours(3), Duration::from),
         time_limit: raw.time_limit.map_or_else(|| hours(1), Duration::from),
         two_people: raw.two_people.unwrap_or(false),
+        binary_log: raw.binary_log.unwrap_or(false),
         user: raw.user,
         password_file: raw.password_file,
     })

@@ -402,6 +402,7 @@ pub(super) const ROWS: &[Row] = &[
             &["backup"],
             &[
                 Kind::BackupUnverified,
+                Kind::BackupLog,
                 Kind::BackupOneDisk,
                 Kind::BackupSize,
             ],

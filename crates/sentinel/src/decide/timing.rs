@@ -49,6 +49,8 @@ pub(crate) fn confirm(kind: Kind) -> SignedDuration {
         Kind::HostCpu | Kind::HostMemory | Kind::HostSwap | Kind::DatabaseSlow => 300,
         // Whoever sets copies up makes the first one, and proves it, within minutes.
         Kind::BackupUnverified | Kind::BackupOneDisk => 600,
+        // Three rounds and these: no more than five minutes are lost without a word.
+        Kind::BackupLog => 120,
         Kind::Blind => 600,
         _ => 60,
     })

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
 use super::satellite::page::StatusPage;
-use super::satellite::status::{Copies, Copy, Drill};
+use super::satellite::status::{Copies, Copy, Drill, Log};
 use super::{said, wide};
 use crate::config::looks::WatchedBackup;
 use crate::{Fact, Kind, Look, Observation, Phrase, Round, Subject, Trouble, Value};
@@ -29,6 +29,8 @@ pub const DRILL_RTO: &str = "drill_rto_seconds";
 
 /// From round to round.
 const EVERY: Duration = Duration::from_secs(10);
+/// How old the end of what was shipped may be: three rounds.
+const SHIPPED_WITHIN: SignedDuration = SignedDuration::from_mins(3);
 /// How many disks a copy has to be on.
 const DISKS: u8 = 2;
 /// A change that is no jump, in bytes: a young database doubles within a day.
@@ -64,7 +66,10 @@ impl BackupLook {
         each.map(|(subject, tenant)| {
             let copy = copies.tenants.iter().find(|it| it.tenant == *tenant);
             let drill = copies.drill.as_ref();
-            let seen = self.judged(subject, copy, drill, now);
+            let log = copies.logs.iter();
+            let mut log = log.filter(|it| it.tenants.contains(tenant));
+            let log = log.find_map(|log| stands_still(log, now));
+            let seen = self.judged(subject, copy, drill, log, now);
             match drill {
                 Some(drill) => with_drill(seen, drill),
                 None => seen,
@@ -85,6 +90,7 @@ impl BackupLook {
         subject: Subject,
         copy: Option<&Copy>,
         drill: Option<&Drill>,
+        log: Option<Trouble>,
         now: Timestamp,
     ) -> Observation {
         let Some((copy, made)) = copy.and_then(|copy| copy.started_at.map(|at| (copy, at))) else {
@@ -97,6 +103,7 @@ impl BackupLook {
         let troubles = [
             self.age(copy, made, now),
             self.proof(copy, drill, now),
+            log,
             one_disk(copy),
             jump(copy),
         ];
@@ -149,6 +156,25 @@ impl BackupLook {
             }
         }
     }
+}
+
+/// A server's binary log of which nothing new has been shipped for a while.
+fn stands_still(log: &Log, now: Timestamp) -> Option<Trouble> {
+    let trouble = Trouble::new(Kind::BackupLog);
+    let trouble = match log.shipped_until {
+        Some(at) if now.duration_since(at) < SHIPPED_WITHIN => return None,
+        Some(at) => trouble.fact(Fact::Since, at),
+        None => trouble,
+    };
+    let promised = Value::Seconds(SHIPPED_WITHIN.as_secs_f64());
+    let trouble = trouble.fact(Fact::Expected, promised);
+    Some(match &log.error {
+        Some(en) => {
+            let es = log.error_es.as_ref().unwrap_or(en);
+            trouble.fact(Fact::Detail, Value::in_both(es, en))
+        }
+        None => trouble.fact(Fact::Detail, Phrase::NothingShipped),
+    })
 }
 
 /// What the daily mail says of the last drill.
@@ -249,6 +275,7 @@ mod tests {
         let copies = Copies {
             tenants,
             drill: None,
+            logs: Vec::new(),
             unreadable: None,
         };
         let seen = look().all(&copies, now.parse().unwrap());
@@ -307,6 +334,7 @@ mod tests {
             let copies = Copies {
                 tenants: vec![good()],
                 drill: Some(drill),
+                logs: Vec::new(),
                 unreadable: None,
             };
             look().all(&copies, SOON.parse().unwrap()).remove(0)
@@ -325,6 +353,34 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_binary_log_that_stands_still_is_told_to_those_who_have_data_on_its_server() {
+        let with = |tenant: &str, until: Option<&str>| {
+            let log = Log {
+                tenants: vec![tenant.to_owned()],
+                shipped_until: until.map(|at| at.parse().unwrap()),
+                error: None,
+                error_es: None,
+            };
+            let copies = Copies {
+                tenants: vec![good()],
+                drill: None,
+                logs: vec![log],
+                unreadable: None,
+            };
+            let seen = look().all(&copies, SOON.parse().unwrap()).remove(0);
+            match seen.finding {
+                Finding::Wrong { troubles } => troubles.iter().map(|it| it.kind).collect(),
+                _ => Vec::new(),
+            }
+        };
+        assert_eq!(with("acme", Some("2026-11-21T08:38:00Z")), []);
+        let late = Some("2026-11-21T08:36:59Z");
+        assert_eq!(with("acme", late), [Kind::BackupLog]);
+        assert_eq!(with("acme", None), [Kind::BackupLog]);
+        assert_eq!(with("other", late), []);
+    }
+
     #[tokio::test]
     async fn without_a_backup_nothing_is_green() {
         assert_eq!(kinds(vec![], SOON), [Kind::BackupOverdue]);
@@ -337,6 +393,7 @@ mod tests {
         let unreadable = Copies {
             tenants: vec![good()],
             drill: None,
+            logs: Vec::new(),
             unreadable: Some("denied".to_owned()),
         };
         let now = SOON.parse().unwrap();

@@ -47,6 +47,11 @@ pub(super) const COPIES: &[&str] = &[
     "satellite backup run",
     "journalctl -u satellite-backup -n 50",
 ];
+pub(super) const SHIPPING: &[&str] = &[
+    "systemctl status satellite-ship",
+    "satellite backup ship --once",
+    "satellite backup plan",
+];
 pub(super) const PROOF: &[&str] = &[
     "satellite backup verify",
     "journalctl -u satellite-verify -n 50",

@@ -109,6 +109,7 @@ phrases! {
     TakesAndSilent: "acepta conexiones y no contesta en {}", "it takes connections and says nothing for {}";
     ShouldBe: "{} = {} (debe ser {})", "{} = {} (should be {})";
     TwoOf: "{}; {}", "{}; {}";
+    NothingShipped: "nada se ha enviado desde entonces; ver que el servicio satellite-ship esté en marcha", "nothing was shipped since; see that the service satellite-ship runs";
     NeverVerified: "nunca se ha comprobado ninguno", "none was ever verified";
     DrillFailed: "el último simulacro no se aprobó", "the last drill failed";
     OneDisk: "{} de 2 discos", "{} of 2 disks";

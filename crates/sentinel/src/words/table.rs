@@ -5,7 +5,7 @@
 
 use super::commands::{
     ATTACK, COPIES, DISK, HOST, LETTERS, LIST, LOCKDOWN, MAIL, OUTPUT, PENDING, PROOF, SATELLITE,
-    STALL, STATUS, STORE, TERMINAL,
+    SHIPPING, STALL, STATUS, STORE, TERMINAL,
 };
 use super::kinds::{Row, Side};
 use crate::kind::Kind;
@@ -324,6 +324,19 @@ pub(super) const ROWS: &[Row] = &[
         [
             "The backup is not verified",
             "Verify it now; a backup that was never restored is not safe.",
+        ],
+    ),
+    (
+        Kind::BackupLog,
+        Side::Database,
+        SHIPPING,
+        [
+            "La bitácora del servidor no se está enviando",
+            "Hacer lo que dice el detalle; mientras tanto, lo que se perdería crece hasta el último respaldo.",
+        ],
+        [
+            "The binary log is not being shipped",
+            "Do what the detail says; meanwhile, what would be lost grows back to the last backup.",
         ],
     ),
     (

@@ -1,16 +1,19 @@
-//! `satellite backup run|list|plan|verify|drill|prune`: copies of the databases, proven by restoring them.
+//! `satellite backup run|ship|list|plan|verify|drill|prune`: copies of the databases, proven by restoring them.
 //!
 //! Thin: what a copy is and how it is proven stands in the crate `backup`. Each database is copied
 //! for itself, and one that cannot be copied costs the others nothing. Whatever happened is written
 //! into `state_dir/backup.json`, which `/status` shows to the watchdog; a run that was skipped because another
 //! is on its way is a failure and not a silence.
 
+mod going;
+mod measured;
 mod prove;
+mod ship;
 mod show;
 mod words;
 
 pub(super) use prove::{PROMISED_RTO, key};
-pub(super) use show::span;
+pub(super) use show::{moment, span};
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -18,7 +21,7 @@ use std::str::FromStr as _;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use backup::{Board, Evidence, Location, Login, Plan, Problem, Source, Taken, Work};
+use backup::{Board, Location, Login, Plan, Problem, Source, Taken, Work};
 use clap::Subcommand;
 use daemon::config::{ConfigError, Said, Secret, StoreUrl, secret_file, secret_places};
 use daemon::exit::Exit;
@@ -32,13 +35,11 @@ use words::Says;
 
 pub(crate) const EXAMPLES: &str = "Examples:
   satellite backup run                 # from a timer, so that none is ever older than three hours
+  satellite backup ship                # a service: the binary log of MariaDB, every minute
   satellite backup plan                # the table of the contingency plan
   satellite backup verify              # from a timer, every night
   satellite backup drill               # from a timer, once a week
   satellite backup list";
-
-/// Copies of which none is proven that nobody has to hear of: the first of a new installation.
-const UNPROVEN: usize = 1;
 
 /// What `backup` is told.
 #[derive(Subcommand)]
@@ -48,6 +49,15 @@ pub(crate) enum Command {
         after_help = "Example:\n  satellite backup run\nExit status 0 when every database was copied, 1 when one was not; the copies before stay as they are."
     )]
     Run(Only),
+    /// Ship the binary log of MariaDB behind the copies, every minute
+    #[command(
+        after_help = "Example:\n  satellite backup ship --once\nNeeds backup.binary_log. satellite-ship.service runs it; what it ships is replayed by restore, verify and drill."
+    )]
+    Ship {
+        /// One round, and end
+        #[arg(long)]
+        once: bool,
+    },
     /// Every copy: when, how large, where, whether it was proven
     #[command(after_help = "Example:\n  satellite backup list --json")]
     List(Shown),
@@ -64,7 +74,7 @@ pub(crate) enum Command {
     Drill,
     /// Remove the copies that backup.keep no longer wants
     #[command(
-        after_help = "Example:\n  satellite backup prune --dry-run\nA copy goes only when a newer one has been verified; the last verified one never goes."
+        after_help = "Example:\n  satellite backup prune --dry-run\nA copy goes only when a newer one has been verified; the last verified one never goes. What a restore kept safe goes after 30 days, when a newer copy has been verified."
     )]
     Prune {
         /// Say what would go and remove nothing
@@ -94,13 +104,14 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<E
     let settings = needed(context)?;
     match command {
         Command::Run(only) => make(&only, settings, context).await,
+        Command::Ship { once } => ship::run(once, settings, context).await,
         Command::List(shown) => show::list(shown.json, settings, context),
         Command::Plan(shown) => show::plan(shown.json, settings, context),
         Command::Verify(only) => prove::run(&only, settings, context).await,
         Command::Drill => prove::drill(settings, context).await,
         Command::Prune { dry_run } => {
             let _alone = alone(context)?;
-            prune(dry_run, settings, context)
+            going::prune(dry_run, settings, context)
         }
     }
 }
@@ -156,7 +167,7 @@ async fn make(only: &Only, settings: &Backup, context: &Context) -> anyhow::Resu
             }
         }
     }
-    prune_quietly(settings, context);
+    going::prune_quietly(settings, context);
     Ok(exit)
 }
 
@@ -209,6 +220,7 @@ pub(super) fn work(
         source: source(&place.target, settings)?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         configuration: context.config.file.clone().filter(|_| registry),
+        binary_log: settings.binary_log,
         secrets: if registry { secrets() } else { Vec::new() },
     })
 }
@@ -264,7 +276,12 @@ fn secrets() -> Vec<String> {
 
 /// Keeps other runs out until it is dropped.
 pub(super) fn alone(context: &Context) -> anyhow::Result<File> {
-    let path = context.config.state_dir.join("backup.lock");
+    locked(context, "backup.lock")
+}
+
+/// Keeps others out who take the same lock.
+fn locked(context: &Context, name: &str) -> anyhow::Result<File> {
+    let path = context.config.state_dir.join(name);
     let file = File::create(&path).with_context(|| path.display().to_string())?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -293,66 +310,6 @@ pub(super) fn locations(settings: &Backup) -> Vec<Location> {
         .flatten()
         .map(|folder| Location(folder.clone()))
         .collect()
-}
-
-fn prune(dry_run: bool, settings: &Backup, context: &Context) -> anyhow::Result<Exit> {
-    let state_dir = &context.config.state_dir;
-    let (mut gone, now) = (0, Timestamp::now());
-    for place in databases::places(context, None) {
-        let proven = |at| Evidence::proves(state_dir, &place.label, at);
-        let mut any = (false, false);
-        for location in locations(settings) {
-            let copies = location
-                .copies(&place.label)
-                .map_err(|it| told(context, &it))?;
-            let moments: Vec<Timestamp> = copies.iter().map(|copy| copy.at).collect();
-            any = (
-                any.0 || !moments.is_empty(),
-                any.1 || moments.iter().any(|at| proven(*at)),
-            );
-            let going = settings.keep.may_go(&moments, proven, now);
-            for copy in copies.iter().filter(|copy| going.contains(&copy.at)) {
-                let word = if dry_run { Says::WouldGo } else { Says::Gone };
-                if !dry_run {
-                    location.remove(copy).map_err(|it| told(context, &it))?;
-                }
-                out::line(&context.say(word, &[&copy.folder.display()]))?;
-                gone += 1;
-            }
-        }
-        if any == (true, false) {
-            out::remark(&context.say(Says::NothingProven, &[&place.label, &program()]));
-        }
-    }
-    if gone == 0 {
-        out::line(&context.say(Says::NothingGoes, &[]))?;
-    }
-    Ok(Exit::Fine)
-}
-
-/// What a run removes at its end. A copy that cannot be removed is told by `prune` itself.
-fn prune_quietly(settings: &Backup, context: &Context) {
-    let (state_dir, now) = (&context.config.state_dir, Timestamp::now());
-    for place in databases::places(context, None) {
-        let proven = |at| Evidence::proves(state_dir, &place.label, at);
-        let mut unproven = 0;
-        for location in locations(settings) {
-            let copies = location.copies(&place.label).unwrap_or_default();
-            let moments: Vec<Timestamp> = copies.iter().map(|copy| copy.at).collect();
-            if !moments.iter().any(|at| proven(*at)) {
-                unproven = unproven.max(moments.len());
-            }
-            let going = settings.keep.may_go(&moments, proven, now);
-            for copy in copies.iter().filter(|copy| going.contains(&copy.at)) {
-                if let Err(problem) = location.remove(copy) {
-                    out::complain(&shown(context, &problem));
-                }
-            }
-        }
-        if unproven > UNPROVEN {
-            out::remark(&context.say(Says::NothingProven, &[&place.label, &program()]));
-        }
-    }
 }
 
 /// A problem in the language of this command.

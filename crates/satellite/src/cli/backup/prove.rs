@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use satellite::config::{Backup, SECRETS_FOLDER};
 
 use super::words::Says;
-use super::{Only, alone, save, shown, told};
+use super::{Only, alone, locations, save, shown, told};
 use crate::cli::words::Bilingual as _;
 use crate::cli::{Context, databases, out, program};
 
@@ -70,7 +70,8 @@ async fn prove(
     let state_dir = &context.config.state_dir;
     let mut board = Board::open(state_dir).map_err(|it| told(context, &it))?;
     let temporary = Temporary::new()?;
-    let mut proof = Proof::new(&key, state_dir, &temporary.0);
+    let places = locations(settings).into_iter().map(|it| it.0).collect();
+    let mut proof = Proof::new(&key, state_dir, &temporary.0, places);
     let folder = settings.second.as_ref().unwrap_or(&settings.folder);
     let location = Location(folder.clone());
     let mut stores = Vec::new();
@@ -85,6 +86,7 @@ async fn prove(
             stores.push(DrillStore {
                 store: place.label,
                 copy: None,
+                log_until: None,
                 rows: 0,
                 seconds: 0.0,
                 problem: Some(why),
@@ -98,6 +100,7 @@ async fn prove(
         let mut store = DrillStore {
             store: place.label.clone(),
             copy: Some(newest.at),
+            log_until: None,
             rows: 0,
             seconds: clock.elapsed().as_secs_f64(),
             problem: None,
@@ -105,6 +108,7 @@ async fn prove(
         match done {
             Ok((evidence, path)) => {
                 store.rows = evidence.rows;
+                store.log_until = evidence.replayed.as_ref().map(|it| it.until);
                 say_proved(newest, &evidence, &path, context)?;
             }
             Err(problem) => {
@@ -122,7 +126,9 @@ async fn prove(
 pub(super) async fn drill(settings: &Backup, context: &Context) -> anyhow::Result<Exit> {
     let (at, clock) = (Timestamp::now(), Instant::now());
     let stores = prove(None, settings, context).await?;
-    let oldest = stores.iter().filter_map(|it| it.copy).min();
+    // What was committed after a copy is there as far as its log was shipped.
+    let reached = stores.iter().filter_map(|it| it.log_until.or(it.copy));
+    let oldest = reached.min();
     let seconds = |it: std::time::Duration| i64::try_from(it.as_secs()).unwrap_or(i64::MAX);
     let mut drill = Drill {
         at,
@@ -188,5 +194,9 @@ fn say_proved(
     out::line(&context.say(Says::Proved, &values))?;
     let age = super::show::span(Timestamp::now().duration_since(copy.at));
     out::line(&context.say(Says::ProvedAt, &[&age, &copy.folder.display()]))?;
+    if let Some(replayed) = &evidence.replayed {
+        let behind = super::show::span(Timestamp::now().duration_since(replayed.until));
+        out::line(&context.say(Says::Replayed, &[&replayed.rows, &behind]))?;
+    }
     Ok(())
 }

@@ -11,8 +11,9 @@ use satellite::config::Backup;
 use serde_json::{Value, json};
 
 use super::words::Says;
-use super::{locations, tenants, told};
+use super::{locations, measured, tenants, told};
 use crate::cli::databases::{self, Place};
+use crate::cli::restore::SAFETY;
 use crate::cli::words::Bilingual as _;
 use crate::cli::{Context, out, table, time};
 
@@ -34,14 +35,14 @@ pub(in crate::cli) fn span(length: SignedDuration) -> String {
     }
 }
 
-fn headings<const N: usize>(context: &Context, words: [Says; N]) -> [&'static str; N] {
+pub(super) fn headings<const N: usize>(context: &Context, words: [Says; N]) -> [&'static str; N] {
     words.map(|word| {
         let (es, en) = word.texts();
         context.lang.pick(es, en)
     })
 }
 
-fn moment(at: Timestamp, context: &Context) -> String {
+pub(in crate::cli) fn moment(at: Timestamp, context: &Context) -> String {
     time::show(Millis(at.as_millisecond()), &context.zone(None, None))
 }
 
@@ -51,11 +52,14 @@ pub(super) fn list(as_json: bool, settings: &Backup, context: &Context) -> anyho
     let (mut rows, mut all) = (Vec::new(), Vec::new());
     for place in databases::places(context, None) {
         for location in locations(settings) {
-            for copy in location
-                .copies(&place.label)
-                .map_err(|it| told(context, &it))?
-            {
-                let proven = Evidence::proves(state_dir, &place.label, copy.at);
+            let safe = format!("{}{SAFETY}", place.label);
+            let mut copies = Vec::new();
+            for label in [&place.label, &safe] {
+                let found = location.copies(label);
+                copies.extend(found.map_err(|it| told(context, &it))?);
+            }
+            for copy in copies {
+                let proven = Evidence::proves(state_dir, &copy.store, copy.at);
                 rows.push(row(&copy, proven, context));
                 all.push(json!({
                     "store": copy.store,
@@ -63,6 +67,7 @@ pub(super) fn list(as_json: bool, settings: &Backup, context: &Context) -> anyho
                     "made_at": copy.at.to_string(),
                     "bytes": copy.bytes,
                     "verified": proven,
+                    "kept_by_restore": copy.store == safe,
                     "folder": copy.folder.display().to_string(),
                 }));
             }
@@ -85,10 +90,10 @@ pub(super) fn list(as_json: bool, settings: &Backup, context: &Context) -> anyho
 }
 
 fn row(copy: &Copied, proven: bool, context: &Context) -> Vec<String> {
-    let proven = if proven {
-        context.say(Says::Yes, &[])
-    } else {
-        String::new()
+    let proven = match proven {
+        true => context.say(Says::Yes, &[]),
+        false if copy.store.ends_with(SAFETY) => context.say(Says::SafeCopy, &[]),
+        false => String::new(),
     };
     vec![
         copy.store.clone(),
@@ -108,7 +113,12 @@ pub(super) fn plan(as_json: bool, settings: &Backup, context: &Context) -> anyho
         let all = places
             .iter()
             .map(|place| plan_json(place, board.store(&place.label), settings, context));
-        out::json(&all.collect::<Vec<_>>())?;
+        let mut all: Vec<Value> = all.collect();
+        let measured = measured::json(&board, settings, context);
+        for one in &mut all {
+            one["measured"] = measured.clone();
+        }
+        out::json(&all)?;
         return Ok(Exit::Fine);
     }
     let words = [
@@ -129,6 +139,8 @@ pub(super) fn plan(as_json: bool, settings: &Backup, context: &Context) -> anyho
         &headings(context, words),
         &rows.collect::<Vec<_>>(),
     ))?;
+    out::print("\n")?;
+    measured::tell(&board, settings, context)?;
     Ok(Exit::Fine)
 }
 

@@ -6,12 +6,14 @@
 //! it is a mark that says the feed had come further than the copy, as after any other restore.
 
 mod report;
+mod tail;
 mod words;
 
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::Instant;
 
+use backup::log::Tail;
 use backup::{
     Copied, Destination, Evidence, Kept as _, Location, Manifest, Request, Restored, RestoredStore,
     Source, Unfinished,
@@ -28,7 +30,7 @@ use store::mirror::FeedMark;
 use store::{Target, feed, schema};
 
 use super::backup::{
-    alone, key, locations, needed, own, plan_of, shown, span, tenants, told, work,
+    alone, key, locations, moment, needed, own, plan_of, shown, span, tenants, told, work,
 };
 use super::databases::{self, Place};
 use super::{Context, db, http, out, program};
@@ -38,6 +40,7 @@ use words::Says;
 pub(crate) const EXAMPLES: &str = "Examples:
   satellite restore --tenant acme      # the newest copy of one tenant's database; asks first
   satellite restore --yes all          # of every database, without asking
+  satellite restore --until 15m --yes all   # as it was a quarter of an hour ago, by the binary log
   satellite restore --report           # what was lost, what came back, how long it took
 satellite has to be stopped. What is there is copied before it is replaced.";
 
@@ -47,7 +50,7 @@ const APPROVAL: SignedDuration = SignedDuration::from_hours(1);
 const ALL: &str = "all";
 /// What the label of a safety copy ends with; no store has it, so that no other command takes it for
 /// the newest copy.
-const SAFETY: &str = ".before-restore";
+pub(super) const SAFETY: &str = ".before-restore";
 /// Epochs that are left out where nothing is left that knows how far the feed had come.
 const UNKNOWN_EPOCHS: i64 = 16;
 
@@ -60,6 +63,12 @@ pub(crate) struct Args {
     /// The copy, as `backup list` names it [default: the newest]
     #[arg(long, value_name = "COPY")]
     copy: Option<String>,
+    /// Put back only what was committed before this time, as far as the binary log was shipped
+    #[arg(long, value_name = "TIME", conflicts_with = "without_log")]
+    until: Option<String>,
+    /// Put back the copy alone, without the binary log that follows it
+    #[arg(long)]
+    without_log: bool,
     /// Confirm: the tenant's name, or `all` for every database
     #[arg(long, value_name = "NAME")]
     yes: Option<String>,
@@ -67,10 +76,10 @@ pub(crate) struct Args {
     #[arg(long)]
     without_safety_copy: bool,
     /// As the second person: approve the restore that somebody asked for
-    #[arg(long, conflicts_with_all = ["tenant", "copy", "yes", "without_safety_copy", "report"])]
+    #[arg(long, conflicts_with_all = ["tenant", "copy", "until", "without_log", "yes", "without_safety_copy", "report"])]
     approve: bool,
     /// What was lost, what came back and how long it took, beside what was promised
-    #[arg(long, conflicts_with_all = ["tenant", "copy", "yes", "without_safety_copy"])]
+    #[arg(long, conflicts_with_all = ["tenant", "copy", "until", "without_log", "yes", "without_safety_copy"])]
     report: bool,
     /// The report as JSON
     #[arg(long, requires = "report")]
@@ -83,6 +92,7 @@ struct Step {
     source: Source,
     copy: Copied,
     manifest: Manifest,
+    tail: Option<Tail>,
 }
 
 impl Step {
@@ -122,7 +132,8 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         return Ok(Exit::Failed);
     }
     let (key, _alone) = (key(settings)?, alone(context)?);
-    let Some(steps) = steps(args, settings, &key, context).await? else {
+    let unpacked = tail::Unpacked::new(context)?;
+    let Some(steps) = steps(args, settings, &key, &unpacked, context).await? else {
         return Ok(Exit::Failed);
     };
     let holds = steps.iter().flat_map(|step| tenants(context, &step.place));
@@ -149,12 +160,14 @@ async fn steps(
     args: &Args,
     settings: &Backup,
     key: &Secret,
+    unpacked: &tail::Unpacked,
     context: &Context,
 ) -> anyhow::Result<Option<Vec<Step>>> {
+    let until = tail::until(args.until.as_deref(), context)?;
     let tenant = context.tenant_if_given(args.tenant.as_deref())?;
     let mut steps = Vec::new();
     for place in databases::places(context, tenant.as_ref()) {
-        let Some(copies) = candidates(args, &place, settings, context)? else {
+        let Some(copies) = candidates(args, until, &place, settings, context)? else {
             return Ok(None);
         };
         let source = own(&place.target).map_err(|it| told(context, &it))?;
@@ -177,11 +190,22 @@ async fn steps(
                     out::remark(&context.say(Says::Other, &[&bad.folder.display(), &why]));
                 }
                 announce(&copy, &manifest, &place, context)?;
+                let wanted = tail::Wanted {
+                    until,
+                    without: args.without_log,
+                };
+                let asked =
+                    tail::find(&manifest, &source, wanted, settings, key, unpacked, context);
+                let Some(tail) = asked.await? else {
+                    return Ok(None);
+                };
+                out::line(&context.say(Says::WillLose, &[]))?;
                 steps.push(Step {
                     place,
                     source,
                     copy,
                     manifest,
+                    tail,
                 });
             }
             (None, Some((_, problem))) => {
@@ -198,6 +222,7 @@ async fn steps(
 /// The wanted copy of a database, in each location that has it.
 fn candidates(
     args: &Args,
+    until: Option<Timestamp>,
     place: &Place,
     settings: &Backup,
     context: &Context,
@@ -212,7 +237,12 @@ fn candidates(
     }
     let wanted = match &args.copy {
         Some(name) => Some(name.clone()),
-        None => found.iter().max_by_key(|copy| copy.at).map(Copied::name),
+        None => {
+            // A copy that is younger than the wanted moment holds more than is wanted.
+            let early = |copy: &&Copied| until.is_none_or(|until| copy.at <= until);
+            let newest = found.iter().filter(early).max_by_key(|copy| copy.at);
+            newest.map(Copied::name)
+        }
     };
     found.retain(|copy| Some(copy.name()) == wanted);
     if !found.is_empty() {
@@ -262,7 +292,6 @@ fn announce(
     if holds.len() > 1 {
         out::line(&context.say(Says::Holds, &[&holds.join(", ")]))?;
     }
-    out::line(&context.say(Says::WillLose, &[]))?;
     Ok(())
 }
 
@@ -430,7 +459,8 @@ async fn put_back(
         let (clock, place) = (Instant::now(), &step.place);
         let highest = highest(place, context).await;
         let to = step.destination();
-        let done = backup::restore(&step.copy, &step.manifest, key, &to, state_dir).await;
+        let tail = step.tail.as_ref();
+        let done = backup::restore(&step.copy, &step.manifest, key, &to, tail, state_dir).await;
         if let Err(problem) = done {
             let why = shown(context, &problem);
             out::complain(&context.say(Says::Failed, &[&place.label, &why]));
@@ -443,11 +473,16 @@ async fn put_back(
         let values: [&dyn std::fmt::Display; 4] =
             [&place.label, &step.copy.name(), &rows, &seconds];
         out::line(&context.say(Says::Done, &values))?;
+        if let Some(tail) = tail {
+            let until = moment(tail.until, context);
+            out::line(&context.say(Says::Followed, &[&place.label, &until]))?;
+        }
         stores.push(RestoredStore {
             store: place.label.clone(),
             copy: step.copy.at,
             folder: step.copy.folder.display().to_string(),
             rows,
+            log_until: tail.map(|it| it.until),
             safety_copy: safe.as_ref().map(|it| it.display().to_string()),
         });
     }
@@ -464,6 +499,7 @@ async fn put_back(
             "copy": store.copy.to_string(),
             "folder": store.folder,
             "rows": store.rows,
+            "log_until": store.log_until.map(|it| it.to_string()),
             "safety_copy": store.safety_copy,
             "approved_by": restored.approved_by,
         });

@@ -100,8 +100,9 @@ struct Figures {
 
 impl Figures {
     fn of(restored: &Restored, all: &[Since]) -> Self {
-        let copies = restored.stores.iter().map(|it| it.copy);
-        let oldest = copies.min().unwrap_or(restored.begun_at);
+        let reached = restored.stores.iter();
+        let reached = reached.map(|it| it.log_until.map_or(it.copy, |until| until.max(it.copy)));
+        let oldest = reached.min().unwrap_or(restored.begun_at);
         let serving: Option<Vec<Millis>> = all.iter().map(|it| it.serving).collect();
         let last = serving.and_then(|all| all.into_iter().max());
         let begun = restored.begun_at.as_millisecond();

@@ -12,6 +12,14 @@ texts! {
     Proven: "comprobada", "verified";
     Unproven: "SIN COMPROBAR", "NOT VERIFIED";
     Other: "    la copia de {} no sirve ({}); se usa la otra", "    the copy at {} does not serve ({}); the other one is used";
+    WillReplay: "    Encima se pone la bitácora del servidor, hasta {} (hace {}).", "    The server's binary log follows it, up to {} ({} ago).";
+    NoTail: "    No hay bitácora del servidor que la siga: se pone la copia sola.", "    No binary log follows it: the copy is put back alone.";
+    Away: "    Termina antes de {}: lo que vino después no se pone. Para elegir otro momento: --until", "    It ends before {}: what came after is not put back. For another moment: --until";
+    DamagedLog: "    Un pedazo de la bitácora no sirve ({}); lo que vino después no se pone.", "    A piece of the log does not serve ({}); what came after is not put back.";
+    NoUntil: "{}: la copia {} no llega hasta ahí: {}. Sin --until se pone hasta donde se pueda; otra copia se elige con --copy", "{}: the copy {} does not reach that moment: {}. Without --until all there is is put back; another copy is chosen by --copy";
+    NoLogThere: "ninguna bitácora la sigue", "no binary log follows it";
+    LogEnds: "la bitácora termina en {}", "the log ends at {}";
+    OtherName: "    La bitácora es de la base {} y aquí se indica {}: se pone la copia sola.", "    The log is of the database {} and {} is named here: the copy is put back alone.";
     TypeName: "Para seguir escriba {}: ", "To go on, type {}: ";
     NotTyped: "no se hizo nada: para restaurar se confirma con --yes {}", "nothing was done: a restore is confirmed with --yes {}";
     Runs: "el Programa Satélite está en marcha; deténgalo primero: systemctl stop 'satellite*.socket' satellite", "satellite is running; stop it first: systemctl stop 'satellite*.socket' satellite";
@@ -27,6 +35,7 @@ texts! {
     Nothing: "{}: no había nada que resguardar", "{}: there was nothing to keep safe";
     Safe: "{}: lo que había quedó en {}", "{}: what was there is in {}";
     NotSafe: "{}: no se pudo resguardar lo que hay ({}); no se tocó nada. Si ya no sirve: --without-safety-copy", "{}: what is there could not be copied ({}); nothing was touched. If it is of no use any more: --without-safety-copy";
+    Followed: "{}: y la bitácora del servidor hasta {}", "{}: and the server's binary log up to {}";
     Done: "{}: restaurada la copia {} e igual a lo que se respaldó: {} renglones, en {} s", "{}: copy {} restored and equal to what was dumped: {} rows, in {} s";
     Failed: "{}: no se pudo restaurar: {}", "{}: could not be restored: {}";
     HalfDone: "{}: una restauración empezó y no terminó; la base puede estar a medias. Restaure otra vez: {} restore (si sabe que la base está completa, borre {})", "{}: a restore began and did not end; the database may hold half of a copy. Restore again: {} restore (if you know that the database is whole, remove {})";

@@ -102,8 +102,24 @@ pub struct Copies {
     /// The last drill; one that is too old to have any says nothing of it.
     #[serde(default)]
     pub drill: Option<Drill>,
+    /// The binary log of each server that is shipped; an older satellite ships none.
+    #[serde(default)]
+    pub logs: Vec<Log>,
     /// Why nothing is known of them, if nothing is.
     pub unreadable: Option<String>,
+}
+
+/// How far the binary log of a server was shipped.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Log {
+    /// Who has data on that server.
+    pub tenants: Vec<String>,
+    /// Everything that was committed before is shipped.
+    pub shipped_until: Option<Timestamp>,
+    /// Why the last round failed.
+    pub error: Option<String>,
+    /// The same in Spanish.
+    pub error_es: Option<String>,
 }
 
 /// A drill: the newest copies restored elsewhere and compared.

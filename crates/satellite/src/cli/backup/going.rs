@@ -1,0 +1,170 @@
+//! `satellite backup prune`, and what a run removes at its end.
+//!
+//! Three sorts of things go, each by its own rule: copies by `backup.keep`, what a restore kept safe
+//! after a month, and the pieces of a binary log with the copies that they follow. A location is
+//! judged by what it holds itself; nothing goes anywhere while nothing newer is proven.
+
+use std::path::PathBuf;
+
+use backup::{Copied, Evidence, Location, Problem, log};
+use daemon::exit::Exit;
+use jiff::{SignedDuration, Timestamp};
+use satellite::config::Backup;
+
+use super::words::Says;
+use super::{Context, locations, out, program, ship, shown, told};
+use crate::cli::databases;
+use crate::cli::restore::SAFETY;
+
+/// Copies of which none is proven that nobody has to hear of: the first of a new installation.
+const UNPROVEN: usize = 1;
+/// For how long what a restore kept safe stays.
+const SAFE_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// What may go.
+enum Going {
+    Copy(Location, Copied),
+    Piece(PathBuf),
+}
+
+impl Going {
+    fn remove(&self) -> Result<(), Problem> {
+        match self {
+            Self::Copy(location, copy) => location.remove(copy),
+            Self::Piece(path) => log::remove(path),
+        }
+    }
+}
+
+pub(super) fn prune(dry_run: bool, settings: &Backup, context: &Context) -> anyhow::Result<Exit> {
+    let (going, unproven) = going(settings, context).map_err(|it| told(context, &it))?;
+    let mut pieces = 0;
+    for it in &going {
+        if !dry_run {
+            it.remove().map_err(|it| told(context, &it))?;
+        }
+        let word = if dry_run { Says::WouldGo } else { Says::Gone };
+        match it {
+            Going::Copy(_, copy) => out::line(&context.say(word, &[&copy.folder.display()]))?,
+            Going::Piece(_) => pieces += 1,
+        }
+    }
+    if pieces > 0 {
+        let word = match dry_run {
+            true => Says::PiecesWouldGo,
+            false => Says::PiecesGone,
+        };
+        out::line(&context.say(word, &[&pieces]))?;
+    }
+    for (store, _) in unproven {
+        out::remark(&context.say(Says::NothingProven, &[&store, &program()]));
+    }
+    if going.is_empty() {
+        out::line(&context.say(Says::NothingGoes, &[]))?;
+    }
+    Ok(Exit::Fine)
+}
+
+/// What a run removes at its end. A copy that cannot be removed is told by `prune` itself.
+pub(super) fn prune_quietly(settings: &Backup, context: &Context) {
+    let going = going(settings, context);
+    let (going, unproven) = match going {
+        Ok(found) => found,
+        Err(problem) => {
+            out::complain(&shown(context, &problem));
+            return;
+        }
+    };
+    for it in &going {
+        if let Err(problem) = it.remove() {
+            out::complain(&shown(context, &problem));
+        }
+    }
+    for (store, _) in unproven.iter().filter(|(_, copies)| *copies > UNPROVEN) {
+        out::remark(&context.say(Says::NothingProven, &[store, &program()]));
+    }
+}
+
+/// Stores with copies of which none is proven, and how many there are.
+type Unproven = Vec<(String, usize)>;
+
+fn going(settings: &Backup, context: &Context) -> Result<(Vec<Going>, Unproven), Problem> {
+    let (state_dir, now) = (&context.config.state_dir, Timestamp::now());
+    let (mut going, mut unproven) = (Vec::new(), Vec::new());
+    for location in locations(settings) {
+        for place in databases::places(context, None) {
+            let proven = |at: Timestamp| Evidence::proves(state_dir, &place.label, at);
+            let copies = location.copies(&place.label)?;
+            let moments: Vec<Timestamp> = copies.iter().map(|copy| copy.at).collect();
+            let last_proven = moments.iter().copied().find(|at| proven(*at));
+            if last_proven.is_none() && !moments.is_empty() {
+                unproven.push((place.label.clone(), moments.len()));
+            }
+            let gone = settings.keep.may_go(&moments, proven, now);
+            let copies = copies.into_iter().filter(|copy| gone.contains(&copy.at));
+            let safe = location.copies(&format!("{}{SAFETY}", place.label))?;
+            let safe = safe
+                .into_iter()
+                .filter(|copy| is_over(copy.at, last_proven, now));
+            let copies = copies.chain(safe);
+            going.extend(copies.map(|copy| Going::Copy(location.clone(), copy)));
+        }
+        going.extend(pieces(&location, settings, context, now)?);
+    }
+    unproven.sort();
+    unproven.dedup_by(|one, other| one.0 == other.0);
+    Ok((going, unproven))
+}
+
+/// Whether what a restore kept safe at that moment is of no use any more.
+fn is_over(safe: Timestamp, last_proven: Option<Timestamp>, now: Timestamp) -> bool {
+    now.duration_since(safe) > SAFE_FOR && last_proven.is_some_and(|proven| proven > safe)
+}
+
+/// The pieces of each server's log in this location that follow no copy that stays.
+fn pieces(
+    location: &Location,
+    settings: &Backup,
+    context: &Context,
+    now: Timestamp,
+) -> Result<Vec<Going>, Problem> {
+    let state_dir = &context.config.state_dir;
+    let mut going = Vec::new();
+    for server in ship::servers(context, settings)? {
+        let (mut copies, mut proven) = (Vec::new(), Vec::new());
+        for place in &server.places {
+            let moments = location.copies(&place.label)?.into_iter().map(|it| it.at);
+            let moments: Vec<Timestamp> = moments.collect();
+            let is_proven = |at: &&Timestamp| Evidence::proves(state_dir, &place.label, **at);
+            proven.push(moments.iter().find(is_proven).copied());
+            let gone = settings.keep.may_go(&moments, |at| is_proven(&&at), now);
+            copies.extend(moments.into_iter().filter(|at| !gone.contains(at)));
+        }
+        // The database that was proven the longest time ago decides for its whole server.
+        let proven: Option<Vec<Timestamp>> = proven.into_iter().collect();
+        let proven = proven.and_then(|all| all.into_iter().min());
+        let all = log::pieces(&location.0, &server.label)?;
+        let moments: Vec<Timestamp> = all.iter().map(|piece| piece.at).collect();
+        let gone = log::may_go(&moments, &copies, proven, settings.every, now);
+        let gone = all.into_iter().filter(|piece| gone.contains(&piece.at));
+        going.extend(gone.map(|piece| Going::Piece(piece.path)));
+    }
+    Ok(going)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_restore_kept_safe_goes_after_a_month_and_not_before_a_newer_copy_is_proven() {
+        let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let safe = at("2026-10-20T06:00:00Z");
+        let (soon, late) = (at("2026-11-18T06:00:00Z"), at("2026-11-21T06:00:00Z"));
+        let proven = Some(at("2026-11-01T06:00:00Z"));
+        assert!(is_over(safe, proven, late));
+        assert!(!is_over(safe, proven, soon));
+        assert!(!is_over(safe, None, late));
+        assert!(!is_over(safe, Some(at("2026-10-19T06:00:00Z")), late));
+    }
+}

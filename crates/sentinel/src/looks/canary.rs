@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use fetch::Fetch;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::task::JoinSet;
@@ -34,6 +35,16 @@ const EVERY: Duration = Duration::from_secs(30);
 const DEADLINE: Duration = Duration::from_secs(28);
 /// Longest wait for an acknowledgement: a terminal's patience.
 const ACK_WITHIN: Duration = Duration::from_secs(10);
+/// A punch that satellite answers for no sooner than this was not turned away: it was waited
+/// with, and given up.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(5);
+/// Such a punch is sent once more so long after it was sent first, as a terminal does: where
+/// nobody else punches, work that stands still would not be seen to wait before the next round.
+const AGAIN_AFTER: Duration = Duration::from_secs(14);
+/// And has this long.
+const AGAIN_WITHIN: Duration = Duration::from_secs(8);
+/// The end of the time in which a round looks for rows.
+const LOOKS_UNTIL: Duration = Duration::from_secs(26);
 /// For each question to the database.
 const ASK_WITHIN: Duration = Duration::from_secs(4);
 /// How long a round waits for its rows.
@@ -116,7 +127,7 @@ impl CanaryLook {
             let (person, post) = way.punch(index, now, &self.zone);
             sending.spawn(async move {
                 let began = Instant::now();
-                let acked = acknowledged(post).await;
+                let acked = delivered(post, began).await;
                 (index, person, began, acked)
             });
         }
@@ -156,7 +167,7 @@ impl CanaryLook {
         if oldest > WATCH_FOR && spent + left <= SEEN_THROUGH {
             left.max(WATCH_FOR)
         } else {
-            WATCH_FOR
+            WATCH_FOR.min(LOOKS_UNTIL.saturating_sub(spent))
         }
     }
 
@@ -258,18 +269,43 @@ async fn newest(reader: &mut Reader) -> Result<i64, Failed> {
         .unwrap_or_default())
 }
 
+/// Sends a punch as a terminal does, and once more if satellite waited with it and gave it up.
+async fn delivered((fetch, is_ack): punch::Post, began: Instant) -> Result<(), Value> {
+    let first = acknowledged(fetch.clone().within(ACK_WITHIN), is_ack).await;
+    match first {
+        Err(Refused { answered: true, .. }) if began.elapsed() >= GIVEN_UP_AFTER => {
+            tokio::time::sleep(AGAIN_AFTER.saturating_sub(began.elapsed())).await;
+            acknowledged(fetch.within(AGAIN_WITHIN), is_ack).await
+        }
+        first => first,
+    }
+    .map_err(|refused| refused.words)
+}
+
+/// Why a punch was not acknowledged.
+struct Refused {
+    words: Value,
+    /// Somebody answered.
+    answered: bool,
+}
+
 /// Sends a punch and reads the answer as a terminal does.
-async fn acknowledged(post: punch::Post) -> Result<(), Value> {
-    let (fetch, is_ack) = post;
-    match fetch.within(ACK_WITHIN).limit(4096).send().await {
+async fn acknowledged(fetch: Fetch, is_ack: fn(&fetch::Answer) -> bool) -> Result<(), Refused> {
+    match fetch.limit(4096).send().await {
         Ok(answer) if is_ack(&answer) => Ok(()),
         Ok(answer) => {
             let body = String::from_utf8_lossy(&answer.body);
             let body: String = body.trim().chars().take(120).collect();
             let status = Value::heard(answer.status.to_string());
-            Err(Phrase::HttpSays.with([status, Value::heard(body)]))
+            Err(Refused {
+                words: Phrase::HttpSays.with([status, Value::heard(body)]),
+                answered: true,
+            })
         }
-        Err(failed) => Err(said(&failed)),
+        Err(failed) => Err(Refused {
+            words: said(&failed),
+            answered: false,
+        }),
     }
 }
 

@@ -17,6 +17,7 @@ const STORES: u8 = 0;
 const REFUSES: u8 = 1;
 const LOSES: u8 = 2;
 const HANGS: u8 = 3;
+const GIVES_UP: u8 = 4;
 
 struct Played {
     mode: Arc<AtomicU8>,
@@ -98,6 +99,10 @@ async fn answer(mode: u8, request: &str, connection: &Lock<SqliteConnection>) ->
         }
         REFUSES => "ERROR",
         HANGS => std::future::pending().await,
+        GIVES_UP => {
+            tokio::time::sleep(GIVEN_UP_AFTER + Duration::from_secs(1)).await;
+            "ERROR"
+        }
         _ => "OK: 1",
     }
 }
@@ -127,6 +132,22 @@ async fn a_punch_that_is_stored_is_visible_with_its_latency_and_a_refused_one_fa
         let failed = seen(&look).await;
         assert_eq!(signal(&failed), Some(Canary::Failed), "{failed:?}");
     }
+}
+
+#[tokio::test]
+async fn a_punch_that_was_waited_with_and_given_up_is_sent_once_more_in_the_same_round() {
+    let played = Played::new().await;
+    played.mode.store(GIVES_UP, Ordering::SeqCst);
+    let mode = Arc::clone(&played.mode);
+    tokio::spawn(async move {
+        tokio::time::sleep(GIVEN_UP_AFTER + Duration::from_secs(3)).await;
+        mode.store(STORES, Ordering::SeqCst);
+    });
+    let began = Instant::now();
+    let slow = seen(&played.look()).await;
+    assert_eq!(signal(&slow), Some(Canary::Visible), "{slow:?}");
+    assert!(slow.numbers["canary_seconds"] >= AGAIN_AFTER.as_secs_f64());
+    assert!(began.elapsed() < DEADLINE);
 }
 
 #[tokio::test]

@@ -47,8 +47,10 @@ fn commands(line: &str) -> Vec<Vec<String>> {
 /// The commands of sentinel's letters, as their source has them, with a serial and a tenant filled
 /// in.
 fn commands_of_letters() -> Vec<Vec<String>> {
-    let table = workspace().join("crates/sentinel/src/words/table.rs");
-    let text = std::fs::read_to_string(table).unwrap();
+    let words = workspace().join("crates/sentinel/src/words");
+    let files = ["table.rs", "commands.rs"].map(|name| words.join(name));
+    let text = files.map(|file| std::fs::read_to_string(file).unwrap());
+    let text = text.concat();
     let filled = text
         .replace("{serial}", "SERIE")
         .replace("{tenant}", "CLIENTE");

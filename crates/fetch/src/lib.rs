@@ -262,6 +262,42 @@ impl Fetch {
     }
 }
 
+/// A connection, encrypted or not.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for S {}
+
+/// Opens a connection to where the URL points, encrypted when that begins with `https`, and speaks
+/// no HTTP on it: for other protocols that are as careful about names and certificates. The path
+/// means nothing. With `only_public`, only to addresses of the open internet.
+///
+/// # Errors
+/// [`Failed`], never later than the deadline.
+pub async fn open(
+    url: &Url,
+    trust: &Trust,
+    only_public: bool,
+    within: Duration,
+) -> Result<Box<dyn Duplex>, Failed> {
+    let stage = Arc::new(Stage::default());
+    let reach = async {
+        let tcp = connect(url, &stage, only_public).await?;
+        if !url.is_encrypted() {
+            return Ok(Box::new(tcp) as Box<dyn Duplex>);
+        }
+        stage.enter("tls");
+        let (stream, _) = tls::wrap(tcp, url, trust).await?;
+        Ok(Box::new(stream) as Box<dyn Duplex>)
+    };
+    let reached = tokio::time::timeout(within, reach).await;
+    reached.unwrap_or_else(|_| {
+        Err(Failed::Late {
+            stage: stage.name(),
+            after: within,
+        })
+    })
+}
+
 /// Opens a plain connection to where the URL points, trying each address of the name.
 async fn connect(url: &Url, stage: &Stage, only_public: bool) -> Result<TcpStream, Failed> {
     stage.enter("name");

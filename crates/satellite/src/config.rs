@@ -5,6 +5,7 @@
 //! a [`Target`], whose texts never show them. Nothing here connects to anything.
 
 mod backup;
+mod broker;
 mod columns;
 mod keep;
 mod mapping;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use backup::Backup;
+pub use broker::Broker;
 pub use columns::{Column, FIELDS, Moment, Table, Takes, shown, wall};
 pub use daemon::config::ConfigError;
 use daemon::config::{Secret, Source, StoreUrl, secret_file, secret_places};

@@ -93,11 +93,30 @@ const LINTIAN: Package = Package {
     present: || answers("lintian", "--version"),
 };
 
+const MOSQUITTO: Package = Package {
+    name: "mosquitto",
+    present: || is_program("mosquitto"),
+};
+const MOSQUITTO_CLIENTS: Package = Package {
+    name: "mosquitto-clients",
+    present: || Path::new("/usr/bin/mosquitto_sub").exists(),
+};
+
 /// What building satellite needs.
 const BUILD: &[Package] = &[C_COMPILER, C_HEADERS, PKG_CONFIG, SYSTEMD];
 /// What its tests need.
 const TEST: &[Package] = &[
-    C_COMPILER, C_HEADERS, PKG_CONFIG, SYSTEMD, MARIADB, AGE, STRACE, PHP, PHP_MYSQL,
+    C_COMPILER,
+    C_HEADERS,
+    PKG_CONFIG,
+    SYSTEMD,
+    MARIADB,
+    AGE,
+    STRACE,
+    PHP,
+    PHP_MYSQL,
+    MOSQUITTO,
+    MOSQUITTO_CLIENTS,
 ];
 
 /// What a system to install packages in needs.

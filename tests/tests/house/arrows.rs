@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("notify", &["daemon"]),
     ("console", &[]),
     ("fetch", &[]),
+    ("mqtt", &[]),
     ("mariadb", &[]),
     ("terminals", &["event", "console", PROTOCOLS]),
     (
@@ -34,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "console",
             "notify",
             "fetch",
+            "mqtt",
             "terminals",
             PROTOCOLS,
         ],

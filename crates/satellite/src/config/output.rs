@@ -16,6 +16,7 @@ use fetch::Url;
 use serde::de::IntoDeserializer as _;
 use serde::{Deserialize, Deserializer};
 
+use super::broker::{self, Broker, RawBroker};
 use super::columns::{self, RawTable, Table};
 use super::{SECRETS_FOLDER, Tenant};
 
@@ -54,6 +55,8 @@ pub struct Output {
 pub enum Receiver {
     /// Signed posts.
     Webhook(Hook),
+    /// Messages to a broker.
+    Mqtt(Broker),
     /// A table of another program.
     Table(Table),
     /// The program that ran before, which gets records as terminals upload them.
@@ -65,6 +68,7 @@ impl Receiver {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Webhook(_) => "webhook",
+            Self::Mqtt(_) => "mqtt",
             Self::Table(_) => "table",
             Self::Forward(_) => "forward",
         }
@@ -74,6 +78,7 @@ impl Receiver {
     pub fn place(&self) -> String {
         match self {
             Self::Webhook(hook) => format!("{}:{}", hook.url.host(), hook.url.port()),
+            Self::Mqtt(broker) => format!("{}:{}", broker.url.host(), broker.url.port()),
             Self::Table(table) => format!("{} {}", table.target, table.name),
             Self::Forward(old) => format!("{}:{}", old.url.host(), old.url.port()),
         }
@@ -104,13 +109,16 @@ pub struct Old {
 enum Address {
     Web(Url),
     Database(StoreUrl),
+    Broker(Url),
 }
 
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let is_database = ["mysql:", "sqlite:"].iter().any(|it| text.starts_with(it));
-        if is_database {
+        if let Some(dialled) = broker::address(&text) {
+            Url::deserialize(dialled.into_deserializer()).map(Self::Broker)
+        } else if is_database {
             StoreUrl::deserialize(text.into_deserializer()).map(Self::Database)
         } else {
             Url::deserialize(text.into_deserializer()).map(Self::Web)
@@ -122,14 +130,21 @@ impl Address {
     fn web(self) -> Option<Url> {
         match self {
             Self::Web(url) => Some(url),
-            Self::Database(_) => None,
+            Self::Database(_) | Self::Broker(_) => None,
         }
     }
 
     fn database(self) -> Option<StoreUrl> {
         match self {
-            Self::Web(_) => None,
+            Self::Web(_) | Self::Broker(_) => None,
             Self::Database(url) => Some(url),
+        }
+    }
+
+    fn broker(self) -> Option<Url> {
+        match self {
+            Self::Web(_) | Self::Database(_) => None,
+            Self::Broker(url) => Some(url),
         }
     }
 }
@@ -146,6 +161,12 @@ pub(super) struct RawOutput {
     #[serde(default)]
     allow_internal: bool,
     password_file: Option<String>,
+    user: Option<String>,
+    topic: Option<String>,
+    state_topic: Option<String>,
+    status_topic: Option<String>,
+    client_id: Option<String>,
+    ca_file: Option<String>,
     table: Option<String>,
     #[serde(default)]
     columns: BTreeMap<String, serde_json::Value>,
@@ -161,6 +182,7 @@ pub(super) struct RawOutput {
 #[serde(rename_all = "lowercase")]
 enum RawKind {
     Webhook,
+    Mqtt,
     Table,
 }
 
@@ -314,6 +336,22 @@ fn one(place: &Place<'_>, raw: RawOutput, tenants: &[Tenant]) -> Result<Output, 
             raw.secret_file.as_deref(),
             raw.allow_internal,
         )?),
+        RawKind::Mqtt => {
+            let raw = RawBroker {
+                url: raw.url.and_then(Address::broker),
+                user: raw.user,
+                password_file: raw.password_file,
+                topic: raw.topic,
+                state_topic: raw.state_topic,
+                status_topic: raw.status_topic,
+                client_id: raw.client_id,
+                ca_file: raw.ca_file,
+                allow_internal: raw.allow_internal,
+                name: &raw.name,
+                tenant: &raw.tenant,
+            };
+            Receiver::Mqtt(broker::checked(place, raw)?)
+        }
         RawKind::Table => {
             let raw = RawTable {
                 url: raw.url.and_then(Address::database),
@@ -342,8 +380,25 @@ fn unasked(place: &Place<'_>, raw: &RawOutput) -> Result<(), ConfigError> {
             ("password_file", raw.password_file.is_some()),
             ("table", raw.table.is_some()),
             ("columns", !raw.columns.is_empty()),
+            ("user", raw.user.is_some()),
+            ("topic", raw.topic.is_some()),
+            ("state_topic", raw.state_topic.is_some()),
+            ("status_topic", raw.status_topic.is_some()),
+            ("client_id", raw.client_id.is_some()),
+            ("ca_file", raw.ca_file.is_some()),
+        ],
+        RawKind::Mqtt => &[
+            ("secret_file", raw.secret_file.is_some()),
+            ("table", raw.table.is_some()),
+            ("columns", !raw.columns.is_empty()),
         ],
         RawKind::Table => &[
+            ("user", raw.user.is_some()),
+            ("topic", raw.topic.is_some()),
+            ("state_topic", raw.state_topic.is_some()),
+            ("status_topic", raw.status_topic.is_some()),
+            ("client_id", raw.client_id.is_some()),
+            ("ca_file", raw.ca_file.is_some()),
             ("secret_file", raw.secret_file.is_some()),
             ("allow_internal", raw.allow_internal),
         ],

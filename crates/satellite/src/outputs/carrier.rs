@@ -7,14 +7,17 @@
 use store::feed::FeedRow;
 
 use super::course::Verdict;
-use super::{forward, table, webhook};
+use super::{forward, mqtt, table, webhook};
 use crate::config::{Output, Receiver};
+use crate::hub::Hub;
 
 /// Carries rows to one receiver.
 pub(super) struct Carrier {
     output: Output,
     /// The table was found to be as it must be.
     is_known: bool,
+    /// The connection to a broker.
+    line: mqtt::Line,
 }
 
 impl Carrier {
@@ -22,6 +25,14 @@ impl Carrier {
         Self {
             output,
             is_known: false,
+            line: mqtt::Line::default(),
+        }
+    }
+
+    /// While there is nothing to deliver: what a receiver is told besides.
+    pub(super) async fn idle(&mut self, hub: &Hub) {
+        if let Receiver::Mqtt(broker) = &self.output.to {
+            mqtt::states(broker, &self.output, hub, &mut self.line).await;
         }
     }
 
@@ -29,6 +40,7 @@ impl Carrier {
     pub(super) async fn deliver(&mut self, rows: &[FeedRow]) -> Verdict {
         match &self.output.to {
             Receiver::Webhook(hook) => webhook::post(hook, &self.output, rows).await,
+            Receiver::Mqtt(broker) => mqtt::publish(broker, rows, &mut self.line).await,
             Receiver::Table(table) => table::write(table, rows, &mut self.is_known).await,
             Receiver::Forward(old) => forward::post(old, rows).await,
         }

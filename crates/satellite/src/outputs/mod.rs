@@ -13,6 +13,7 @@ mod board;
 mod carrier;
 mod course;
 mod forward;
+mod mqtt;
 mod reader;
 mod shape;
 pub(crate) mod signs;

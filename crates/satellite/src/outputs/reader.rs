@@ -173,6 +173,15 @@ impl Reader {
         let work = finished(session, done)?;
         drop(lane);
         match work {
+            // The output is ours and has delivered everything.
+            Work::Nothing(rest @ Rest::News(_)) => {
+                let stop = self.stop.clone();
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = self.carrier.idle(&self.hub) => {}
+                }
+                Ok(rest)
+            }
             Work::Nothing(rest) => Ok(rest),
             Work::Deliver(standing, rows, to) => {
                 let Some(verdict) = self.deliver(&rows).await else {

@@ -101,6 +101,14 @@ impl Satellite {
         Ok(body)
     }
 
+    /// What a page of its admin door answers, and how long that took.
+    pub(crate) async fn page(&self, path: &str) -> Result<(String, Duration)> {
+        let begin = Instant::now();
+        let (status, body) = ask(self.admin, path).await?;
+        ensure!(status == 200, "{path} answers {status}");
+        Ok((body, begin.elapsed()))
+    }
+
     /// The folder of its configuration, state and log.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()

@@ -2,7 +2,8 @@
 //! tells systemd that it is ready, when the door is open and every terminal is known.
 //!
 //! Each start follows an orderly end, as after an update. A run fails when the program that is ready
-//! does not know all of its terminals.
+//! does not know all of its terminals. Then the pages that sentinel reads are asked for: the list of
+//! all terminals, which grows with them, and the state, which must not.
 
 use std::time::Duration;
 
@@ -32,19 +33,48 @@ const COLUMNS: &[&str] = &[
     "longest ms",
 ];
 
+const PAGES: &[&str] = &["registry on", "page", "terminals", "KiB", "median ms"];
+
 pub(crate) async fn run(options: &Options) -> Result<Report> {
     let mut table = Table::new("From the start of the process to READY=1", COLUMNS);
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let file = format!("sqlite://{}", folder.path().join("events.db").display());
-    table.push(one("SQLite", &file, options).await?);
+    let mut pages = Table::new("Pages of the admin door", PAGES);
+    table.push(one("SQLite", &file, options, &mut pages).await?);
     let server = tokio::task::spawn_blocking(|| Server::start(Flavor::Durable)).await??;
     let database = server.address().fresh_database("start")?;
     let url = server.address().url(&database);
-    table.push(one("MariaDB", &url, options).await?);
-    Ok(Report::new(vec![table]))
+    table.push(one("MariaDB", &url, options, &mut pages).await?);
+    Ok(Report::new(vec![table, pages]))
 }
 
-async fn one(engine: &str, url: &str, options: &Options) -> Result<Vec<Cell>> {
+/// Asks for both pages as often as there were starts.
+async fn ask_for_pages(
+    (engine, satellite): (&str, &Satellite),
+    options: &Options,
+    table: &mut Table,
+) -> Result<()> {
+    for path in ["/devices", "/status"] {
+        let (mut taken, mut size) = (Vec::new(), 0);
+        for _ in 0..options.starts.max(1) {
+            let (body, time) = satellite.page(path).await?;
+            size = u64::try_from(body.len())?.div_ceil(1024);
+            taken.push(time);
+        }
+        taken.sort_unstable();
+        let middle = taken.get(taken.len() / 2).copied().unwrap_or_default();
+        table.push(vec![
+            Cell::text(engine),
+            Cell::text(path),
+            Cell::Count(options.terminals.into()),
+            Cell::Count(size),
+            Cell::Number(middle.as_secs_f64() * 1_000.0, 1),
+        ]);
+    }
+    Ok(())
+}
+
+async fn one(engine: &str, url: &str, options: &Options, pages: &mut Table) -> Result<Vec<Cell>> {
     let stores = format!(
         "[store]\nurl = \"{url}\"\n\
          [[tenant]]\nid = \"bench\"\nname = \"Bench\"\ntime_zone = \"America/Mexico_City\"\n"
@@ -63,6 +93,7 @@ async fn one(engine: &str, url: &str, options: &Options) -> Result<Vec<Cell>> {
         let metrics = satellite.metrics().await?;
         ensure!(metrics.contains(&known), "no {known} in:\n{metrics}");
     }
+    ask_for_pages((engine, &satellite), options, pages).await?;
     satellite.stop().await?;
     taken.sort_unstable();
     let at = |place: usize| {

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use promises::{Checker, Container, Place, attlog, full};
 
 mod bare;
+mod manuals;
 mod tls;
 mod units;
 

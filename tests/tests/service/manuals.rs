@@ -62,8 +62,8 @@ fn forgotten() -> Result<Vec<PathBuf>> {
     let mut pages = texts()?;
     pages.retain(|page| {
         let name = page.strip_prefix(workspace()).unwrap_or(page);
-        let is = |known: &&str| Path::new(known) == name;
-        let named = ELSEWHERE.iter().any(|(known, _)| is(&known)) || PAGES.iter().any(|it| is(&it));
+        let is = |known: &str| Path::new(known) == name;
+        let named = ELSEWHERE.iter().any(|(known, _)| is(known)) || PAGES.iter().any(|it| is(it));
         let for_operators = ["docs/es", "docs/devices"]
             .iter()
             .any(|it| name.starts_with(it));

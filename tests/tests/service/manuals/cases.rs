@@ -30,9 +30,13 @@ pub(super) const PAGES: [&str; 23] = [
 ];
 
 /// Manuals of operators that are not followed here, and why.
-pub(super) const ELSEWHERE: [(&str, &str); 3] = [
+pub(super) const ELSEWHERE: [(&str, &str); 4] = [
     ("docs/es/otros-equipos.md", OTHER_MAKES),
     ("docs/devices/other.md", OTHER_MAKES),
+    (
+        "docs/es/cambio-de-programa.md",
+        "needs the program that ran before; tests/cut_over.rs has one",
+    ),
     ("docs/es/pantallas.md", "its screens are compared"),
 ];
 const OTHER_MAKES: &str = "needs a maker's mapping file; tests/other_makes.rs has one";

@@ -30,13 +30,14 @@ pub(super) const PAGES: [&str; 23] = [
 ];
 
 /// Manuals of operators that are not followed here, and why.
-pub(super) const ELSEWHERE: [(&str, &str); 4] = [
+pub(super) const ELSEWHERE: [(&str, &str); 5] = [
     ("docs/es/otros-equipos.md", OTHER_MAKES),
     ("docs/devices/other.md", OTHER_MAKES),
     (
         "docs/es/cambio-de-programa.md",
         "needs the program that ran before; tests/cut_over.rs has one",
     ),
+    ("docs/es/equipo-nuevo.md", "bare.rs follows it"),
     ("docs/es/pantallas.md", "its screens are compared"),
 ];
 const OTHER_MAKES: &str = "needs a maker's mapping file; tests/other_makes.rs has one";
@@ -293,6 +294,7 @@ pub(super) const CARE: &[Care] = &[
 ];
 
 const FIRST: &str = "the_spanish_page_takes_a_newcomer_to_the_first_event runs it";
+const BINARY_LOG: &str = "the server here has no binary log; tests of the copies have one";
 const SCRAPED: &str = "tests/prometheus.rs runs Prometheus, promtool and amtool on these files";
 
 /// What is not run here, and why.
@@ -316,6 +318,9 @@ pub(super) const NOT_RUN: &[(&str, &str)] = &[
     ("promtool", SCRAPED),
     ("cp prometheus.yml", SCRAPED),
     ("systemctl restart prometheus", SCRAPED),
+    ("satellite backup ship", BINARY_LOG),
+    ("systemctl enable --now satellite-ship", BINARY_LOG),
+    ("systemctl status satellite-ship", BINARY_LOG),
     ("satellite run", "it is what the service runs"),
 ];
 

@@ -82,8 +82,9 @@ pub(crate) fn clear_after(kind: Kind, relapses: usize, usual: SignedDuration) ->
 /// How long a confirmed condition waits for others of the same cause before somebody is told.
 pub(crate) fn gather(kind: Kind, severity: Severity) -> SignedDuration {
     SignedDuration::from_secs(match (kind, severity) {
-        // Nothing is above these that could explain them.
-        (Kind::SatelliteDown | Kind::AcknowledgedNotFound, _) => 0,
+        // Nothing is above these that could explain them; what stands still is only said of a
+        // satellite whose database answers.
+        (Kind::SatelliteDown | Kind::AcknowledgedNotFound | Kind::IngestStalled, _) => 0,
         (_, Severity::Critical) => 5,
         // A site that is cut falls silent within a round of polls; the mail is promised within
         // 30 s of that, the look's own 10 s included.

@@ -45,7 +45,6 @@ fn commands() -> Vec<String> {
     let typed = |line: &str| {
         line.replace("apt install age ", "apt-get install -y ")
             .replace("satellite restore", "satellite restore --yes all")
-            .replace("--yes all --report", "--report")
     };
     block.lines().map(typed).collect()
 }
@@ -92,14 +91,6 @@ async fn the_page_leads_from_a_bare_machine_to_a_satellite_that_serves() -> Resu
     ensure!(
         after.parse::<u32>()? >= before.parse::<u32>()?,
         "{before} events before, {after} after"
-    );
-    // A terminal that comes to the new machine is known there.
-    new.sh("terminals run --count 3 --backlog 25 --duration 3s 2>/dev/null")
-        .await?;
-    let later = new.sh(count).await?.trim().to_owned();
-    ensure!(
-        later.parse::<u32>()? >= after.parse::<u32>()? + 15,
-        "{later} events"
     );
     Ok(())
 }

@@ -712,8 +712,8 @@ async fn a_backup_that_ages_is_told_before_three_hours_and_again_when_they_are_o
     let within = Duration::from_secs(90);
     told(&postbox, titles, &facts, within).await;
     made_ago(&satellite, 181);
-    // One incident, which keeps its name and becomes critical.
-    let words = "CRÍTICO: El respaldo está por exceder lo prometido (Acme S.A.)";
+    // One incident, which becomes critical and is called what it is then.
+    let words = "CRÍTICO: El respaldo excede lo prometido (Acme S.A.)";
     let (_, text) = letter(&postbox, "uno@example.mx", words, within).await;
     assert!(text.contains("satellite backup run"), "{text}");
 }

@@ -221,6 +221,8 @@ pub(super) const CARE: &[Care] = &[
         "sentinel incidents close $(cat incident) --cause hecho",
         "",
     ),
+    // A recording that caught an upload is of a terminal that nobody enrolled here: told, with 1.
+    ends("terminals replay", AN_ANSWER),
     // It may have ended by itself in the meantime.
     ends("sentinel incidents mitigate", AN_ANSWER),
     ends("satellite cutoff", AN_ANSWER),

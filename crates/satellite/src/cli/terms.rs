@@ -9,7 +9,7 @@ pub(super) fn spanish(word: &str) -> Option<&'static str> {
     known.map(|(_, spanish)| *spanish)
 }
 
-const TERMS: [(&str, &str); 89] = [
+const TERMS: [(&str, &str); 88] = [
     // What `doctor` looks at.
     ("service", "servicio"),
     ("machine", "servidor"),
@@ -31,7 +31,6 @@ const TERMS: [(&str, &str); 89] = [
     ("starting", "por empezar"),
     ("unread", "nadie la lee"),
     ("webhook", "webhook"),
-    ("mqtt", "mqtt"),
     ("table", "tabla"),
     ("forward", "reenvío"),
     // How records come. A push terminal is one that sends by itself.

@@ -146,7 +146,8 @@ impl Running {
 
 fn ordinary(port: u16, database: &Address, name: &str) -> Result<Child> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/beside/receiver.py");
-    Command::new("python3")
+    // The distribution's own, for which its packages are; another may stand before it in PATH.
+    Command::new("/usr/bin/python3")
         .arg(script)
         .arg(port.to_string())
         .env("DB_HOST", "127.0.0.1")
@@ -155,7 +156,7 @@ fn ordinary(port: u16, database: &Address, name: &str) -> Result<Child> {
         .env("DB_NAME", name)
         .stdin(Stdio::null())
         .spawn()
-        .context("python3 did not start")
+        .context("/usr/bin/python3 did not start")
 }
 
 fn advice(kind: Kind) -> &'static str {

@@ -27,7 +27,7 @@ cargo xtask fuzz [--seconds N] [NAME]
 
 cargo xtask mutants [NAME]
     Takes out the lines that the promises rest on, one at a time in a copy of the sources,
-    and holds that a named test fails each time. Needs root, takes about half an hour.
+    and holds that a named test fails each time. Needs root, and builds the programs anew for each.
 
 cargo xtask package
     Builds the release and packs it: satellite_*.deb and sentinel_*.deb with the list of

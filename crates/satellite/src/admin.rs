@@ -32,6 +32,7 @@ use crate::hub::Hub;
 use crate::outputs::OutputStatus;
 use crate::refusals::Refused;
 use crate::stores::Store;
+use crate::tls::Tls;
 use crate::trace::Way;
 use crate::tries::Attack;
 
@@ -162,6 +163,8 @@ pub struct TlsStatus {
     /// Why the certificate as it is on disk now does not serve, if it does not; an older one is in
     /// force then.
     pub trouble: Option<String>,
+    /// The same in Spanish.
+    pub trouble_es: Option<String>,
 }
 
 /// One stage of the work.
@@ -257,10 +260,7 @@ async fn status(State(hub): State<Arc<Hub>>) -> Json<Status> {
             connections: hub.crowd.connections(),
             free_bytes: hub.crowd.free_bytes(),
         },
-        tls: hub.tls.as_ref().map(|tls| TlsStatus {
-            certificate_ends_at: tls.ends().text(),
-            trouble: tls.trouble(),
-        }),
+        tls: hub.tls.as_ref().map(tls_status),
         outputs: outputs(&hub),
         lockdown: hub.lockdowns.load().iter().map(lockdown_status).collect(),
         attacks: hub.refusals.attacks(clock::now()),
@@ -307,6 +307,15 @@ fn tenant_status(id: &str, count: Option<&Count>) -> TenantStatus {
             blocked: count.blocked,
             online: count.online,
         },
+    }
+}
+
+fn tls_status(tls: &Tls) -> TlsStatus {
+    let (trouble, trouble_es) = tls.trouble().map(|it| (it.en, it.es)).unzip();
+    TlsStatus {
+        certificate_ends_at: tls.ends().text(),
+        trouble,
+        trouble_es,
     }
 }
 

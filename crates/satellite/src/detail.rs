@@ -6,8 +6,10 @@
 //! read back into the same sentence and values where a person reads Spanish ([`spanish`]): so the
 //! rows of earlier versions are read as well, and a sentence of a newer one stays English. What
 //! the protocol crates, the system and the store say about a record or a connection stands in
-//! [`others`], held against those crates by tests. No decision may hang on a sentence.
+//! [`others`], and why events do not reach a receiver in [`carried`], held against those crates by
+//! tests. No decision may hang on a sentence.
 
+mod carried;
 pub(crate) mod others;
 #[cfg(test)]
 mod tests;
@@ -81,7 +83,7 @@ impl Says {
 /// The Spanish of a sentence that was carried or stored in English; `None` for one that is not
 /// known, of a newer version or of somebody else.
 pub fn spanish(english: &str) -> Option<String> {
-    let known = OURS.iter().chain(others::OTHERS);
+    let known = OURS.iter().chain(others::OTHERS).chain(carried::CARRIED);
     let read = known.filter_map(|(es, en)| Some((es, en, values_in(en, english)?)));
     // The sentence with most words of its own: one that begins or ends with a value fits more.
     let (es, _, values) = read.max_by_key(|(_, en, _)| own_words(en))?;

@@ -400,10 +400,12 @@ impl Value {
         Self::Text(cut(text.as_ref(), TEXT_CHARACTERS))
     }
 
-    /// The same in Spanish and in English, where a program of ours says both.
-    pub fn in_both(es: impl AsRef<str>, en: impl AsRef<str>) -> Self {
-        let cut = |text: &str| cut(text, TEXT_CHARACTERS);
-        Self::InBoth(cut(es.as_ref()), cut(en.as_ref()))
+    /// What a program of ours says, in English and, where it knows it, in Spanish.
+    pub fn in_both(es: Option<&str>, en: &str) -> Self {
+        match es {
+            Some(es) => Self::InBoth(cut(es, TEXT_CHARACTERS), cut(en, TEXT_CHARACTERS)),
+            None => Self::heard(en),
+        }
     }
 }
 

@@ -137,23 +137,31 @@ async fn names(
     rows.iter().map(|row| row.text(0)).collect()
 }
 
+/// Errors that mean that a table refuses what is in a row, and what each says of it (numbers: MySQL
+/// and MariaDB, "Server Error Message Reference").
+pub const REFUSALS: &[(&[u16], &str)] = &[
+    (&[1062], "another unique key has this value"),
+    (&[1216, 1452], "a foreign key leads nowhere"),
+    (&[1264, 1690], "out of range"),
+    (&[1406], "too long"),
+    (&[1048], "NULL is not allowed"),
+    (
+        &[1265, 1292, 1366, 1367, 1411, 3140],
+        "not of the column's type",
+    ),
+    (&[1526], "no partition for it"),
+    (&[3819, 4025], "a CHECK does not hold"),
+    (&[1644], "a trigger refuses it"),
+    (&[1153], "longer than max_allowed_packet"),
+];
+
 /// Why the table refuses what is in a row, in words that repeat none of its values; `None` when
-/// something else is wrong (numbers: MySQL and MariaDB, "Server Error Message Reference").
+/// something else is wrong.
 fn refusal(failure: &Failure) -> Option<String> {
     let number = failure.number?;
-    let why = match number {
-        1062 => "another unique key has this value",
-        1216 | 1452 => "a foreign key leads nowhere",
-        1264 | 1690 => "out of range",
-        1406 => "too long",
-        1048 => "NULL is not allowed",
-        1265 | 1292 | 1366 | 1367 | 1411 | 3140 => "not of the column's type",
-        1526 => "no partition for it",
-        3819 | 4025 => "a CHECK does not hold",
-        1644 => "a trigger refuses it",
-        1153 => "longer than max_allowed_packet",
-        _ => return None,
-    };
+    let (_, why) = REFUSALS
+        .iter()
+        .find(|(numbers, _)| numbers.contains(&number))?;
     // What follows the last of these words is the server's, and names a key or a column.
     let place = [" for key ", " for column "]
         .iter()

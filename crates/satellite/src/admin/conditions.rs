@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use crate::detail::spanish;
 use crate::devices::Known;
 use crate::hub::Hub;
 
@@ -30,6 +31,8 @@ pub struct ConditionStatus {
     pub since: String,
     /// What was seen last, in the device's or our own words.
     pub detail: String,
+    /// The same in Spanish, where it is known.
+    pub detail_es: Option<String>,
 }
 
 /// Every enrolled device with conditions, by serial.
@@ -58,6 +61,7 @@ pub(super) fn held(known: &Known) -> Vec<ConditionStatus> {
         name: condition.as_str(),
         since: noted.since.text(),
         detail: noted.detail.to_string(),
+        detail_es: spanish(noted.detail.as_str()),
     })
     .collect()
 }

@@ -216,7 +216,10 @@ fn cells(line: &Line<'_>, now: Millis, context: &Context) -> Vec<String> {
     let zone = context.zone(None, Some(&output.tenant));
     let since = standing.and_then(|it| it.failing_since);
     let detail = match (since, standing.and_then(|it| it.trouble.as_deref())) {
-        (Some(since), Some(why)) => format!("{}: {why}", time::show(since, &zone)),
+        (Some(since), Some(why)) => {
+            let why = context.lang.detail(why);
+            format!("{}: {why}", time::show(since, &zone))
+        }
         _ => output.to.place(),
     };
     vec![

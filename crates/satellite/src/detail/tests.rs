@@ -20,7 +20,7 @@ const VALUES: [&str; 6] = [
 
 /// All texts, ours and others'.
 fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-    OURS.iter().chain(others::OTHERS)
+    OURS.iter().chain(others::OTHERS).chain(carried::CARRIED)
 }
 
 /// Fails when a sentence, or a part of one, is not said in Spanish.
@@ -366,4 +366,79 @@ fn why_a_window_was_not_asked_for_again_is_spanish() {
     for why in crate::again::push::reasons() {
         assert_spanish(&why);
     }
+}
+
+/// Whatever a sender says of a delivery that did not get through.
+fn not_carried() -> Vec<String> {
+    let words = || "192.0.2.7:443: Connection refused (os error 111)".to_owned();
+    let after = std::time::Duration::from_secs(15);
+    let late =
+        ["name", "connect", "tls", "answer"].map(|stage| fetch::Failed::Late { stage, after });
+    let fetched = [
+        fetch::Failed::Name(
+            "failed to lookup address information: Name or service not known".into(),
+        ),
+        fetch::Failed::Refused(words()),
+        fetch::Failed::Connect("the name has no address".into()),
+        fetch::Failed::Inner("10.0.0.1".into()),
+        fetch::Failed::Tls("invalid peer certificate: UnknownIssuer".into(), None),
+        fetch::Failed::Http("connection closed before message completed".into()),
+    ];
+    let mut all = [
+        "HTTP 302: redirects are not followed",
+        "an upload was broken off",
+        "column estado: its codes have none for this event",
+        "column `id` of table `checadas` has no unique key of its own",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for failed in fetched.into_iter().chain(late) {
+        match &failed {
+            fetch::Failed::Name(_)
+            | fetch::Failed::Refused(_)
+            | fetch::Failed::Inner(_)
+            | fetch::Failed::Connect(_)
+            | fetch::Failed::Tls(..)
+            | fetch::Failed::Http(_)
+            | fetch::Failed::Late { .. } => all.push(failed.to_string()),
+        }
+    }
+    for failed in [
+        mqtt::Failed::Refused("BadUserNamePassword".into()),
+        mqtt::Failed::Broken("Connection reset by peer (os error 104)".into()),
+        mqtt::Failed::Late(after),
+    ] {
+        match &failed {
+            mqtt::Failed::Refused(_) | mqtt::Failed::Broken(_) | mqtt::Failed::Late(_) => {
+                all.push(failed.to_string());
+            }
+        }
+    }
+    for (numbers, why) in store::table::REFUSALS {
+        let said = format!("{}: {why}", numbers[0]);
+        all.extend([
+            format!("{said} for column 'a'"),
+            format!("{said} for key 'a'"),
+        ]);
+        all.push(said);
+    }
+    all
+}
+
+#[test]
+fn why_events_do_not_reach_a_receiver_is_spanish() {
+    for why in not_carried() {
+        let said = assert_spanish(&why);
+        for english in ["answer", "connection", "broker refuses", " for "] {
+            assert!(!said.contains(english), "{why:?} became {said:?}");
+        }
+    }
+    assert_eq!(
+        assert_spanish("no connection: 192.0.2.7:443: Connection refused (os error 111)"),
+        "sin conexión: 192.0.2.7:443 la rechaza, nada escucha ahí"
+    );
+    assert_eq!(
+        assert_spanish("1406: too long for column 'persona'"),
+        "1406: demasiado largo, columna 'persona'"
+    );
 }

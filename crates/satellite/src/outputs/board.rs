@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::course::stands_after;
 use crate::config::Output;
+use crate::detail::spanish;
 
 /// What an output does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct OutputStatus {
     pub failing_since: Option<String>,
     /// Why.
     pub trouble: Option<String>,
+    /// The same in Spanish, where it is known.
+    pub trouble_es: Option<String>,
     /// Events that its receiver did not take and that nobody sent once more.
     pub dead_letters: u64,
 }
@@ -114,6 +117,7 @@ impl Board {
             lag_seconds: std::time::Duration::from_millis(u64::try_from(lag).unwrap_or(0))
                 .as_secs_f64(),
             failing_since: seen.failing_since.map(Millis::text),
+            trouble_es: seen.trouble.as_deref().and_then(spanish),
             trouble: seen.trouble,
             dead_letters: seen.dead_letters,
         }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use daemon::config::{ConfigError, secret_places};
+use daemon::config::{ConfigError, Said, secret_places};
 use event::Millis;
 use tokio_rustls::TlsAcceptor;
 
@@ -110,8 +110,9 @@ impl Tls {
     }
 
     /// Why the files as they are now do not serve, if they do not.
-    pub(crate) fn trouble(&self) -> Option<String> {
-        self.watch().trouble.as_ref().map(told)
+    pub(crate) fn trouble(&self) -> Option<Said> {
+        let watch = self.watch();
+        watch.trouble.as_ref().map(said)
     }
 
     /// Takes over a certificate that came with a configuration that was read again, unless it is
@@ -162,8 +163,13 @@ impl Tls {
     }
 }
 
+fn said(wrong: &Wrong) -> Said {
+    let (key, said) = (wrong.part.key(), &wrong.said);
+    Said::new(format!("{key}: {}", said.en), format!("{key}: {}", said.es))
+}
+
 fn told(wrong: &Wrong) -> String {
-    format!("{}: {}", wrong.part.key(), wrong.said)
+    said(wrong).en
 }
 
 fn stamp(files: &TlsFiles, places: &[PathBuf]) -> Stamp {
@@ -279,7 +285,9 @@ mod tests {
         assert!(tls.look(NOW).is_none());
         assert_eq!(tls.look(NOW).unwrap().unwrap_err().part, Part::Certificate);
         assert_eq!(tls.ends(), ends);
-        assert!(tls.trouble().unwrap().contains("ended on 2021-"));
+        let trouble = tls.trouble().unwrap();
+        assert!(trouble.en.contains("ended on 2021-"), "{trouble}");
+        assert!(!trouble.es.contains("ended on"), "{trouble:?}");
         assert!(tls.look(NOW).is_none(), "told once");
 
         std::fs::remove_file(&files.key).unwrap();

@@ -1,5 +1,7 @@
 //! Decisions under a simulated clock: what is told, to whom, when, and what is not.
 
+mod clock;
+
 use super::*;
 use crate::kind::Severity;
 use crate::observation::{Admin, Canary, Door, Observation, Rows, Signal, Trouble, Unit, Value};

@@ -43,6 +43,8 @@ const BACK_DAYS: i64 = 84;
 
 /// How often people are counted.
 const PEOPLE_EVERY: Duration = Duration::from_secs(6 * 3600);
+/// The same while none has punched: on the first day they come all at once.
+const PEOPLE_FIRST: Duration = Duration::from_secs(30 * 60);
 
 /// The measurements of a store that the daily mail and alerts show.
 pub const PUNCHES_YESTERDAY: &str = "punches_yesterday";
@@ -169,11 +171,12 @@ impl SilenceLook {
     /// Counted a few times a day; what could not be counted is not known until the next time.
     async fn people(&self, reader: &mut Reader, now: Timestamp) -> Option<f64> {
         let mut people = self.people.lock().await;
-        if let Some((_, known)) = people
-            .as_ref()
-            .filter(|(at, _)| at.elapsed() < PEOPLE_EVERY)
-        {
-            return *known;
+        if let Some((at, known)) = *people {
+            let nobody = known == Some(0.0);
+            let every = if nobody { PEOPLE_FIRST } else { PEOPLE_EVERY };
+            if at.elapsed() < every {
+                return known;
+            }
         }
         let week_ago = now - (7 * 24).hours();
         let counted = feed::people(reader, &self.store.tenant, week_ago).await;

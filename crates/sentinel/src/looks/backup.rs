@@ -169,10 +169,7 @@ fn stands_still(log: &Log, now: Timestamp) -> Option<Trouble> {
     let promised = Value::Seconds(SHIPPED_WITHIN.as_secs_f64());
     let trouble = trouble.fact(Fact::Expected, promised);
     Some(match &log.error {
-        Some(en) => {
-            let es = log.error_es.as_ref().unwrap_or(en);
-            trouble.fact(Fact::Detail, Value::in_both(es, en))
-        }
+        Some(en) => trouble.fact(Fact::Detail, Value::in_both(log.error_es.as_deref(), en)),
         None => trouble.fact(Fact::Detail, Phrase::NothingShipped),
     })
 }
@@ -193,7 +190,7 @@ fn with_drill(seen: Observation, drill: &Drill) -> Observation {
 /// Why the last run or the last proof failed.
 fn told(copy: &Copy) -> Option<Value> {
     let en = copy.error.as_ref()?;
-    Some(Value::in_both(copy.error_es.as_ref().unwrap_or(en), en))
+    Some(Value::in_both(copy.error_es.as_deref(), en))
 }
 
 fn one_disk(copy: &Copy) -> Option<Trouble> {

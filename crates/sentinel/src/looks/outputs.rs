@@ -56,7 +56,10 @@ fn standing(output: &Output) -> Option<Trouble> {
                 None => trouble,
             };
             match &output.trouble {
-                Some(words) => trouble.fact(Fact::Detail, Value::heard(words)),
+                Some(en) => {
+                    let said = Value::in_both(output.trouble_es.as_deref(), en);
+                    trouble.fact(Fact::Detail, said)
+                }
                 None => trouble,
             }
         }
@@ -108,8 +111,12 @@ impl Look for OutputsLook {
 
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZone;
+    use notify::Language;
+
     use super::*;
     use crate::Finding;
+    use crate::words::of_value;
 
     fn fine() -> Output {
         Output {
@@ -119,6 +126,7 @@ mod tests {
             lag_seconds: 0.0,
             failing_since: None,
             trouble: None,
+            trouble_es: None,
             dead_letters: 0,
         }
     }
@@ -174,7 +182,8 @@ mod tests {
         output.state = "standing".to_owned();
         output.lag_seconds = 700.0;
         output.failing_since = Some("2026-11-21 09:00:00.000".to_owned());
-        output.trouble = Some("503 Service Unavailable".to_owned());
+        output.trouble = Some("the broker refuses the connection: NotAuthorized".to_owned());
+        output.trouble_es = Some("el broker rechaza la conexión: sin autorización".to_owned());
         let seen = judged(&output, Timestamp::now());
         assert_eq!(seen.subject.to_string(), "output:acme/payroll");
         let Finding::Wrong { troubles } = seen.finding else {
@@ -184,9 +193,21 @@ mod tests {
         let since: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
         assert_eq!(facts[&Fact::Since], Value::At(since));
         assert_eq!(facts[&Fact::Oldest], Value::Seconds(700.0));
+        let told = |language| of_value(language, &TimeZone::UTC, &facts[&Fact::Detail]);
         assert_eq!(
-            facts[&Fact::Detail],
-            Value::heard("503 Service Unavailable")
+            told(Language::Spanish),
+            "el broker rechaza la conexión: sin autorización"
         );
+        assert_eq!(
+            told(Language::English),
+            "the broker refuses the connection: NotAuthorized"
+        );
+
+        // Of an older satellite, or where there is nothing to say otherwise.
+        (output.trouble, output.trouble_es) = (Some("HTTP 503".to_owned()), None);
+        let Finding::Wrong { troubles } = judged(&output, Timestamp::now()).finding else {
+            panic!();
+        };
+        assert_eq!(troubles[0].facts[&Fact::Detail], Value::heard("HTTP 503"));
     }
 }

@@ -64,7 +64,8 @@ impl Step {
 pub struct Context<'a> {
     setting: Setting<'a>,
     incident: &'a Incident,
-    /// People who punched lately at the tenants concerned, as far as is known.
+    /// People who punched lately at the tenants concerned, as far as is known. Never 0, which would
+    /// read as if nobody were affected.
     people: Option<i64>,
     now: Timestamp,
 }
@@ -76,12 +77,11 @@ impl<'a> Context<'a> {
         let people = tenants
             .iter()
             .filter_map(|tenant| core.numbers(&Subject::store(tenant))?.get(PEOPLE).copied());
-        let people: Vec<f64> = people.collect();
-        let sum = people.iter().sum::<f64>();
+        let sum = people.sum::<f64>();
         Self {
             setting,
             incident,
-            people: (!people.is_empty()).then(|| whole(sum)),
+            people: Some(whole(sum)).filter(|people| *people > 0),
             now,
         }
     }

@@ -44,15 +44,18 @@ pub(super) fn recovery(context: &Context<'_>, language: Language) -> Body {
     if let Some((_, who)) = &incident.acknowledged {
         body = body.pair(say("Lo atendió", "Attended by"), who);
     }
-    match &incident.cause {
-        Some(cause) => body.pair(say("Causa", "Cause"), cause),
-        None => body
-            .line(say(
-                "Se recuperó por sí solo. Anote la causa cuando la conozca:",
-                "It recovered by itself. Note the cause when you know it:",
-            ))
-            .command(&format!("sentinel incidents cause {} \"…\"", incident.id)),
+    if let Some(cause) = &incident.cause {
+        return body.pair(say("Causa", "Cause"), cause);
     }
+    // Who was on it may have mended it.
+    if incident.acknowledged.is_none() {
+        body = body.line(say("Se recuperó por sí solo.", "It recovered by itself."));
+    }
+    body.line(say(
+        "Anote la causa cuando la conozca:",
+        "Note the cause when you know it:",
+    ))
+    .command(&format!("sentinel incidents cause {} \"…\"", incident.id))
 }
 
 /// What was recovered, by name: each terminal, database or machine with how long it was away.

@@ -62,3 +62,33 @@ fn a_digest_of_what_waited_has_a_link_for_each_incident_that_is_its_readers_own(
         assert!(letter.body.text().contains("sentinel ack INC-2026-000001"));
     }
 }
+
+#[test]
+fn what_somebody_attended_to_is_not_said_to_have_recovered_by_itself() {
+    let config = config();
+    let (mut open, now) = incidents(&config, &[Kind::QuarantineGrowing]);
+    let setting = Setting {
+        config: &config,
+        links: None,
+    };
+    let read = |incident: &Incident| {
+        let context = Context::new(setting, incident, &Core::default(), now);
+        let contacts = config.levels.iter().flat_map(|level| &level.to);
+        contacts
+            .map(|contact| write(&context, Step::Closed, contact).body.text())
+            .collect::<String>()
+    };
+    let alone = read(&open[0]);
+    open[0].acknowledged = Some((now, "ana".to_owned()));
+    let attended = read(&open[0]);
+    for words in ["Se recuperó por sí solo.", "It recovered by itself."] {
+        assert!(alone.contains(words), "{alone}");
+        assert!(!attended.contains(words), "{attended}");
+    }
+    for words in ["Anote la causa", "sentinel incidents cause INC-2026-000001"] {
+        assert!(
+            alone.contains(words) && attended.contains(words),
+            "{attended}"
+        );
+    }
+}

@@ -7,6 +7,7 @@
 mod commands;
 mod kinds;
 mod phrases;
+mod system;
 mod table;
 
 use jiff::Timestamp;
@@ -55,7 +56,10 @@ pub fn of_fact(language: Language, fact: Fact) -> &'static str {
 /// A fact's value as people read it.
 pub fn of_value(language: Language, zone: &TimeZone, value: &Value) -> String {
     match value {
-        Value::Text(text) => text.clone(),
+        Value::Text(text) => match language {
+            Language::Spanish => system::spanish(text).into_owned(),
+            Language::English => text.clone(),
+        },
         Value::InBoth(es, en) => pick(language, es, en).to_owned(),
         Value::Count(count) => thousands(*count),
         Value::Ratio(ratio) => format!("{:.0} %", ratio * 100.0),

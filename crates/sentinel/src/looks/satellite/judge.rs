@@ -285,7 +285,8 @@ fn locked(status: &Status) -> Option<Trouble> {
 pub(super) fn tls(tls: &Tls, now: Timestamp) -> Option<Trouble> {
     let place = |trouble: Trouble| trouble.fact(Fact::Place, Value::heard(TLS_KEY));
     let ends = moment(&tls.certificate_ends_at)?;
-    let why = tls.trouble.as_deref().map(Value::heard);
+    let why = tls.trouble.as_deref();
+    let why = why.map(|en| Value::in_both(tls.trouble_es.as_deref(), en));
     if let Some(trouble) = certificate::end(ends, now) {
         let with_why = match why {
             Some(why) => trouble.fact(Fact::Detail, why),
@@ -469,6 +470,7 @@ pub(super) mod tests {
             let page = Tls {
                 certificate_ends_at: ends.to_owned(),
                 trouble: trouble.map(str::to_owned),
+                trouble_es: None,
             };
             tls(&page, now).map(|trouble| (trouble.kind, trouble.severity))
         };

@@ -163,6 +163,8 @@ pub struct Tls {
     pub certificate_ends_at: String,
     /// Why the certificate on disk does not serve, if it does not.
     pub trouble: Option<String>,
+    /// The same in Spanish; an older satellite does not say it.
+    pub trouble_es: Option<String>,
 }
 
 /// A program that events are carried on to.
@@ -180,6 +182,8 @@ pub struct Output {
     pub failing_since: Option<String>,
     /// Why.
     pub trouble: Option<String>,
+    /// The same in Spanish, as above.
+    pub trouble_es: Option<String>,
     /// Events that it did not take; the first satellite with outputs does not count them.
     #[serde(default)]
     pub dead_letters: u64,
@@ -304,6 +308,8 @@ pub struct Condition {
     pub since: String,
     /// What was seen.
     pub detail: String,
+    /// The same in Spanish, where it is known; an older satellite does not say it.
+    pub detail_es: Option<String>,
 }
 
 #[cfg(test)]

@@ -177,10 +177,11 @@ const CONDITIONS: [(&str, Kind, Severity, Phrase); 16] = {
 fn of_condition(condition: &Condition) -> Option<Trouble> {
     let known = CONDITIONS.iter().find(|(name, ..)| *name == condition.name);
     let (_, kind, severity, phrase) = *known?;
+    let detail = Value::in_both(condition.detail_es.as_deref(), &condition.detail);
     let trouble = Trouble::new(kind)
         .severity(severity)
         .fact(Fact::Condition, phrase)
-        .fact(Fact::Detail, Value::heard(&condition.detail));
+        .fact(Fact::Detail, detail);
     Some(match moment(&condition.since) {
         Some(since) => trouble.fact(Fact::Since, since),
         None => trouble,
@@ -287,6 +288,7 @@ mod tests {
             name: name.to_owned(),
             since: "2026-11-21 09:00:00.000".to_owned(),
             detail: "x".to_owned(),
+            detail_es: None,
         })
         .to_vec();
         let wanted = [Kind::TerminalOffline, Kind::GapOpen, Kind::DuplicateSerial];

@@ -17,7 +17,7 @@ use sqlx::{ConnectOptions as _, Row as _};
 use tokio::sync::{Mutex, Notify};
 
 use crate::letter::{Channel, Letter};
-use crate::{Error, text};
+use crate::{CapRule, Error, text};
 
 /// Tables are only ever added, so that a file of an earlier version gets what is new.
 const TABLES: [&str; 6] = [
@@ -59,6 +59,9 @@ pub struct Figures {
     pub waiting: u64,
     /// For how long the oldest of them has waited.
     pub oldest: Option<Duration>,
+    /// The same without what [`CapRule`](crate::CapRule) holds back: for how long a letter does not
+    /// leave although it may.
+    pub stuck: Option<Duration>,
     /// Letters delivered since the file was made.
     pub sent: u64,
     /// Letters given up since the file was made.
@@ -227,10 +230,13 @@ impl Outbox {
     /// [`Error::Database`].
     pub async fn figures(&self, now: Timestamp) -> Result<Figures, Error> {
         let mut connection = self.connection().await;
-        let (waiting, oldest): (i64, Option<i64>) = sqlx::query_as(
-            "SELECT COUNT(*), MIN(queued_at) FROM outbox_letter \
-             WHERE state IN ('queued', 'sending')",
+        // What is only queued is held back by the cap, for no longer than its window.
+        let (waiting, oldest, stuck): (i64, Option<i64>, Option<i64>) = sqlx::query_as(
+            "SELECT COUNT(*), MIN(queued_at), \
+             MIN(CASE state WHEN 'sending' THEN queued_at ELSE queued_at + ? END) \
+             FROM outbox_letter WHERE state IN ('queued', 'sending')",
         )
+        .bind(i64::try_from(CapRule::default().window.as_millis()).unwrap_or(i64::MAX))
         .fetch_one(&mut *connection)
         .await?;
         let totals: Vec<(String, i64)> = sqlx::query_as("SELECT name, value FROM outbox_total")
@@ -241,6 +247,10 @@ impl Outbox {
             found.map(|(_, value)| *value)
         };
         let count = |value: i64| u64::try_from(value).unwrap_or_default();
+        let waited = |since: i64| {
+            let waited = now.as_millisecond().saturating_sub(since);
+            Duration::from_millis(u64::try_from(waited).unwrap_or_default())
+        };
         let relays: Vec<(String, i64, String)> =
             sqlx::query_as("SELECT name, failures, last_error FROM outbox_relay ORDER BY name")
                 .fetch_all(&mut *connection)
@@ -250,10 +260,8 @@ impl Outbox {
             .map(|(name, failures, words)| (name, u32::try_from(failures).unwrap_or(1), words));
         Ok(Figures {
             waiting: count(waiting),
-            oldest: oldest.map(|since| {
-                let waited = now.as_millisecond().saturating_sub(since);
-                Duration::from_millis(u64::try_from(waited).unwrap_or_default())
-            }),
+            oldest: oldest.map(waited),
+            stuck: stuck.map(waited),
             sent: count(total("sent").unwrap_or_default()),
             failed: count(total("failed").unwrap_or_default()),
             last_sent_at: total("last_sent_at").and_then(|at| instant(at).ok()),

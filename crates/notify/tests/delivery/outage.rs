@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -81,6 +82,10 @@ async fn seventy_two_hours_without_a_relay_lose_no_letter() {
             queued.push(next.id());
         }
         pump.tick().await.unwrap();
+        if minute == 71 * 60 {
+            let stuck = outbox.figures(hand.now()).await.unwrap().stuck;
+            assert!(stuck >= Some(Duration::from_secs(70 * 3600)), "{stuck:?}");
+        }
         hand.forward(60);
     }
     for id in &queued {

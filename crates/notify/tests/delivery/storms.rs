@@ -1,6 +1,7 @@
 //! Storms: five hundred letters at once, counted at the server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use notify::{CapRule, Outbox, State};
 
@@ -47,7 +48,12 @@ async fn five_hundred_letters_make_two_mails_and_every_subject_arrives() {
         .unwrap()
         .unwrap();
     assert_eq!(waiting.state, State::Queued);
-    hand.forward(600);
+    // It is held back, and that is not to be told as mail that does not leave.
+    hand.forward(590);
+    let figures = pump.outbox().figures(hand.now()).await.unwrap();
+    assert_eq!(figures.oldest, Some(Duration::from_secs(590)));
+    assert_eq!(figures.stuck, Some(Duration::ZERO));
+    hand.forward(10);
     pump.tick().await.unwrap();
 
     let mut seen = String::new();

@@ -483,7 +483,7 @@ fn mail_troubles(
     now: Timestamp,
 ) -> Vec<Trouble> {
     let mut troubles = Vec::new();
-    let oldest = figures.oldest.filter(|oldest| *oldest > WAITING);
+    let oldest = figures.stuck.filter(|stuck| *stuck > WAITING);
     if let Some(oldest) = oldest {
         let waiting = i64::try_from(figures.waiting).unwrap_or(i64::MAX);
         troubles.push(

@@ -111,6 +111,7 @@ impl Post {
         if let Ok(its) = file.pump.figures().await {
             sum.waiting += its.waiting;
             sum.oldest = sum.oldest.max(its.oldest);
+            sum.stuck = sum.stuck.max(its.stuck);
             sum.sent += its.sent;
             sum.failed += its.failed;
             sum.last_sent_at = sum.last_sent_at.max(its.last_sent_at);

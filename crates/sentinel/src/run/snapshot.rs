@@ -80,7 +80,7 @@ impl Snapshot {
                 Phrase::NoRelayTakes,
             ),
             (
-                self.figures.oldest.is_none_or(|oldest| oldest <= WAITING),
+                self.figures.stuck.is_none_or(|stuck| stuck <= WAITING),
                 Phrase::LetterWaits,
             ),
             (
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(fine.self_test(later).len(), 2);
         let mut broken = fine.clone();
         broken.figures.failing_relays = vec![("r".into(), 3, "no".into())];
-        broken.figures.oldest = Some(Duration::from_secs(601));
+        broken.figures.stuck = Some(Duration::from_secs(601));
         broken.leapt_at = Some(now);
         assert_eq!(broken.self_test(now).len(), 3);
         assert!(!fine.self_test(Timestamp::UNIX_EPOCH).is_empty());

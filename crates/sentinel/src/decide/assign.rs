@@ -22,6 +22,16 @@ const NAMES: usize = 30;
 
 type Key = (Subject, Kind);
 
+/// What may explain something.
+struct Parent {
+    subject: Subject,
+    kind: Kind,
+    /// Its incident, if it has one.
+    incident: Option<IncidentId>,
+    /// When it was over, if it is.
+    ended: Option<Timestamp>,
+}
+
 /// Whether what explains a condition is there.
 enum Explained {
     By(IncidentId),
@@ -53,7 +63,7 @@ impl Core {
             let subjects = free.remove(&kind).unwrap_or_default();
             let mut roots = Vec::new();
             for subject in subjects {
-                match self.explained(config, &parents, &subject, kind) {
+                match self.explained(config, &parents, &subject, kind, now) {
                     Explained::By(incident) => {
                         self.join(incident, vec![(subject, kind)], true, now)
                     }
@@ -93,30 +103,44 @@ impl Core {
         }
     }
 
-    /// What may explain something, with its incident if it has one. A terminal that is offline
-    /// explains only itself and is looked up where it is needed.
-    fn parents(&self) -> Vec<(Subject, Kind, Option<IncidentId>)> {
+    /// What may explain something. A terminal that is offline explains only itself and is looked up
+    /// where it is needed.
+    fn parents(&self) -> Vec<Parent> {
         let may = |(_, kind): &&Key| is_parent(*kind) && *kind != Kind::TerminalOffline;
         let now = self.conditions.iter().filter(|(key, _)| may(key));
         let now = now.filter(|(_, it)| it.is_confirmed() || !it.claims.is_empty());
-        let now = now.map(|((subject, kind), it)| (subject.clone(), *kind, it.incident));
+        let now = now.map(|((subject, kind), it)| Parent {
+            subject: subject.clone(),
+            kind: *kind,
+            incident: it.incident,
+            ended: None,
+        });
         let lately = self.ended.iter().filter(|(_, kind, _)| is_parent(*kind));
-        let lately = lately.map(|(subject, kind, _)| (subject.clone(), *kind, None));
+        let lately = lately.map(|(subject, kind, at)| Parent {
+            subject: subject.clone(),
+            kind: *kind,
+            incident: None,
+            ended: Some(*at),
+        });
         now.chain(lately).collect()
     }
 
     fn explained(
         &self,
         config: &Config,
-        parents: &[(Subject, Kind, Option<IncidentId>)],
+        parents: &[Parent],
         subject: &Subject,
         kind: Kind,
+        now: Timestamp,
     ) -> Explained {
         let mut wait = false;
-        for (its, parent, incident) in parents {
-            if explains(config, its, *parent, subject, kind) {
-                match incident {
-                    Some(id) => return Explained::By(*id),
+        let began = self.conditions.get(&(subject.clone(), kind));
+        let began = began.map_or(now, |it| it.wrong_since);
+        for it in parents {
+            let over = it.ended.is_some_and(|at| !lingers(kind, began, at, now));
+            if !over && explains(config, &it.subject, it.kind, subject, kind) {
+                match it.incident {
+                    Some(id) => return Explained::By(id),
                     None => wait = true,
                 }
             }
@@ -429,6 +453,21 @@ fn is_parent(kind: Kind) -> bool {
             | ApplicationDown
             | HostSilent
     )
+}
+
+/// Whether what was over at `ended` can still be the reason for something that began at `began`.
+/// Terminals, and what is counted of them, come back in their own time. What a look sees within
+/// seconds does not: if it begins afterwards, or goes on, it is something of its own.
+fn lingers(kind: Kind, began: Timestamp, ended: Timestamp, now: Timestamp) -> bool {
+    use Kind::*;
+    let soon = now.duration_since(ended) < timing::SOON_AFTER;
+    match kind {
+        IngestStalled | SatelliteDown | SatelliteHang | DatabaseDown | DatabaseHung
+        | DatabaseReadOnly | DatabaseFull | ApplicationDown => soon && began < ended,
+        // A round of the canary that began before ends half a minute later.
+        DoorUnreachable => soon,
+        _ => true,
+    }
 }
 
 /// Whether the first condition explains the second.

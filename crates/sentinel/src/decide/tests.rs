@@ -1,5 +1,6 @@
 //! Decisions under a simulated clock: what is told, to whom, when, and what is not.
 
+mod afterwards;
 mod clock;
 
 use super::*;

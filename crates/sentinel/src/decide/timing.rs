@@ -97,6 +97,9 @@ pub(crate) fn gather(kind: Kind, severity: Severity) -> SignedDuration {
 /// it becomes an incident of its own: terminals need time to come back.
 pub(crate) const GRACE: SignedDuration = SignedDuration::from_mins(6);
 
+/// The same for what looks see within seconds.
+pub(crate) const SOON_AFTER: SignedDuration = SignedDuration::from_mins(1);
+
 /// Reminders of what nobody acknowledged: after half an hour, two hours, then every six.
 pub(crate) fn reminder(number: u32) -> SignedDuration {
     match number {

@@ -14,8 +14,9 @@ use mariadb::{Flavor, Server};
 use promises::{Place, SatelliteProcess, Setup, attlog, blocking};
 use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection};
 
-/// The error numbers by which a server refuses a user: to a database, a table, a column, a right.
-const DENIED: [u16; 4] = [1044, 1142, 1143, 1227];
+/// The error numbers by which a server refuses a user: to a database, the server, a table, a column,
+/// a right.
+const DENIED: [u16; 5] = [1044, 1045, 1142, 1143, 1227];
 
 /// The shipped script for this database, without passwords. The account of the service has another
 /// name here, because the test's server has one of that name with every right.
@@ -121,6 +122,15 @@ async fn each_account_can_do_its_work_and_nothing_more() {
         "SET GLOBAL read_only = 1",
     ];
     may_not(&url("ingest"), &forbidden).await;
+    // Who makes the tables is no master of the server.
+    let elsewhere = [
+        "CREATE DATABASE more",
+        "CREATE USER more",
+        "GRANT SELECT ON *.* TO payroll@'127.0.0.1'",
+        "SELECT * FROM mysql.user",
+        "SET GLOBAL read_only = 1",
+    ];
+    may_not(&url("satellite_admin"), &elsewhere).await;
     may(&url("payroll"), &["SELECT * FROM event_feed"]).await;
     let payroll = [
         "SELECT * FROM event",

@@ -337,6 +337,29 @@ async fn an_event_that_is_refused_for_good_is_a_dead_letter_and_holds_up_no_othe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn under_a_lockdown_nothing_leaves_and_what_was_stored_meanwhile_follows_when_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start(folder.path(), "arrivals").await.unwrap();
+    let place = Place::sqlite(folder.path());
+    let mut setup = Setup::new(place.clone()).enrol(["LOCK1"]);
+    setup.more = output("payroll", &receiver, &key(folder.path()));
+    let satellite = SatelliteProcess::start(&setup).await.unwrap();
+    let lockdown = async |on: &str| satellite.command(["lockdown", on]).await.unwrap();
+    lockdown("on").await;
+    until_state(&satellite, "payroll", "locked").await.unwrap();
+    post(&satellite, "LOCK1", b"1\t2026-11-21 09:00:00\t0\t1\n", 1)
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(receiver.asked(), 0, "something left");
+    lockdown("off").await;
+    let mut checker = Checker::open(&place).await.unwrap();
+    let all = fed(&mut checker).await.unwrap();
+    assert_eq!(all.len(), 1);
+    has_all_of(&receiver, &all).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_inner_address_is_refused_unless_the_configuration_allows_it() {
     let folder = tempfile::tempdir().unwrap();
     let key = key(folder.path());

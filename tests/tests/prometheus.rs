@@ -89,8 +89,7 @@ async fn every_alert_fires_when_it_should_and_stays_silent_otherwise() {
     ] {
         judged(&promtool, words, "").await.unwrap();
     }
-    let words = ["check-config", "alertmanager.yml"];
-    judged(&amtool, &words, "").await.unwrap();
+    who_hears_what(&amtool).await.unwrap();
     let (alerts, tests) = (
         read("prometheus/alerts.yml"),
         read("prometheus/alerts.test.yml"),
@@ -105,6 +104,39 @@ async fn every_alert_fires_when_it_should_and_stays_silent_otherwise() {
     for alert in alerts {
         assert!(fired.contains(alert), "no test in which {alert} fires");
     }
+}
+
+/// Of the example for Alertmanager: it is one, every alert that it names exists, and each severity
+/// goes where its comments say.
+async fn who_hears_what(amtool: &Path) -> Result<()> {
+    let words = ["check-config", "alertmanager.yml"];
+    judged(amtool, &words, "").await?;
+    let (example, alerts) = (
+        read("prometheus/alertmanager.yml"),
+        read("prometheus/alerts.yml"),
+    );
+    let known = values(&alerts, "alert");
+    let words = example.split(|letter: char| !letter.is_ascii_alphanumeric());
+    for named in words.filter(|word| word.starts_with("Satellite") || *word == "AlertsArrive") {
+        ensure!(known.contains(&named), "there is no alert {named}");
+    }
+    for (receiver, labels) in [
+        (
+            "dead-mans-switch",
+            ["alertname=AlertsArrive", "severity=none"],
+        ),
+        ("on-call", ["alertname=SatelliteDown", "severity=critical"]),
+        (
+            "systems",
+            ["alertname=SatelliteRestarts", "severity=warning"],
+        ),
+        ("systems", ["alertname=Any", "severity=info"]),
+    ] {
+        let test = ["config", "routes", "test", "--config.file=alertmanager.yml"];
+        let wanted = format!("--verify.receivers={receiver}");
+        judged(amtool, &[&test[..], &[&wanted], &labels].concat(), "").await?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use mariadb::{Flavor, Server};
 use promises::{
     Disk, Place, Post, Postbox, Running, SatelliteProcess, SentinelProcess, Setup, Smtpd, blocking,
+    picture,
 };
 use terminals::Scenario;
 
@@ -204,6 +205,14 @@ async fn a_killed_satellite_is_told_to_both_levels_and_its_return_too() {
     )
     .await;
     println!("killed: told after {took:?}");
+    for (to, words, name) in [
+        ("uno@example.mx", words.0, "es/imagenes/aviso.svg"),
+        ("one@example.mx", words.1, "images/letter.svg"),
+    ] {
+        let (subject, text) = read(&letter(&scene, to, words, Duration::ZERO).await);
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        picture(name, &subject, &lines).unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

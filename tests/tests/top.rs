@@ -1,14 +1,16 @@
 //! Promise: `satellite top` shows what happens on a terminal of 80 by 24, ends on q and on Ctrl-C
-//! with the terminal as it was, and without one says what to use instead.
+//! with the terminal as it was, and without one says what to use instead. The pictures of it in the
+//! manuals are what it draws.
 //!
 //! The terminal is a pseudo-terminal that Python's own library makes; what came out of it is read
 //! here. Without Python a test here says loudly that it tried nothing.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use promises::{Place, SatelliteProcess, Setup, attlog};
+use promises::{Place, SatelliteProcess, Setup, Tenant, attlog, blocking, picture};
 
 /// Runs the words in a pseudo-terminal of 80 by 24, presses a key after some seconds, and prints
 /// what came, whether the settings of the terminal are the old ones, and the exit status.
@@ -77,18 +79,89 @@ fn ended_well(seen: &serde_json::Value) -> Result<()> {
     Ok(())
 }
 
-async fn shown(satellite: &SatelliteProcess, program: &Path) -> Result<()> {
-    let program = program.to_string_lossy().into_owned();
-    let config = satellite.folder().join("satellite.toml");
-    let config = config.to_string_lossy().into_owned();
-    let words = |lang| {
-        [
-            &program, "top", "--config", &config, "--lang", lang, "--every", "1s",
-        ]
+/// Three clients, and a sender of another make whose mapping does not fit.
+fn setup(folder: &Path) -> Result<Setup> {
+    let mapping = folder.join("mapping.toml");
+    std::fs::write(
+        &mapping,
+        "make = 'x'\nformat = 'json'\n[fields]\ntime = 'at'\nperson = 'user'\n",
+    )?;
+    let tenant = |id: &str| Tenant {
+        id: id.to_owned(),
+        own: None,
     };
-    for (key, lang, needed) in [
-        ("q", "en", ["acme", "events/s", "q: quit"]),
-        ("\u{3}", "es", ["acme", "eventos/s", "q: salir"]),
+    let mut setup = Setup::new(Place::sqlite(folder));
+    setup.tenants = ["acme", "norte", "panaderia"].map(tenant).into();
+    let enrolled = [
+        ("TOP0000001", "acme"),
+        ("TOP0000002", "acme"),
+        ("TOP0000003", "norte"),
+        ("TOP0000004", "panaderia"),
+    ];
+    setup.terminals = enrolled
+        .map(|(serial, tenant)| (serial.to_owned(), tenant.to_owned()))
+        .into();
+    setup.more = format!("[[mapping]]\nfile = {mapping:?}\n\n");
+    Ok(setup)
+}
+
+/// Posts what that sender's mapping cannot read, as soon as it is served.
+async fn unfit(satellite: &SatelliteProcess) -> Result<()> {
+    let add = [
+        "devices", "add", "--tenant", "acme", "--vendor", "other", "--serial", "BIO-1", "--listen",
+        "--json",
+    ];
+    let said: serde_json::Value = serde_json::from_str(&satellite.command(add).await?)?;
+    let path = said["listen"]["path"].as_str().context("no path")?;
+    let post = format!(
+        "POST {path} HTTP/1.1\r\nHost: s\r\nConnection: close\r\nContent-Length: 7\r\n\r\n{{\"x\":1}}"
+    );
+    for _ in 0..150 {
+        let reply = satellite.send(post.as_bytes()).await;
+        if reply.is_ok_and(|reply| reply.status == 200) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    anyhow::bail!("never served")
+}
+
+/// Punches of now at every terminal, one of them unknown, until somebody has seen enough.
+async fn punches(satellite: &SatelliteProcess) {
+    for person in 1.. {
+        let Ok(now) = jiff::Timestamp::now().in_tz("America/Mexico_City") else {
+            return;
+        };
+        let line = format!("{person}\t{}\t0\t1\n", now.strftime("%Y-%m-%d %H:%M:%S"));
+        for terminal in 1 + person % 2..=5 {
+            let serial = format!("TOP000000{terminal}");
+            let punch = attlog(&serial, "9999", line.as_bytes());
+            satellite.send(&punch).await.ok();
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Both languages: how it ends, and what it shows.
+fn shown(program: &Path, config: &Path) -> Result<()> {
+    let (program, config) = (program.to_string_lossy(), config.to_string_lossy());
+    let words = |lang| {
+        let words = ["top", "--lang", lang, "--every", "1s", "--config", &config];
+        [&[&*program][..], &words].concat()
+    };
+    for (key, lang, name, needed) in [
+        (
+            "q",
+            "en",
+            "images/top.svg",
+            ["acme", "events/s", "q: quit", "mapping_unfit"],
+        ),
+        (
+            "\u{3}",
+            "es",
+            "es/imagenes/top.svg",
+            ["acme", "eventos/s", "q: salir", "mapping_unfit"],
+        ),
     ] {
         let seen = staged(key, &words(lang))?;
         ended_well(&seen).with_context(|| format!("{key:?}: {seen:#}"))?;
@@ -102,8 +175,9 @@ async fn shown(satellite: &SatelliteProcess, program: &Path) -> Result<()> {
         for word in &needed {
             ensure!(all.contains(word), "no {word}: {lines:#?}");
         }
+        picture(name, &format!("$ satellite top --lang {lang}"), &lines)?;
     }
-    let output = Command::new(&program)
+    let output = Command::new(&*program)
         .args(&words("en")[1..])
         .stdin(Stdio::null())
         .output()?;
@@ -123,9 +197,21 @@ async fn top_shows_what_happens_and_gives_the_terminal_back_as_it_was() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let setup = Setup::new(Place::sqlite(folder.path())).enrol(["TOP0000001"]);
-    let satellite = SatelliteProcess::start(&setup).await.unwrap();
-    let punch = attlog("TOP0000001", "9999", b"7\t2026-11-21 09:00:03\t0\t1\n");
-    assert!(satellite.send(&punch).await.unwrap().accepts(1));
-    shown(&satellite, satellite.program()).await.unwrap();
+    let satellite = SatelliteProcess::start(&setup(folder.path()).unwrap())
+        .await
+        .unwrap();
+    unfit(&satellite).await.unwrap();
+    let (program, config) = (
+        satellite.program().to_owned(),
+        satellite.folder().join("satellite.toml"),
+    );
+    let looking = blocking(move || shown(&program, &config));
+    tokio::select! {
+        seen = looking => seen.unwrap(),
+        () = punches(&satellite) => {}
+    }
+    // The doctor names the sender too, and how to see more of it.
+    let said = satellite.said(&["doctor", "--json"]).await.unwrap();
+    assert!(said.contains("mapping_unfit (BIO-1)"), "{said}");
+    assert!(said.contains("devices show BIO-1"), "{said}");
 }

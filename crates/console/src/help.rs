@@ -19,7 +19,7 @@ pub struct Book {
 }
 
 /// The words of clap's own in a page of help, in the order in which they are exchanged.
-const OWN: [(&str, &str); 26] = [
+const OWN: [(&str, &str); 44] = [
     ("[OPTIONS]", "[OPCIONES]"),
     ("[COMMAND]", "[ORDEN]"),
     ("<COMMAND>", "<ORDEN>"),
@@ -50,6 +50,24 @@ const OWN: [(&str, &str); 26] = [
     ("<NAMES>", "<NOMBRES>"),
     ("<PER_MINUTE>", "<POR_MINUTO>"),
     ("<SECONDS>", "<SEGUNDOS>"),
+    ("<INCIDENT>", "<INCIDENTE>"),
+    ("<TEXT>", "<TEXTO>"),
+    ("<SHELL>", "<INTÉRPRETE>"),
+    ("<COLUMN>", "<COLUMNA>"),
+    ("<CAUSE>", "<CAUSA>"),
+    ("<DATE>", "<FECHA>"),
+    ("<WHY>", "<POR_QUÉ>"),
+    ("<HOW>", "<CÓMO>"),
+    ("<VENDOR>", "<MARCA>"),
+    ("<DAY>", "<DÍA>"),
+    ("<YYYY-MM>", "<AAAA-MM>"),
+    ("<USER>", "<USUARIO>"),
+    ("<SITE>", "<SITIO>"),
+    ("<PATH>", "<RUTA>"),
+    ("<HOST:PORT>", "<HOST:PUERTO>"),
+    ("<FOLDER>", "<CARPETA>"),
+    ("<COPY>", "<COPIA>"),
+    ("<CLASS>", "<CLASE>"),
 ];
 
 /// The command with its help in that language.
@@ -141,8 +159,8 @@ fn spanish(text: &str, texts: &[(&str, &str)]) -> String {
     known.map_or(text, |(_, spanish)| spanish).to_owned()
 }
 
-/// What keeps a program's help from being Spanish: texts that the book does not have, and pairs
-/// in it that no command shows. Empty when all is well.
+/// What keeps a program's help from being Spanish: texts and remarks on examples that the book does
+/// not have, and pairs in it that no command shows. Empty when all is well.
 pub fn unspoken(mut command: Command, book: &Book) -> Vec<String> {
     // Of what clap adds by itself, the words are here.
     command = command.disable_help_subcommand(true);
@@ -163,15 +181,39 @@ pub fn unspoken(mut command: Command, book: &Book) -> Vec<String> {
             .filter(|en| !examples.contains(en))
             .map(str::to_owned),
     );
+    // A remark may be a part of a longer one, or have one in it.
+    let knows = |remark: &str, english: &str| remark.contains(english) || english.contains(remark);
+    let unsaid = |remark: &&str| {
+        !book
+            .remarks
+            .iter()
+            .any(|(english, _)| knows(remark, english))
+    };
+    wrong.extend(remarks(&examples).filter(unsaid).map(str::to_owned));
     wrong
+}
+
+/// What examples say to a person: behind a hash, above a command with a colon, or beside all of them.
+fn remarks(examples: &str) -> impl Iterator<Item = &str> {
+    let is_said = |line: &str| !line.starts_with(' ') || line.ends_with(':');
+    examples.lines().filter_map(move |line| {
+        let text = match line.split_once(" # ") {
+            Some((_, behind)) => behind,
+            None if is_said(line) => line,
+            None => return None,
+        };
+        let text = text.trim();
+        text.contains(char::is_alphabetic).then_some(text)
+    })
 }
 
 /// Every text of help that somebody can see, and all examples in one.
 fn texts(command: &Command, found: &mut Vec<String>, examples: &mut String) {
     found.extend(command.get_about().map(ToString::to_string));
     found.extend(command.get_long_about().map(ToString::to_string));
-    examples.extend(command.get_after_help().map(ToString::to_string));
-    examples.extend(command.get_after_long_help().map(ToString::to_string));
+    for after in [command.get_after_help(), command.get_after_long_help()] {
+        examples.extend(after.map(|text| format!("{text}\n")));
+    }
     for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
         let own = !matches!(arg.get_id().as_str(), "help" | "version");
         found.extend(arg.get_help().filter(|_| own).map(ToString::to_string));

@@ -15,7 +15,7 @@ const BOOK: Book = Book {
         ("A word", "Una palabra"),
         ("With care", "Con cuidado"),
     ],
-    remarks: &[("Example:", "Ejemplo:")],
+    remarks: &[("Example:", "Ejemplo:"), ("# well", "# bien")],
     sentence: |english| (english == "is bad").then(|| "está mal".to_owned()),
 };
 
@@ -24,7 +24,7 @@ fn command() -> Command {
     let times = clap::value_parser!(u32).range(1..=9);
     let sub = Command::new("do")
         .about("Does it")
-        .after_help("Example:\n  p do it")
+        .after_help("Example:\n  p do it  # well")
         .arg(Arg::new("whom").help("Whom").required(true))
         .arg(
             Arg::new("times")
@@ -155,7 +155,7 @@ fn a_text_without_spanish_and_one_that_nobody_shows_are_named() {
         sentence: |_| None,
     };
     let wrong = crate::unspoken(command(), &OTHER);
-    for named in ["How often", "Nothing", "Examples:"] {
+    for named in ["How often", "Nothing", "Examples:", "well"] {
         assert!(
             wrong.iter().any(|text| text == named),
             "{named} in {wrong:?}"

@@ -13,10 +13,11 @@ mod pull;
 mod totals;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -142,6 +143,10 @@ pub struct DoorStatus {
     pub connections: usize,
     /// Bytes of bodies that may still come into memory.
     pub free_bytes: u64,
+    /// Where terminals are awaited; `null` until the door is open.
+    pub address: Option<SocketAddr>,
+    /// The same behind TLS; `null` without one.
+    pub tls_address: Option<SocketAddr>,
 }
 
 /// A lockdown that holds.
@@ -187,7 +192,7 @@ pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener) {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/status", get(status))
-        .route("/devices", get(all_devices))
+        .route("/devices", get(some_devices))
         .route("/trace/{serial}", get(trace))
         .with_state(hub);
     if let Err(error) = axum::serve(listener, router).await {
@@ -256,10 +261,7 @@ async fn status(State(hub): State<Arc<Hub>>) -> Json<Status> {
         conditions: conditions::list(&hub),
         hikvision: hikvision::list(&hub),
         pull: pull::list(&hub),
-        door: DoorStatus {
-            connections: hub.crowd.connections(),
-            free_bytes: hub.crowd.free_bytes(),
-        },
+        door: door_status(&hub),
         tls: hub.tls.as_ref().map(tls_status),
         outputs: outputs(&hub),
         lockdown: hub.lockdowns.load().iter().map(lockdown_status).collect(),
@@ -279,6 +281,16 @@ async fn status(State(hub): State<Arc<Hub>>) -> Json<Status> {
     })
 }
 
+fn door_status(hub: &Hub) -> DoorStatus {
+    let addresses = hub.addresses.get();
+    DoorStatus {
+        connections: hub.crowd.connections(),
+        free_bytes: hub.crowd.free_bytes(),
+        address: addresses.map(|it| it.devices),
+        tls_address: addresses.and_then(|it| it.devices_tls),
+    }
+}
+
 fn outputs(hub: &Hub) -> Vec<OutputStatus> {
     let (config, now) = (hub.config.load(), clock::now());
     let all = config.outputs.iter();
@@ -293,8 +305,17 @@ fn lockdown_status(held: &Lockdown) -> LockdownStatus {
     }
 }
 
-async fn all_devices(State(hub): State<Arc<Hub>>) -> Json<Devices> {
-    Json(devices::list(&hub, clock::now()))
+async fn some_devices(State(hub): State<Arc<Hub>>, RawQuery(query): RawQuery) -> Response {
+    match devices::Asked::read(query.as_deref().unwrap_or_default()) {
+        Ok(asked) => Json(devices::list(&hub, &asked, clock::now())).into_response(),
+        Err(error) => refused(error),
+    }
+}
+
+/// A question that is not understood.
+fn refused(error: String) -> Response {
+    let wrong = HashMap::from([("error", error)]);
+    (StatusCode::BAD_REQUEST, Json(wrong)).into_response()
 }
 
 fn tenant_status(id: &str, count: Option<&Count>) -> TenantStatus {
@@ -348,9 +369,6 @@ async fn trace(State(hub): State<Arc<Hub>>, Path(serial): Path<String>) -> Respo
             let way = known.map_or(Way::Push, |known| Way::of(&known.enrolment));
             Json(hub.trace.report(&serial, way)).into_response()
         }
-        Err(error) => {
-            let wrong = HashMap::from([("error", format!("the serial {error}"))]);
-            (StatusCode::BAD_REQUEST, Json(wrong)).into_response()
-        }
+        Err(error) => refused(format!("the serial {error}")),
     }
 }

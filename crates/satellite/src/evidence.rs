@@ -33,6 +33,8 @@ const MOST: usize = 1_000;
 const DAY_LIMIT: u64 = 16 << 20;
 /// Files kept.
 const DAYS: usize = 180;
+/// A configuration that never changes is written again after this time, long before its day goes.
+const AGAIN_AFTER: Duration = Duration::from_secs(60 * 24 * 3_600);
 /// Longest configuration that is kept, in bytes.
 const TEXT_LIMIT: usize = 256 << 10;
 
@@ -129,7 +131,7 @@ pub(crate) async fn run(hub: Arc<Hub>) {
 fn write(config: &Config, mut lines: Vec<String>, now: Millis) -> io::Result<()> {
     let folder = config.state_dir.join(FOLDER);
     let last = folder.join("configuration.sha256");
-    let known = fs::read_to_string(&last).unwrap_or_default();
+    let known = known(&last);
     let changed = configuration(config, now).filter(|(hash, _)| *hash != known);
     let hash = changed.map(|(hash, line)| {
         lines.push(line);
@@ -137,6 +139,17 @@ fn write(config: &Config, mut lines: Vec<String>, now: Millis) -> io::Result<()>
     });
     append(&folder, &lines, now)?;
     hash.map_or(Ok(()), |hash| fs::write(last, hash))
+}
+
+/// The hash of the configuration that was written last; empty when that is so long ago that it will
+/// be forgotten.
+fn known(file: &Path) -> String {
+    let age = file.metadata().and_then(|meta| meta.modified());
+    let age = age.ok().and_then(|at| at.elapsed().ok());
+    if age.is_some_and(|age| age > AGAIN_AFTER) {
+        return String::new();
+    }
+    fs::read_to_string(file).unwrap_or_default()
 }
 
 /// The hash of the configuration's file, and the line about it.
@@ -252,6 +265,29 @@ mod tests {
         };
         assert_eq!(lines.iter().map(times).sum::<u64>(), 5_001);
         assert!(kept.take().is_empty());
+    }
+
+    #[test]
+    fn a_configuration_is_written_when_it_changed_and_again_before_it_would_be_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::in_folder(folder.path());
+        let file = folder.path().join("satellite.toml");
+        fs::write(&file, "one").unwrap();
+        config.file = Some(file.clone());
+        let now = Millis::parse("2026-11-26 12:00:00.000").unwrap();
+        let kept = || {
+            write(&config, Vec::new(), now).unwrap();
+            let day = days(&folder.path().join(FOLDER)).unwrap().pop().unwrap();
+            fs::read_to_string(day).unwrap().lines().count()
+        };
+        assert_eq!((kept(), kept()), (1, 1));
+        fs::write(&file, "another").unwrap();
+        assert_eq!((kept(), kept()), (2, 2));
+        let last = folder.path().join(FOLDER).join("configuration.sha256");
+        let long_ago = std::time::SystemTime::now() - AGAIN_AFTER * 2;
+        let last = File::options().append(true).open(last).unwrap();
+        last.set_modified(long_ago).unwrap();
+        assert_eq!((kept(), kept()), (3, 3));
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! Whatever a reload may replace stands behind an [`ArcSwap`]; a request takes what it needs
 //! once and keeps it to its end, so that it never sees half of a new configuration.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -53,6 +54,13 @@ pub(crate) enum Wish {
     },
 }
 
+/// Where terminals are awaited, once both doors are open.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    pub(crate) devices: SocketAddr,
+    pub(crate) devices_tls: Option<SocketAddr>,
+}
+
 /// Longest wait for a session of the registry.
 const SESSION_WITHIN: Duration = Duration::from_secs(5);
 
@@ -90,6 +98,8 @@ pub(crate) struct Hub {
     /// Room for the logs of terminals on port 4370 that are read at the same time.
     pub(crate) reading: pull::Room,
     pub(crate) wishes: mpsc::Sender<Wish>,
+    /// Sockets of systemd may be elsewhere than the configuration says.
+    pub(crate) addresses: OnceLock<Addresses>,
     pub(crate) started: Instant,
     pub(crate) started_at: Millis,
     requests: AtomicU64,
@@ -130,6 +140,7 @@ impl Hub {
             drain: Drain::new(),
             reading: pull::Room::default(),
             wishes,
+            addresses: OnceLock::new(),
             started: Instant::now(),
             started_at: crate::clock::now(),
             requests: AtomicU64::new(first_id(crate::clock::now())),

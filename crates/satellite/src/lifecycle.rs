@@ -22,7 +22,7 @@ use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::door::Transport;
 use crate::enrolment::Keeper;
-use crate::hub::Hub;
+use crate::hub::{Addresses, Hub};
 use crate::metrics::Metrics;
 use crate::stores::{self, Means, MigrationDenied, Stores};
 use crate::tls::{self, Tls};
@@ -156,6 +156,10 @@ impl Doors {
         };
         let (devices, admin) = (self.devices.local_addr()?, self.admin.local_addr()?);
         let (devices_tls, isup) = (at(&self.devices_tls)?, at(&self.isup)?);
+        hub.addresses.get_or_init(|| Addresses {
+            devices,
+            devices_tls,
+        });
         if let Some(isup) = self.isup {
             hub.drain.spawn(hikvision::run_isup(Arc::clone(&hub), isup));
         }

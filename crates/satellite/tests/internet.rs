@@ -299,6 +299,66 @@ async fn a_lockdown_stops_commands_and_enrolments_goes_on_storing_and_survives_a
     house.running.stop().await;
 }
 
+/// Posts to a sender's path; answers the status and what it hears.
+async fn ingest(house: &House, path: &str, body: &'static str) -> (u16, Value) {
+    let (status, said) = house.from("203.0.113.1", "POST", path, body).await;
+    (status, serde_json::from_str(&said).unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_a_tenants_lockdown_its_senders_are_stored_and_strangers_that_they_name_are_not_listed()
+ {
+    let folder = tempfile::tempdir().unwrap();
+    let mapping = folder.path().join("mapping.toml");
+    let fields = "[fields]\ntime = 'at'\nserial = 'device'\nperson = 'user'\n";
+    std::fs::write(&mapping, format!("make = 'x'\nformat = 'json'\n{fields}")).unwrap();
+    let more = format!(
+        "[[tenant]]\nid = \"beta\"\ntime_zone = \"UTC\"\n[[mapping]]\nfile = {mapping:?}\n"
+    );
+    let house = house("", &more, "127.0.0.1:0").await;
+    let path = |said: &str| format!("/ingest/{}", token_in(said));
+    let add = |tenant: &'static str, serial: &'static str| {
+        let words = ["devices", "add", "--vendor", "other", "--listen", "--json"];
+        [&words[..], &["--tenant", tenant, "--serial", serial]].concat()
+    };
+    let old = path(&house.fine(&add("acme", "BIO-1")));
+    let served = async |house: &House, path: &str| ingest(house, path, "[]").await.0 == 200;
+    house
+        .until("served", async |house| served(house, &old).await)
+        .await;
+    house.fine(&["lockdown", "on", "--tenant", "acme"]);
+    let locked = async |house: &House| house.status().await["lockdown"][0]["scope"] == "acme";
+    house.until("locked", locked).await;
+
+    let both = r#"[{"at":"2026-11-21T09:00:00Z","user":"7","device":"BIO-1"},
+                   {"at":"2026-11-21T09:00:00Z","user":"8","device":"NEW-1"}]"#;
+    let (status, said) = ingest(&house, &old, both).await;
+    assert_eq!(
+        (status, &said["stored"], &said["quarantined"]),
+        (200, &1.into(), &1.into())
+    );
+    assert_eq!(house.status().await["pending"], 0, "a stranger was listed");
+    let (status, said) = house.command(&add("acme", "BIO-2"));
+    assert!(status == 1 && said.contains("lockdown off"), "{said}");
+    // The other tenant goes on, and a token that may have been seen can be taken away.
+    house.fine(&add("beta", "BIO-3"));
+    let new = path(&house.fine(&["devices", "rotate-token", "BIO-1", "--json"]));
+    house
+        .until("rotated", async |house| served(house, &new).await)
+        .await;
+    assert!(!served(&house, &old).await, "the old token still serves");
+
+    house.fine(&["lockdown", "off", "--tenant", "acme"]);
+    let listed = async |house: &House| {
+        ingest(house, &new, both).await;
+        house.status().await["pending"] == 1
+    };
+    house.until("free", listed).await;
+    let known = ingest(&house, &new, both).await.1;
+    assert_eq!((&known["stored"], &known["known"]), (&0.into(), &1.into()));
+    house.running.stop().await;
+}
+
 /// The token in what a command printed as JSON.
 fn token_in(said: &str) -> String {
     let said: Value = serde_json::from_str(said).unwrap();
@@ -345,7 +405,7 @@ async fn evidence_is_one_file_that_standard_tools_verify_and_holds_no_secret() {
     let file = house.folder.path().join("evidence.tar");
     let out = file.to_str().unwrap();
     let said = house.fine(&["evidence", "--since", "1h", "--out", out]);
-    assert!(said.contains("refusals.jsonl: 1 lines"), "{said}");
+    assert!(said.contains("refusals.jsonl, lines: 1"), "{said}");
     let sh = |command: &str| {
         let output = std::process::Command::new("sh")
             .args(["-ec", command])
@@ -388,7 +448,25 @@ async fn evidence_is_one_file_that_standard_tools_verify_and_holds_no_secret() {
     assert!(!whole.contains(&token), "no token may be in it");
     // One changed byte is found, and nothing is overwritten.
     let (status, said) = house.command(&["evidence", "--since", "1h", "--out", out]);
-    assert_eq!(status, 1, "{said}");
+    assert!(status == 1 && said.contains("name another file"), "{said}");
+    // The configuration that was in force is there, however long ago it was written; and no time at
+    // all is no evidence.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let later = house.folder.path().join("later.tar");
+    let later = later.to_str().unwrap();
+    let said = house.fine(&["evidence", "--since", "1s", "--out", later]);
+    assert!(said.contains("configuration.jsonl, lines: 1"), "{said}");
+    let never = [
+        "evidence",
+        "--since",
+        "1h",
+        "--until",
+        "2h",
+        "--out",
+        "never.tar",
+    ];
+    let (status, said) = house.command(&never);
+    assert!(status == 1 && said.contains("later than --since"), "{said}");
     let (fine, said) = sh(
         "sed -i s/unknown_token/known_token12/ x/refusals.jsonl && cd x && sha256sum -c SHA256SUMS",
     );

@@ -79,7 +79,18 @@ async fn punch(at: std::net::SocketAddr, serial: &str, line: &'static str) -> St
     String::from_utf8(post.send().await.unwrap().body).unwrap()
 }
 
-/// A satellite with one terminal of each make, of which some have sent something.
+/// Has a terminal enrol itself by its first contact; its record comes with the next.
+async fn enrolled(at: std::net::SocketAddr, serial: &str) {
+    for _ in 0..100 {
+        let said = punch(at, serial, "7\t2026-11-21 09:00:00\t0\t1\n").await;
+        if said.starts_with("OK") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+/// A satellite with a terminal that has sent something.
 async fn lively(folder: &Path) -> satellite::Running {
     let mut config = Config::in_folder(folder);
     config.listen.devices = "127.0.0.1:0".parse().unwrap();
@@ -87,14 +98,7 @@ async fn lively(folder: &Path) -> satellite::Running {
     config.clock = ClockTrust::Trusted;
     config.unknown = satellite::config::Unknown::Accept(config.tenants[0].id.clone());
     let running = Satellite::start(config).await.unwrap();
-    // The first contact enrols it; the record comes with the next.
-    for _ in 0..100 {
-        let said = punch(running.devices, "LIVELY1", "7\t2026-11-21 09:00:00\t0\t1\n").await;
-        if said.starts_with("OK") {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    enrolled(running.devices, "LIVELY1").await;
     punch(running.devices, "LIVELY1", "not a record\n").await;
     running
 }
@@ -121,6 +125,44 @@ async fn status_and_devices_answer_what_their_schemas_promise_and_nothing_else()
     let devices = fetched(running.admin, "/devices").await;
     assert_eq!(devices["devices"][0]["serial"], "LIVELY1");
     assert_eq!(devices["devices"][0]["state"], "online");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn page_by_page_the_terminals_are_those_of_the_whole_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = lively(folder.path()).await;
+    let serials = |page: &Value| -> Vec<String> {
+        let all = page["devices"].as_array().unwrap().iter();
+        all.map(|one| one["serial"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    for serial in ["LIVELY3", "LIVELY2"] {
+        enrolled(running.devices, serial).await;
+    }
+    let whole = fetched(running.admin, "/devices").await;
+    assert!(
+        serials(&whole).len() == 3 && whole["next"].is_null(),
+        "{whole:#}"
+    );
+    let (mut paged, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = fetched(running.admin, &format!("/devices?limit=1{after}")).await;
+        paged.extend(serials(&page));
+        let Some(next) = page["next"].as_str() else {
+            break;
+        };
+        after = format!("&after={next}");
+    }
+    assert_eq!(paged, serials(&whole));
+    let one = fetched(running.admin, "/devices?serial=LIVELY1").await;
+    assert_eq!(serials(&one), ["LIVELY1"]);
+    for nobody in ["tenant=nobody", "with_conditions=true&serial=LIVELY1"] {
+        let none = fetched(running.admin, &format!("/devices?{nobody}")).await;
+        assert_eq!(serials(&none), Vec::<String>::new(), "{nobody}");
+    }
+    let refused = fetched(running.admin, "/devices?tenants=acme").await;
+    assert!(refused["error"].is_string(), "{refused:#}");
     running.stop().await;
 }
 

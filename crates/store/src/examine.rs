@@ -32,7 +32,9 @@ pub struct Examined {
     pub version: String,
     /// The account that this user was taken for, `user@host`; empty for a file.
     pub account: String,
-    /// Whether it is older than the oldest whose SQL is used.
+    /// The oldest version whose SQL is used, major and minor; `None` where ours is built in.
+    pub oldest: Option<(u32, u32)>,
+    /// Whether it is older than that.
     pub too_old: bool,
     /// Whether it takes no changes from anybody.
     pub read_only: bool,
@@ -66,6 +68,7 @@ async fn sqlite(engine: &mut AnyEngine) -> Result<Examined, Failure> {
     Ok(Examined {
         version: format!("SQLite {version}"),
         account: String::new(),
+        oldest: None,
         too_old: false,
         read_only: false,
         wrong: Vec::new(),
@@ -88,6 +91,7 @@ async fn server(engine: &mut AnyEngine) -> Result<Examined, Failure> {
     let grants: Result<Vec<String>, Failure> = grants.iter().map(|row| row.text(0)).collect();
     Ok(Examined {
         account,
+        oldest: Some(oldest(&version)),
         too_old: is_too_old(&version),
         read_only: settings
             .iter()
@@ -150,18 +154,22 @@ async fn denied(engine: &mut AnyEngine) -> Result<Vec<&'static str>, Failure> {
     Ok(denied)
 }
 
-/// Whether a version in a server's words (`10.11.6-MariaDB-…`, `8.0.36`) is too old; one that
-/// cannot be read is believed.
-fn is_too_old(version: &str) -> bool {
-    let oldest = if version.contains("MariaDB") {
+/// The oldest version of that product whose SQL is used.
+fn oldest(version: &str) -> (u32, u32) {
+    if version.contains("MariaDB") {
         OLDEST_MARIADB
     } else {
         OLDEST_MYSQL
-    };
+    }
+}
+
+/// Whether a version in a server's words (`10.11.6-MariaDB-…`, `8.0.36`) is too old; one that
+/// cannot be read is believed.
+fn is_too_old(version: &str) -> bool {
     let mut numbers = version.split(|letter: char| !letter.is_ascii_digit());
     let mut next = || numbers.next().and_then(|digits| digits.parse::<u32>().ok());
     let (major, minor) = (next(), next());
-    major.zip(minor).is_some_and(|version| version < oldest)
+    major.zip(minor).is_some_and(|own| own < oldest(version))
 }
 
 fn is_almighty(grant: &str) -> bool {

@@ -128,6 +128,10 @@ const COLUMNS: &str = "seq, event_uid, tenant, vendor, serial, device_name, kind
      local_time, time_zone, CAST(occurred_at AS CHAR), CAST(received_at AS CHAR), status_code, \
      verify_code, vendor_code, direction, door, route, timeliness, clock, attributes, raw";
 
+/// Numbers that one statement looks through. Nothing but the number has an index, so that a table of
+/// any size is read in pieces that a server answers well within [`STATEMENT_DEADLINE`](crate::STATEMENT_DEADLINE).
+const PIECE: i64 = 250_000;
+
 /// The rows that the filter lets through, in the order of `seq`.
 pub async fn read(engine: &mut AnyEngine, filter: &FeedFilter) -> Result<Vec<FeedRow>, Failure> {
     let view = if filter.canary {
@@ -135,8 +139,6 @@ pub async fn read(engine: &mut AnyEngine, filter: &FeedFilter) -> Result<Vec<Fee
     } else {
         "event_feed"
     };
-    let mut sql = "WHERE seq > ?".to_owned();
-    let mut values = vec![Value::Int(filter.after_seq)];
     let since = filter.since.map(Millis::text);
     let wanted = [
         ("COALESCE(occurred_at, received_at) >= ?", since.as_deref()),
@@ -145,15 +147,52 @@ pub async fn read(engine: &mut AnyEngine, filter: &FeedFilter) -> Result<Vec<Fee
         ("tenant = ?", filter.tenant.as_deref()),
         ("kind = ?", filter.kind.map(Kind::as_str)),
     ];
+    let wanted: Vec<(&str, &str)> = wanted
+        .into_iter()
+        .filter_map(|(condition, value)| Some((condition, value?)))
+        .collect();
+    let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
+    if wanted.is_empty() {
+        return piece(engine, view, (filter.after_seq, i64::MAX), &wanted, limit).await;
+    }
+    let (mut rows, mut after) = (Vec::new(), filter.after_seq);
+    while rows.len() < limit {
+        // Over what no number was given to: between two epochs there are many.
+        let Some(first) = next_number(engine, after).await? else {
+            break;
+        };
+        let last = first.saturating_add(PIECE);
+        let room = limit - rows.len();
+        rows.extend(piece(engine, view, (first.saturating_sub(1), last), &wanted, room).await?);
+        after = last;
+    }
+    Ok(rows)
+}
+
+/// The first number behind that one; of the table, whose views may be sparse.
+async fn next_number(engine: &mut AnyEngine, after: i64) -> Result<Option<i64>, Failure> {
+    let sql = crate::fixed("SELECT seq FROM event WHERE seq > ? ORDER BY seq LIMIT 1");
+    let rows = engine.fetch(sql, &[Value::Int(after)]).await?;
+    rows.first().map(|row| row.int(0)).transpose()
+}
+
+/// At most so many rows behind the first number and up to the last that meet the conditions.
+async fn piece(
+    engine: &mut AnyEngine,
+    view: &str,
+    (after, last): (i64, i64),
+    wanted: &[(&str, &str)],
+    limit: usize,
+) -> Result<Vec<FeedRow>, Failure> {
+    let mut sql = "WHERE seq > ? AND seq <= ?".to_owned();
+    let mut values = vec![Value::Int(after), Value::Int(last)];
     for (condition, value) in wanted {
-        if let Some(value) = value {
-            sql.push_str(" AND ");
-            sql.push_str(condition);
-            values.push(Value::Text(value));
-        }
+        sql.push_str(" AND ");
+        sql.push_str(condition);
+        values.push(Value::Text(value));
     }
     sql.push_str(" ORDER BY seq LIMIT ?");
-    values.push(Value::Int(i64::from(filter.limit)));
+    values.push(Value::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
     select(engine, view, &sql, &values).await
 }
 

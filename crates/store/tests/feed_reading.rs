@@ -386,6 +386,15 @@ async fn an_epoch_is_higher_than_any_known_and_says_so_in_the_feed() {
         let seqs: Vec<_> = rows.iter().map(|row| row.seq).collect();
         let expected = [1, 2, 42, 43].map(|epoch: i64| (epoch << EPOCH_BITS) + 1);
         assert_eq!(seqs, expected, "{}", store.name);
+        // What meets a condition is looked for over the numbers between two epochs too.
+        let sieve = FeedFilter {
+            kind: Some(Kind::Device),
+            limit: 3,
+            ..FeedFilter::default()
+        };
+        let sieved = feed::read(&mut engine, &sieve).await.unwrap();
+        let seqs: Vec<_> = sieved.iter().map(|row| row.seq).collect();
+        assert_eq!(seqs, expected[..3], "{}", store.name);
         let row = &rows[2];
         assert_eq!(
             (row.kind.as_str(), row.vendor.as_str()),

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use console::{Lang, Told};
+use console::{Lang, Shell, Told};
 use terminals::hikvision::{Device, Excuse, HikvisionGroup};
 use terminals::{EXAMPLE, Faults, Fleet, HabitShares, Ledger, Scenario, ScenarioError, Target};
 use tokio::time::Instant;
@@ -76,6 +76,23 @@ enum Word {
     Scenario,
     /// Play a recording of a real terminal against a server
     Replay(player::Args),
+    /// Print the completion script of a shell
+    #[command(
+        after_help = "Example:\n  terminals completion bash > /etc/bash_completion.d/terminals"
+    )]
+    Completion {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Write the manual pages into a folder, for packages
+    #[command(
+        hide = true,
+        after_help = "Example:\n  terminals manual --lang es man/es/man1"
+    )]
+    Manual {
+        /// The folder
+        folder: PathBuf,
+    },
 }
 
 /// Flags override the scenario file.
@@ -193,6 +210,14 @@ fn main() -> ExitCode {
         }
         Word::Run(args) => run(&args, lang),
         Word::Replay(args) => player::play(args, lang),
+        Word::Completion { shell } => {
+            let script = console::completion(Cli::command(), shell, lang, &words::BOOK);
+            done(console::print(&script))
+        }
+        Word::Manual { folder } => {
+            let pages = console::write_pages(Cli::command(), &folder, lang, &words::BOOK);
+            done(pages)
+        }
     };
     outcome.unwrap_or_else(|why| {
         eprintln!("terminals: {why:#}");
@@ -203,6 +228,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     })
+}
+
+/// Success, or why it could not be written.
+fn done(written: std::io::Result<()>) -> anyhow::Result<ExitCode> {
+    Ok(written.map(|()| ExitCode::SUCCESS)?)
 }
 
 fn run(args: &RunArgs, lang: Lang) -> anyhow::Result<ExitCode> {

@@ -105,11 +105,22 @@ const TEXTS: &[(&str, &str)] = &[
         "Con las pausas de la grabación, de un minuto a lo más",
     ),
     ("Print the summary as JSON", "Muestra el resumen en JSON"),
+    (
+        "Print the completion script of a shell",
+        "Escribe el guion para completar órdenes en la terminal",
+    ),
+    ("Which shell", "De qué intérprete de órdenes"),
+    (
+        "Write the manual pages into a folder, for packages",
+        "Escribe las páginas del manual en una carpeta, para los paquetes",
+    ),
+    ("The folder", "La carpeta"),
 ];
 
 /// What stands in the examples.
 const REMARKS: &[(&str, &str)] = &[
     ("Examples:", "Ejemplos:"),
+    ("Example:", "Ejemplo:"),
     (
         "Ten terminals, six punches a minute each, for a minute:",
         "Diez dispositivos, seis checadas por minuto cada uno, durante un minuto:",

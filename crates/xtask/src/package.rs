@@ -17,8 +17,11 @@ use crate::{inspect, packages};
 const CARGO_DEB: &str = "3.8.0";
 /// The version of cargo-cyclonedx whose lists were looked at.
 const CARGO_CYCLONEDX: &str = "0.5.9";
-/// What is packed; each has its manifest in `crates/`.
-const PROGRAMS: [&str; 2] = ["satellite", "sentinel"];
+/// The packages, each with the programs in it; the first has the package's manifest in `crates/`.
+const PACKAGES: [(&str, &[&str]); 2] = [
+    ("satellite", &["satellite", "terminals"]),
+    ("sentinel", &["sentinel"]),
+];
 /// Shells and the names that they look for.
 const COMPLETIONS: [(&str, &str, &str); 3] =
     [("bash", "", ""), ("zsh", "_", ""), ("fish", "", ".fish")];
@@ -42,8 +45,7 @@ ar r "$1" "$folder/control.tar.xz"
 pub(crate) fn run() -> Result<()> {
     packages::for_build()?;
     println!("Building the release. This takes several minutes.");
-    let programs = ["satellite", "terminals", "sentinel"];
-    let built = cargo::build(&["--profile", "release"], &programs)?;
+    let built = cargo::build(&["--profile", "release"], &programs())?;
     let debs = pack(&built, "release", &[])?;
     let inspection = inspect::begin(&debs, &[])?;
     let lists = component_lists()?;
@@ -60,21 +62,28 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
+/// Every program that is packed.
+fn programs() -> Vec<&'static str> {
+    PACKAGES.map(|(_, programs)| programs).concat()
+}
+
 /// Packs programs that are built in that profile, with these options of cargo-deb; the packages in
-/// the order of [`PROGRAMS`].
+/// the order of [`PACKAGES`].
 pub(crate) fn pack(built: &[PathBuf], profile: &str, options: &[&str]) -> Result<Vec<PathBuf>> {
     cargo::install_tool("deb", "cargo-deb", CARGO_DEB)?;
     let folder = folder();
     std::fs::create_dir_all(&folder)?;
     let mut debs = Vec::new();
-    for program in PROGRAMS {
+    for program in programs() {
         let named = |path: &&PathBuf| path.file_name().is_some_and(|name| name == program);
         let executable = built.iter().find(named);
         let executable = executable.with_context(|| format!("{program} was not built"))?;
         write_companions(program, executable, &folder.join(program))?;
-        let deb = deb_of(&folder, program, FIRST);
+    }
+    for (package, _) in PACKAGES {
+        let deb = deb_of(&folder, package, FIRST);
         let mut command = cargo(["deb", "--quiet", "--no-build", "--no-dbgsym", "--strip"]);
-        command.args(["--package", program, "--profile", profile]);
+        command.args(["--package", package, "--profile", profile]);
         command.args(["--deb-revision", FIRST]).args(options);
         succeed(command.arg("--output").arg(&folder))?;
         ensure!(deb.exists(), "cargo-deb made no {}", deb.display());
@@ -86,9 +95,9 @@ pub(crate) fn pack(built: &[PathBuf], profile: &str, options: &[&str]) -> Result
 /// Makes the same packages once more as the next version, for upgrades and the way back. What is
 /// installed is taken over as it is: to compress it again would take half a minute.
 pub(crate) fn renumber() -> Result<()> {
-    for program in PROGRAMS {
-        let next = deb_of(&folder(), program, SECOND);
-        std::fs::copy(deb_of(&folder(), program, FIRST), &next)?;
+    for (package, _) in PACKAGES {
+        let next = deb_of(&folder(), package, SECOND);
+        std::fs::copy(deb_of(&folder(), package, FIRST), &next)?;
         let mut command = Command::new("sh");
         command.args(["-ec", RENUMBER, "renumber"]).arg(&next);
         succeed(command.args([FIRST, SECOND]))?;
@@ -101,14 +110,14 @@ pub(crate) fn folder() -> PathBuf {
     cargo::root().join("target").join("package")
 }
 
-fn deb_of(folder: &Path, program: &str, revision: &str) -> PathBuf {
+fn deb_of(folder: &Path, package: &str, revision: &str) -> PathBuf {
     let version = env!("CARGO_PKG_VERSION");
     let machine = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         other => other,
     };
-    folder.join(format!("{program}_{version}-{revision}_{machine}.deb"))
+    folder.join(format!("{package}_{version}-{revision}_{machine}.deb"))
 }
 
 /// Manual pages, completion and the change log, where the manifest looks for them.
@@ -177,7 +186,7 @@ fn component_lists() -> Result<Vec<PathBuf>> {
         let text = std::fs::read_to_string(&written)
             .with_context(|| format!("cargo-cyclonedx made no {}", written.display()))?;
         std::fs::remove_file(&written)?;
-        if PROGRAMS.contains(&name) {
+        if programs().contains(&name) {
             let list = folder().join(format!("{name}_{}.cdx.json", env!("CARGO_PKG_VERSION")));
             // Where this was built is nobody's business.
             let root = cargo::root().display().to_string();

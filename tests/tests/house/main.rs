@@ -6,6 +6,7 @@
 
 mod arrows;
 mod manifests;
+mod pages;
 mod purity;
 mod sizes;
 mod sources;

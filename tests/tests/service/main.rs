@@ -18,8 +18,6 @@ mod units;
 
 /// The page that a newcomer follows.
 const PAGE: &str = include_str!("../../../docs/es/instalacion.md");
-/// Which satellite runs, and how often systemd started it by itself.
-const RUNNING: &str = "systemctl show satellite --property MainPID --value";
 const ACTIVE: &str = "systemctl is-active satellite";
 const SOON: Duration = Duration::from_secs(30);
 
@@ -113,22 +111,32 @@ async fn a_member_of_the_group_runs_commands_and_a_stranger_reads_nothing() -> R
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_frozen_satellite_is_restarted_by_its_watchdog() -> Result<()> {
+async fn a_frozen_satellite_and_a_frozen_sentinel_are_restarted_by_their_watchdogs() -> Result<()> {
     let Some(container) = installed().await? else {
         return Ok(());
     };
-    let before = container.sh(RUNNING).await?.trim().to_owned();
-    container.sh(&format!("kill -STOP {before}")).await?;
-    let restarted = |id: &str| id != before && id != "0";
-    let took = container
-        .until(RUNNING, Duration::from_secs(90), restarted)
-        .await?;
-    container
-        .until(ACTIVE, SOON, |state| state == "active")
-        .await?;
-    println!("frozen to restarted: {took:?}");
-    let journal = container.sh("journalctl -u satellite --no-pager").await?;
-    ensure!(journal.contains("Watchdog timeout"), "{journal}");
+    container.install("sentinel", 1).await?;
+    let main = |unit: &str| format!("systemctl show {unit} --property MainPID --value");
+    let mut frozen = Vec::new();
+    for unit in ["satellite", "sentinel"] {
+        let active = format!("systemctl is-active {unit}");
+        container.until(&active, SOON, |it| it == "active").await?;
+        let before = container.sh(&main(unit)).await?.trim().to_owned();
+        container.sh(&format!("kill -STOP {before}")).await?;
+        frozen.push((unit, before));
+    }
+    let begun = Instant::now();
+    for (unit, before) in frozen {
+        let restarted = |id: &str| id != before && id != "0";
+        let limit = Duration::from_secs(90);
+        container.until(&main(unit), limit, restarted).await?;
+        println!("{unit}, frozen to restarted: {:?}", begun.elapsed());
+        let active = format!("systemctl is-active {unit}");
+        container.until(&active, SOON, |it| it == "active").await?;
+        let journal = format!("journalctl -u {unit} --no-pager");
+        let journal = container.sh(&journal).await?;
+        ensure!(journal.contains("Watchdog timeout"), "{journal}");
+    }
     Ok(())
 }
 

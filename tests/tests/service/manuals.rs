@@ -9,10 +9,13 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use promises::{Container, Postbox, parts, texts, workspace};
 use tokio::net::{TcpStream, UnixListener};
+use tokio::task::JoinHandle;
 
 mod cases;
 mod screens;
@@ -186,17 +189,18 @@ async fn prepared(container: &Container) -> Result<Postbox> {
     Ok(postbox)
 }
 
-/// How one command ended, when that is not as it should.
-async fn tried(container: &Container, line: &str) -> Result<Option<String>> {
+/// How one command ended, when that is not as it should; it goes into a file of that name.
+async fn tried(container: &Container, line: &str, file: &str) -> Result<Option<String>> {
     let care = care(line).copied().unwrap_or_default();
-    let limit = if care.ends == WATCHED { 3 } else { 60 };
-    std::fs::write(container.file("/srv/line"), said_yes(line))?;
+    // Only whoever watches is stopped; the other limit is for what hangs, on a busy machine too.
+    let limit = if care.ends == WATCHED { 3 } else { 150 };
+    std::fs::write(container.file(&format!("/srv/{file}")), said_yes(line))?;
     let (before, after) = (care.before, care.after);
     let run = match care.typed {
         Some(typed) => format!(
-            "printf '{typed}' | timeout --foreground {limit} script --quiet --return --command \"bash /srv/line\" /dev/null"
+            "printf '{typed}' | timeout --foreground {limit} script --quiet --return --command \"bash /srv/{file}\" /dev/null"
         ),
-        None => format!("timeout {limit} bash -o pipefail /srv/line </dev/null"),
+        None => format!("timeout {limit} bash -o pipefail /srv/{file} </dev/null"),
     };
     let script = format!("cd /srv\n({before}\n{run})\nended=$?\n{after}\nexit $ended\n");
     let output = container.output(&script).await?;
@@ -216,6 +220,59 @@ fn said_yes(line: &str) -> String {
     let line = line.replace("apt install", "apt-get install -y --allow-downgrades");
     line.replace("apt remove", "apt-get remove -y")
         .replace("apt purge", "apt-get purge -y")
+}
+
+/// Runs commands, in their order, and keeps what went wrong.
+struct Reader {
+    container: Arc<Container>,
+    /// Where the commands before this one stand.
+    page: String,
+    /// Those that were not waited for.
+    beside: Vec<JoinHandle<Result<Option<String>>>>,
+    run: usize,
+    wrong: Vec<String>,
+}
+
+impl Reader {
+    async fn follows(&mut self, shown: &Shown) -> Result<()> {
+        let stops = shown.line.starts_with("systemctl ") || shown.line.starts_with("apt");
+        if stops || shown.page != self.page {
+            self.waits().await?;
+            self.page.clone_from(&shown.page);
+        }
+        self.run += 1;
+        let is_beside = care(&shown.line).is_some_and(|care| care.beside);
+        let (container, line, page) = (
+            Arc::clone(&self.container),
+            shown.line.clone(),
+            shown.page.clone(),
+        );
+        let file = if is_beside {
+            format!("beside.{}", self.run)
+        } else {
+            "line".to_owned()
+        };
+        let work = async move {
+            let began = Instant::now();
+            let ended = tried(&container, &line, &file).await;
+            let ended = ended.with_context(|| line.clone())?;
+            println!("{:>6.1} s  {line}", began.elapsed().as_secs_f64());
+            Ok(ended.map(|said| format!("{page}: {line}\n    {said}")))
+        };
+        if is_beside {
+            self.beside.push(tokio::spawn(work));
+        } else {
+            self.wrong.extend(work.await?);
+        }
+        Ok(())
+    }
+
+    async fn waits(&mut self) -> Result<()> {
+        for one in std::mem::take(&mut self.beside) {
+            self.wrong.extend(one.await??);
+        }
+        Ok(())
+    }
 }
 
 /// Entries of the lists that no manual needs any more.
@@ -239,12 +296,21 @@ async fn every_command_of_a_manual_was_run_as_it_stands_there() -> Result<()> {
         return Ok(());
     };
     let _postbox = prepared(&container).await?;
-    let (mut run, mut left, mut wrong) = (0, BTreeSet::new(), Vec::new());
+    let mut left = BTreeSet::new();
     let mut before_screens = true;
+    let mut reader = Reader {
+        container: Arc::new(container),
+        page: String::new(),
+        beside: Vec::new(),
+        run: 0,
+        wrong: Vec::new(),
+    };
     for shown in &commands {
         if before_screens && shown.page == SCREENS_BEFORE {
             before_screens = false;
-            wrong.extend(screens::compare(&container).await?);
+            reader.waits().await?;
+            let others = screens::compare(&reader.container).await?;
+            reader.wrong.extend(others);
         }
         let longer = format!("{} ", shown.line);
         let is_name = |other: &Shown| other.line.starts_with(&longer);
@@ -253,14 +319,11 @@ async fn every_command_of_a_manual_was_run_as_it_stands_there() -> Result<()> {
         } else if shown.in_prose && care(&shown.line).is_none() && commands.iter().any(is_name) {
             // The name of a command that stands somewhere with all its words.
         } else {
-            let began = std::time::Instant::now();
-            let ended = tried(&container, &shown.line).await;
-            let ended = ended.with_context(|| shown.line.clone())?;
-            println!("{:>6.1} s  {}", began.elapsed().as_secs_f64(), shown.line);
-            run += 1;
-            wrong.extend(ended.map(|said| format!("{}: {}\n    {said}", shown.page, shown.line)));
+            reader.follows(shown).await?;
         }
     }
+    reader.waits().await?;
+    let (run, wrong) = (reader.run, reader.wrong);
     println!("{run} commands of {} manuals were run", pages()?.len());
     for (page, why) in ELSEWHERE {
         println!("NOT RUN: {page}: {why}");

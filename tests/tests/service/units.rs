@@ -1,5 +1,6 @@
-//! The units that timers start: each really runs, because its own timer fired, on MariaDB and
-//! SQLite together, inside a fence where a call outside of the filter ends the process.
+//! The units that timers start, and the one that ships the binary log: each really runs, because its
+//! own timer fired or it was enabled, on MariaDB and SQLite together, inside a fence where a call
+//! outside of the filter ends the process.
 
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ recipients = ["KEY", "SPARE"]
 identity_file = "backup-key"
 user = "satellite_backup"
 password_file = "mysql"
+binary_log = true
 [enrolment]
 unknown = "accept"
 accept_into = "otro"
@@ -56,14 +58,15 @@ grants=/usr/share/doc/satellite/examples/grants.sql
 mariadb < $grants 2>/dev/null || true
 satellite db migrate --config satellite_admin.toml
 mariadb < $grants
+sed -n 's/^-- GRANT/GRANT/p' $grants | mariadb
 systemctl restart satellite
 ";
 
-/// Those that fire together; first a copy, then what looks at it, as after a night without power.
-const JOBS: [&[&str]; 2] = [
-    &["satellite-backup", "satellite-upkeep"],
-    &["satellite-verify", "satellite-drill"],
-];
+/// Those that fire together, as after a night without power: first a copy, then what looks at it.
+const COPY: [&str; 2] = ["satellite-backup", "satellite-upkeep"];
+const LOOK: [&str; 2] = ["satellite-verify", "satellite-drill"];
+/// Ships the binary log behind the copy, from then on.
+const SHIP: &str = "satellite-ship";
 /// How long one of them may take.
 const JOB: Duration = Duration::from_secs(90);
 
@@ -87,33 +90,66 @@ async fn what_a_timer_starts_works_inside_its_fence_and_makes_no_call_outside_of
                   '[Service]\\nEnvironment=CONFIG=/etc/satellite/upkeep.toml\\n' \
                   > /etc/systemd/system/satellite-upkeep.service.d/account.conf";
     container.sh(upkeep).await?;
-    for job in JOBS.concat() {
-        fence(&container, job).await?;
+    for unit in [&COPY[..], &LOOK, &[SHIP]].concat() {
+        fence(&container, unit).await?;
+    }
+    for job in [COPY, LOOK].concat() {
+        at_once(&container, job).await?;
     }
     container.sh("systemctl daemon-reload").await?;
-    for together in JOBS {
-        let timers: Vec<String> = together.iter().map(|job| format!("{job}.timer")).collect();
-        let enable = format!("systemctl enable --now {}", timers.join(" "));
-        container.sh(&enable).await?;
-        for job in together {
-            ended_well(&container, job).await?;
-        }
-    }
+    together(&container, &COPY).await?;
+    ships(&container).await?;
+    together(&container, &LOOK).await?;
     proofs(&container).await
 }
 
+/// Lets their timers fire, and waits until each job has ended well.
+async fn together(container: &Container, jobs: &[&str]) -> Result<()> {
+    let timers: Vec<String> = jobs.iter().map(|job| format!("{job}.timer")).collect();
+    let enable = format!("systemctl enable --now {}", timers.join(" "));
+    container.sh(&enable).await?;
+    for job in jobs {
+        ended_well(container, job).await?;
+    }
+    Ok(())
+}
+
+/// The binary log lies behind the copies at both places, and its service runs on.
+async fn ships(container: &Container) -> Result<()> {
+    container
+        .sh(&format!("systemctl enable --now {SHIP}"))
+        .await?;
+    for place in ["/var/lib/satellite/backup", "/mnt/respaldo"] {
+        let pieces = format!("ls {place}/*.binlog/*/*.age 2>/dev/null | head -n 1");
+        container.until(&pieces, JOB, |it| !it.is_empty()).await?;
+    }
+    let state = format!("systemctl show {SHIP} --property ActiveState,NRestarts,Result");
+    let state = container.sh(&state).await?;
+    let good = ["ActiveState=active", "NRestarts=0", "Result=success"];
+    ensure!(good.iter().all(|wanted| state.contains(wanted)), "{state}");
+    Ok(())
+}
+
 /// Judges the unit, and sharpens it: a call outside of its filter ends the process instead of
-/// answering EPERM. Its timer fires at once.
-async fn fence(container: &Container, job: &str) -> Result<()> {
-    let security = format!("systemd-analyze security --no-pager --threshold=15 {job}.service");
+/// answering EPERM.
+async fn fence(container: &Container, unit: &str) -> Result<()> {
+    let security = format!("systemd-analyze security --no-pager --threshold=15 {unit}.service");
     let printed = container.sh(&security).await?;
     println!("{}", printed.lines().last().unwrap_or_default());
     let sharpen = format!(
-        "cd /etc/systemd/system && mkdir -p {job}.service.d {job}.timer.d && \
-         printf '[Service]\\nSystemCallErrorNumber=\\n' > {job}.service.d/strict.conf && \
-         printf '[Timer]\\nOnActiveSec=1s\\nRandomizedDelaySec=0\\nAccuracySec=1ms\\n' > {job}.timer.d/soon.conf"
+        "cd /etc/systemd/system && mkdir -p {unit}.service.d && \
+         printf '[Service]\\nSystemCallErrorNumber=\\n' > {unit}.service.d/strict.conf"
     );
     container.sh(&sharpen).await.map(drop)
+}
+
+/// Its timer fires as soon as it is started.
+async fn at_once(container: &Container, job: &str) -> Result<()> {
+    let soon = format!(
+        "cd /etc/systemd/system && mkdir -p {job}.timer.d && \
+         printf '[Timer]\\nOnActiveSec=1s\\nRandomizedDelaySec=0\\nAccuracySec=1ms\\n' > {job}.timer.d/soon.conf"
+    );
+    container.sh(&soon).await.map(drop)
 }
 
 /// Waits until what the timer started has ended well.

@@ -1,9 +1,13 @@
 //! `/devices`: every enrolled terminal as it was seen last, for whoever watches all of them.
 //!
-//! One page for thousands of terminals, read once a minute: it carries what decides whether
-//! somebody must act, and no more. The names are a contract with sentinel and stand in
+//! For thousands of terminals, whole or page by page: it carries what decides whether somebody must
+//! act, and no more. The names are a contract with sentinel and stand in
 //! `docs/devices.schema.json`. It is answered from memory, so that it tells the truth about
-//! terminals while every database is down.
+//! terminals while every database is down. A question that is not understood is refused: a list of
+//! other terminals than those that were meant would be believed.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use event::Millis;
 use serde::Serialize;
@@ -21,8 +25,72 @@ pub struct Devices {
     pub at: String,
     /// False until the enrolments are known: then the list says nothing.
     pub loaded: bool,
-    /// Every enrolled terminal, canaries and blocked ones included.
+    /// Every enrolled terminal that was asked for, canaries and blocked ones included.
     pub devices: Vec<DeviceStatus>,
+    /// What `after` has to say for the next page; `null` when this is the last one.
+    pub next: Option<String>,
+}
+
+/// Which terminals are asked for; without anything, all of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    tenant: Option<String>,
+    serial: Option<String>,
+    /// Only those for which a condition holds.
+    with_conditions: bool,
+    /// Only those behind this place, which an earlier page named.
+    after: Option<[String; 3]>,
+    /// At most so many.
+    limit: Option<NonZeroUsize>,
+}
+
+impl Asked {
+    /// Reads what stands behind the question mark.
+    ///
+    /// # Errors
+    /// A word or a value is none that is known here; the error says which ones are.
+    pub(super) fn read(query: &str) -> Result<Self, String> {
+        let mut asked = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let wrong = || format!("{name}={value} is not understood");
+            match &*name {
+                "tenant" => asked.tenant = Some(value.into_owned()),
+                "serial" => asked.serial = Some(value.into_owned()),
+                "with_conditions" => asked.with_conditions = value.parse().map_err(|_| wrong())?,
+                "after" => asked.after = Some(place_in(&value).ok_or_else(wrong)?),
+                "limit" => asked.limit = Some(value.parse().map_err(|_| wrong())?),
+                _ => {
+                    let known = "tenant, serial, with_conditions, after, limit";
+                    return Err(format!("{}; known are {known}", wrong()));
+                }
+            }
+        }
+        Ok(asked)
+    }
+
+    fn wants(&self, known: &Known) -> bool {
+        let enrolment = &known.enrolment;
+        let is = |wanted: &Option<String>, own: &str| wanted.as_deref().is_none_or(|it| it == own);
+        let is_behind = |after: &[String; 3]| place(known) > after.each_ref().map(String::as_str);
+        is(&self.tenant, enrolment.tenant.as_str())
+            && is(&self.serial, enrolment.serial.as_str())
+            && self.after.as_ref().is_none_or(is_behind)
+            && (!self.with_conditions || !held(known).is_empty())
+    }
+}
+
+/// Where a terminal stands in the list; no two share it.
+fn place(known: &Known) -> [&str; 3] {
+    let enrolment = &known.enrolment;
+    let vendor = enrolment.vendor.as_str();
+    [enrolment.tenant.as_str(), enrolment.serial.as_str(), vendor]
+}
+
+/// The same as an earlier page wrote it: `acme/SIM0000001/zkteco`.
+fn place_in(text: &str) -> Option<[String; 3]> {
+    let mut parts = text.split('/').map(str::to_owned);
+    let place = [parts.next()?, parts.next()?, parts.next()?];
+    parts.next().is_none().then_some(place)
 }
 
 /// One terminal.
@@ -84,18 +152,11 @@ pub struct DeviceStatus {
     pub conditions: Vec<ConditionStatus>,
 }
 
-/// Every enrolled terminal, by tenant and serial.
-pub(super) fn list(hub: &Hub, now: Millis) -> Devices {
-    let mut known = hub.devices.all(|_| true);
-    known.sort_by(|a, b| {
-        let key = |known: &Known| {
-            (
-                known.enrolment.tenant.clone(),
-                known.enrolment.serial.clone(),
-            )
-        };
-        key(a).cmp(&key(b))
-    });
+/// The terminals that are asked for, by tenant and serial.
+pub(super) fn list(hub: &Hub, asked: &Asked, now: Millis) -> Devices {
+    let mut known = hub.devices.all(|known| asked.wants(known));
+    known.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
+    let next = page(&mut known, asked.limit);
     let stores = hub.stores.load();
     let label = |known: &Known| {
         let store = stores.of(&known.enrolment.tenant);
@@ -108,7 +169,18 @@ pub(super) fn list(hub: &Hub, now: Millis) -> Devices {
             .iter()
             .map(|known| status(known, label(known), now))
             .collect(),
+        next,
     }
+}
+
+/// Keeps so many of the first; answers where the last of them stands, when there are more.
+fn page(known: &mut Vec<Arc<Known>>, limit: Option<NonZeroUsize>) -> Option<String> {
+    let limit = limit?.get();
+    if known.len() <= limit {
+        return None;
+    }
+    known.truncate(limit);
+    known.last().map(|last| place(last).join("/"))
 }
 
 fn status(known: &Known, store: Option<String>, now: Millis) -> DeviceStatus {
@@ -156,5 +228,34 @@ fn status(known: &Known, store: Option<String>, now: Millis) -> DeviceStatus {
             .or_else(|| known.audit().complete_to())
             .map(Millis::text),
         conditions: held(known),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_understood_whole_or_refused_with_the_words_that_are_known() {
+        let asked = Asked::read("tenant=acme&limit=2&after=acme%2FSIM1%2Fzkteco").unwrap();
+        let after = ["acme", "SIM1", "zkteco"].map(str::to_owned);
+        assert_eq!(
+            (asked.limit.map(NonZeroUsize::get), asked.after),
+            (Some(2), Some(after))
+        );
+        assert_eq!(Asked::read(""), Ok(Asked::default()));
+        for wrong in [
+            "limit=0",
+            "limit=-1",
+            "with_conditions=si",
+            "after=acme",
+            "after=a/b/c/d",
+            "tenants=acme",
+        ] {
+            let said = Asked::read(wrong).unwrap_err();
+            assert!(said.starts_with(wrong), "{said}");
+        }
+        let said = Asked::read("x=1").unwrap_err();
+        assert!(said.contains("with_conditions"), "{said}");
     }
 }

@@ -84,7 +84,11 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     };
     // Whoever only posts cannot be asked; a ZKTeco terminal that pushes takes commands.
     if one.access.address.is_none() && one.vendor != Vendor::Zkteco {
-        anyhow::bail!(context.say(Word::CannotAskAgain, &[&args.serial]));
+        let word = match one.vendor {
+            Vendor::Other => Word::CannotAskOther,
+            _ => Word::CannotAskAgain,
+        };
+        anyhow::bail!(context.say(word, &[&args.serial]));
     }
     let (from, to) = window(args, &one, context)?;
     let id = enqueue(&mut engine, &one, (from, to), args)

@@ -82,8 +82,9 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         .parse()
         .map_err(|_| anyhow::anyhow!(context.say(Word::NoDay, &[&shown(day)])))?;
     let bytes = std::fs::read(&args.against).map_err(|error| {
-        let file = args.against.display();
-        anyhow::anyhow!(context.say(Word::CannotReadFile, &[&file, &error]))
+        let (file, why) = (args.against.display(), error.to_string());
+        let why = context.lang.detail(&why);
+        anyhow::anyhow!(context.say(Word::CannotReadFile, &[&file, &why]))
     })?;
     let columns = Columns {
         person: args.person.as_deref(),

@@ -1,11 +1,13 @@
 //! `satellite doctor`: looks at everything that satellite stands on, and says line by line what is
 //! good, what needs care and what is bad, with the command that mends it.
 //!
-//! Each module looks at one thing: the service, the machine, the configuration, the databases.
+//! Each module looks at one thing: the service, its doors, the machine, the configuration, the
+//! databases.
 //! Nothing is changed, and nothing that cannot be seen is called good. What terminals do is the
 //! business of `satellite trace` and `satellite devices`; here it is only counted.
 
 mod databases;
+mod doors;
 mod machine;
 mod service;
 mod settings;
@@ -52,7 +54,7 @@ enum Grade {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Finding {
     grade: Grade,
-    /// What was looked at: `service`, `machine`, `configuration`, or a database's label.
+    /// What was looked at: `service`, `doors`, `machine`, `configuration`, or a database's label.
     about: String,
     /// What was seen.
     seen: String,
@@ -109,7 +111,8 @@ impl Findings {
 pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
     let lang = context.lang;
     let mut findings = Findings::new(lang);
-    service::look(context, findings.about("service")).await;
+    let open = service::look(context, findings.about("service")).await;
+    doors::look(context, open, findings.about("doors")).await;
     machine::look(context, findings.about("machine")).await;
     settings::look(context, findings.about("configuration"));
     for place in super::databases::places(context, None) {

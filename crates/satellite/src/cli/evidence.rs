@@ -30,6 +30,8 @@ pub(crate) const EXAMPLES: &str = "Examples:
   tar xf evidence.tar && sha256sum -c SHA256SUMS
 The file is written by the user of the state folder and is never overwritten.";
 
+/// What satellite keeps of its configuration.
+const CONFIGURATION: &str = "configuration";
 /// Lines of the audit read at once.
 const PAGE: u32 = 500;
 
@@ -53,13 +55,6 @@ struct Span {
     until: Millis,
 }
 
-impl Span {
-    /// Whether a time in the form `YYYY-MM-DD HH:MM:SS.mmm` lies in it.
-    fn holds(&self, at: &str) -> bool {
-        Millis::parse(at).is_some_and(|at| (self.since..=self.until).contains(&at))
-    }
-}
-
 /// Writes the file and says how to verify it.
 pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
     let zone = context.zone(None, None);
@@ -68,8 +63,16 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         since: moment(&args.since)?,
         until: args.until.as_deref().map_or_else(|| Ok(now()), moment)?,
     };
+    // An archive of no time at all would look like one in which nothing happened.
+    anyhow::ensure!(
+        span.since < span.until,
+        context.say(Word::EvidenceNoTime, &[])
+    );
     let written = write(&args.out, &span, context).await;
-    if written.is_err() && !matches!(&written, Err(error) if is_there(error)) {
+    if let Err(error) = &written {
+        if is_there(error) {
+            anyhow::bail!(context.say(Word::EvidenceThere, &[&args.out.display()]));
+        }
         // Half of it would look like all of it.
         std::fs::remove_file(&args.out).ok();
     }
@@ -113,7 +116,7 @@ async fn write(
     part.end()?;
     for (name, what) in [
         ("refusals.jsonl", "refused"),
-        ("configuration.jsonl", "configuration"),
+        ("configuration.jsonl", CONFIGURATION),
     ] {
         let mut part = archive.begin(name)?;
         let folder = context.config.state_dir.join(FOLDER);
@@ -157,21 +160,36 @@ async fn audit(part: &mut Part<'_>, span: &Span, context: &Context) -> anyhow::R
     }
 }
 
-/// The lines of that kind that satellite kept in that time.
+/// The lines of that kind that satellite kept in that time; of the configuration also the one that
+/// was in force when it began.
 fn kept(part: &mut Part<'_>, folder: &Path, what: &str, span: &Span) -> anyhow::Result<u64> {
-    let mut rows = 0;
+    let (mut rows, mut in_force): (u64, Option<String>) = (0, None);
+    let mut put = |part: &mut Part<'_>, line: &str| {
+        rows += 1;
+        writeln!(part, "{line}")
+    };
     for day in days(folder)? {
         for line in BufReader::new(File::open(day)?).lines() {
             let line = line?;
             let Ok(read) = serde_json::from_str::<Value>(&line) else {
                 continue;
             };
-            let at = read["at"].as_str().unwrap_or_default();
-            if read["what"] == what && span.holds(at) {
-                writeln!(part, "{line}")?;
-                rows += 1;
+            let at = Millis::parse(read["at"].as_str().unwrap_or_default());
+            let Some(at) = at.filter(|at| read["what"] == what && *at <= span.until) else {
+                continue;
+            };
+            if at >= span.since {
+                if let Some(before) = in_force.take() {
+                    put(part, &before)?;
+                }
+                put(part, &line)?;
+            } else if what == CONFIGURATION {
+                in_force = Some(line);
             }
         }
+    }
+    if let Some(before) = in_force {
+        put(part, &before)?;
     }
     Ok(rows)
 }
@@ -202,14 +220,14 @@ fn readme(span: &Span) -> String {
          Del {since} al {until} (UTC)\n\n\
          audit.jsonl          quién hizo qué: altas, bloqueos, órdenes, tokens, bloqueo de seguridad\n\
          refusals.jsonl       lo que se rechazó: motivo, dirección, serie, cuántas veces\n\
-         configuration.jsonl  la configuración, cada vez que cambió\n\
+         configuration.jsonl  la configuración con la que empezó ese tiempo, y cada vez que cambió\n\
          terminals.jsonl      los dispositivos dados de alta y desde dónde hablaron\n\n\
          Para comprobar que nadie la cambió: sha256sum -c SHA256SUMS\n\n\
          Evidence of satellite {version}, made at {made} (UTC)\n\
          {since} to {until} (UTC)\n\n\
          audit.jsonl          who did what: enrolments, blocks, commands, tokens, lockdowns\n\
          refusals.jsonl       what was refused: reason, address, serial, how often\n\
-         configuration.jsonl  the configuration, whenever it changed\n\
+         configuration.jsonl  the configuration at the beginning of that time, and whenever it changed\n\
          terminals.jsonl      the enrolled terminals and where they spoke from\n\n\
          To verify that nobody changed it: sha256sum -c SHA256SUMS\n"
     )

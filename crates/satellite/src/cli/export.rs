@@ -20,7 +20,7 @@ use store::outputs::{self, Wanted};
 
 use super::databases::{self, Place};
 use super::events::{csv_head, csv_rows, json_row};
-use super::words::Word;
+use super::words::{Speaks as _, Word};
 use super::{Context, now, out, time};
 
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -109,13 +109,17 @@ async fn into_file(file: &Path, format: Format, pages: &mut Pages<'_>) -> anyhow
     let name = file.file_name().context("the file has no name")?;
     let beside = format!(".{}.{}.part", name.to_string_lossy(), std::process::id());
     let beside = file.with_file_name(beside);
-    let told = || format!("{} cannot be written", beside.display());
+    let context = pages.context;
+    let told = |error: io::Error| {
+        let why = context.lang.detail(&error.to_string());
+        anyhow::anyhow!(context.say(Word::CannotWriteFile, &[&file.display(), &why]))
+    };
     let made = File::options()
         .write(true)
         .create_new(true)
         .mode(0o640)
         .open(&beside)
-        .with_context(told)?;
+        .map_err(told)?;
     let written = async {
         let mut out = BufWriter::new(made);
         let count = pages.write(format, &mut out).await?;

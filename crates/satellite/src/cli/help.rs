@@ -263,6 +263,14 @@ const REMARKS: &[(&str, &str)] = pairs! {
     "# a service: the binary log of MariaDB, every minute" => "# un servicio: la bitácora binaria de MariaDB, cada minuto";
     "# as it was a quarter of an hour ago, by the binary log" => "# como estaba hace un cuarto de hora, con la bitácora del servidor";
     "Exit status 0 when everything is complete, else 1." => "Estado de salida 0 cuando todo está completo, si no 1.";
+    "A ZKTeco terminal that is dialled on port 4370; its communication key is in a file:" => "Un ZKTeco que se consulta en el puerto 4370; su clave de comunicación está en un archivo:";
+    "Another make that posts JSON or CSV; a [[mapping]] of the configuration reads it:" => "Otra marca que envía JSON o CSV; lo lee un [[mapping]] de la configuración:";
+    "# everything that came since then, again" => "# otra vez todo lo que llegó desde entonces";
+    "# what the receiver did not take" => "# lo que el receptor no aceptó";
+    "# the same, and writes it into the device" => "# lo mismo, y lo escribe en el dispositivo";
+    "The first line names the columns; separators , ; tab and | are told apart by themselves." => "El primer renglón nombra las columnas; los separadores , ; tabulador y | se reconocen solos.";
+    "Exit status 0 when both have the same punches, else 1." => "Estado de salida 0 si los dos tienen las mismas checadas, si no 1.";
+    "\"Main door\"" => "\"Puerta principal\"";
     "# after an update that reads more" => "# después de una actualización que lee más";
     "Five steps, reached → identified → approved → parsed → stored, and advice on the first that\nfailed, or else that nobody has seen. Exit status 0 when all are green, else 1." => "Cinco pasos, llegó → se identificó → está aprobado → se interpretó → se guardó, y qué hacer en el\nprimero que falla o, si ninguno falla, en el primero que no se ha visto. Estado de salida 0 cuando todos están bien, si no 1.";
 };

@@ -7,6 +7,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -14,6 +16,8 @@ use tokio::net::TcpStream;
 const WITHIN: Duration = Duration::from_secs(2);
 /// Longest answer read, in bytes.
 const LIMIT: u64 = 32 << 20;
+/// Terminals of one page of `/devices`.
+const PAGE: usize = 1_000;
 
 /// Fetches a page; answers its status and body. `path` must be free of blanks.
 ///
@@ -27,6 +31,40 @@ pub(crate) async fn get(listener: SocketAddr, path: &str) -> io::Result<(u16, St
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))
 }
 
+/// A page of `/devices`, of which `T` is what is read of a terminal.
+#[derive(Deserialize)]
+struct Devices<T> {
+    devices: Vec<T>,
+    /// Absent where an older version runs, whose only page is the whole list.
+    next: Option<String>,
+}
+
+/// The terminals that the running satellite lists, page by page; `asked` is what else stands in the
+/// question, such as `&serial=ABC1`.
+///
+/// # Errors
+/// It does not answer, or not in its own words.
+pub(crate) async fn devices<T: DeserializeOwned>(
+    door: SocketAddr,
+    asked: &str,
+) -> io::Result<Vec<T>> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/devices?limit={PAGE}{asked}{after}");
+        let (status, body) = get(door, &path).await?;
+        if status != 200 {
+            return Err(io::Error::other(format!("HTTP {status}")));
+        }
+        let page: Devices<T> = serde_json::from_str(&body)?;
+        all.extend(page.devices);
+        let Some(next) = page.next else {
+            return Ok(all);
+        };
+        after = "&after=".to_owned();
+        after.extend(form_urlencoded::byte_serialize(next.as_bytes()));
+    }
+}
+
 async fn exchange(address: SocketAddr, path: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address).await?;
     let head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
@@ -37,7 +75,7 @@ async fn exchange(address: SocketAddr, path: &str) -> io::Result<Vec<u8>> {
 }
 
 /// Where a listener on that address is reached from the same machine.
-fn reachable(listener: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(listener: SocketAddr) -> SocketAddr {
     let ip = match listener.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -308,6 +308,9 @@ fn find<'a>(name: &str, context: &'a Context) -> anyhow::Result<&'a Output> {
     if let Some(known) = all.iter().find(|known| known.name == name) {
         return Ok(known);
     }
+    if all.is_empty() {
+        anyhow::bail!(context.say(Word::NoOutputs, &[]));
+    }
     let names = all.iter().map(|known| known.name.as_str());
     let names = nearest::nearest_first(name, names).join(", ");
     anyhow::bail!(context.say(Word::UnknownOutput, &[&Escaped(name), &names]))

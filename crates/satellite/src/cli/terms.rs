@@ -9,9 +9,10 @@ pub(super) fn spanish(word: &str) -> Option<&'static str> {
     known.map(|(_, spanish)| *spanish)
 }
 
-const TERMS: [(&str, &str); 88] = [
+const TERMS: [(&str, &str); 89] = [
     // What `doctor` looks at.
     ("service", "servicio"),
+    ("doors", "puertas"),
     ("machine", "servidor"),
     ("configuration", "configuración"),
     // States of enrolments and terminals.

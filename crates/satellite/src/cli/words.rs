@@ -269,8 +269,11 @@ texts! {
     ScheduleTime: "'{}' no sirve; escriba de 30s a 1h, por ejemplo 15m", "'{}' cannot be used; write 30s to 1h, for example 15m";
     ScheduleNotDialled: "{} no se consulta: él envía solo, cuando tiene algo. Un horario es para dispositivos dados de alta con --address", "{} is not dialled: it sends by itself, when there is something. A schedule is for terminals that were enrolled with --address";
     TokenRotated: "{}: el token anterior deja de servir en 10 segundos a más tardar; lo que el dispositivo envíe con él se rechaza.", "{}: the old token stops working within 10 seconds; what the device sends with it is refused.";
+    NoTokenZkteco: "{} es ZKTeco y no tiene token. Lo protegen la aprobación, networks en [[tenant]], TLS o una VPN; para cerrarle la puerta: {} devices block {}", "{} is a ZKTeco terminal and has no token. Approval, networks in [[tenant]], TLS or a VPN protect it; to shut it out: {} devices block {}";
     NoToken: "{} no envía a una dirección propia: no tiene token. Para dárselo: {} devices add --tenant {} --vendor {} --serial {} --listen", "{} does not post to an address of its own: it has no token. To give it one: {} devices add --tenant {} --vendor {} --serial {} --listen";
-    EvidencePart: "{}: {} renglones", "{}: {} lines";
+    EvidencePart: "{}, renglones: {}", "{}, lines: {}";
+    EvidenceNoTime: "--until debe ser posterior a --since", "--until has to be later than --since";
+    EvidenceThere: "{} ya existe y no se escribe encima: indique otro archivo en --out", "{} exists and is not written over: name another file with --out";
     EvidenceDone: "{}, SHA-256 {}", "{}, SHA-256 {}";
     EvidenceVerify: "Para comprobarla: sha256sum -c {}.sha256 && tar xf {} && sha256sum -c SHA256SUMS", "To verify it: sha256sum -c {}.sha256 && tar xf {} && sha256sum -c SHA256SUMS";
     NoDevices: "No hay dispositivos. Para dar de alta: {} devices add --tenant CLIENTE --vendor zkteco --serial SERIE", "No devices. To enrol one: {} devices add --tenant TENANT --vendor zkteco --serial SERIAL";
@@ -327,7 +330,7 @@ texts! {
     CommandSilent: "el dispositivo no contestó; vea si llega: {} trace {}", "the terminal did not answer; see whether it gets through: {} trace {}";
     CommandWindow: "indique el tiempo con --from y --to, en la hora del dispositivo, por ejemplo --from \"2026-11-20 00:00:00\" --to \"2026-11-20 23:59:59\"", "give the time with --from and --to, by the terminal's clock, for example --from \"2026-11-20 00:00:00\" --to \"2026-11-20 23:59:59\"";
     CommandWould: "a {} (modo {}) se le mandaría: {}", "{} ({} mode) would be sent: {}";
-    ConfigureZkteco: "{} no es Hikvision: un ZKTeco se configura en su menú; vea devices show", "{} is not a Hikvision device: a ZKTeco terminal is set in its own menu; see devices show";
+    ConfigureElsewhere: "{} no es Hikvision: se configura en su propio menú o programa; vea {} devices show", "{} is not a Hikvision device: it is set in its own menu or program; see {} devices show";
     ConfigureNoAddress: "{} no tiene dirección, así que no se le puede escribir; escriba los datos a mano: {} devices add --tenant {} --vendor hikvision --serial {} --listen (o agregue --address, --user y --secret-file)", "{} has no address, so that it cannot be written to; type the settings by hand: {} devices add --tenant {} --vendor hikvision --serial {} --listen (or add --address, --user and --secret-file)";
     ConfigureNoHost: "escriba listen.public_url en la configuración: el dispositivo necesita saber a qué dirección enviar", "set listen.public_url in the configuration: the device has to know where to post";
     ConfigureUnreachable: "no se pudo hablar con el dispositivo en {}: {}; revise que esté encendido, dirección, puerto, VPN y cortafuegos", "the device at {} could not be talked to: {}; check power, address, port, VPN and firewall";
@@ -388,6 +391,7 @@ texts! {
     Exported: "eventos escritos: {}", "events written: {}";
     Exporting: "{} eventos, hasta {}", "{} events, up to {}";
     NoDay: "'{}' no es un día; escriba 2026-11-25", "'{}' is no day; write 2026-11-25";
+    CannotWriteFile: "no se puede escribir {}: {}", "{} cannot be written: {}";
     CannotReadFile: "no se puede leer {}: {}", "{} cannot be read: {}";
     CompareNoColumn: "no se encontró la columna {}; el archivo tiene: {}. Indíquela con --person, --time, --date o --serial", "the column {} was not found; the file has: {}. Name it with --person, --time, --date or --serial";
     CompareNoTime: "renglón {}: '{}' no es fecha y hora; se leen 2026-11-25 09:00:03 y 25/11/2026 09:00:03", "line {}: '{}' is no date and time; 2026-11-25 09:00:03 and 25/11/2026 09:00:03 can be read";
@@ -419,6 +423,7 @@ texts! {
     ReplayDone: "resueltos: {}; siguen en revisión: {}", "settled: {}; still in quarantine: {}";
 
     // Backfill.
+    CannotAskOther: "a {} no se le puede pedir: es de otra marca y solo envía. Que quien envía repita ese tiempo; lo que ya estaba no se duplica", "{} cannot be asked: it is of another make and only sends. Let its sender repeat that time; what was there is not doubled";
     CannotAskAgain: "a {} no se le consulta: solo envía. Dele también su dirección (--address) y se le puede volver a pedir", "{} is not dialled: it only sends. Give its address too (--address) and it can be asked again";
     WindowIsNone: "el horario no sirve: de {} a {}", "that is no window: {} to {}";
     BackfillQueued: "trabajo {} anotado; lo hace un Programa Satélite en marcha que hable con el dispositivo. Lo guardado se ve con {} events", "job {} was noted; a running satellite that talks to the terminal does it. What was stored shows in {} events";

@@ -180,6 +180,17 @@ const TEXTS: &[(&str, &str)] = &[
 /// What stands beside the examples.
 const REMARKS: &[(&str, &str)] = &[
     (
+        "# what the unit sentinel-failed does",
+        "# lo que hace la unidad sentinel-failed",
+    ),
+    ("\"database upgrade\"", "\"nueva versión de la base\""),
+    ("\"new router\"", "\"router nuevo\""),
+    (
+        "\"moved to the second server\"",
+        "\"se pasó al segundo servidor\"",
+    ),
+    ("\"disk full\"", "\"disco lleno\""),
+    (
         "Exit status: 0 when nothing fails, 1 when something fails or could not be seen.",
         "Estado de salida: 0 si nada falla, 1 si algo falla o no se pudo comprobar.",
     ),

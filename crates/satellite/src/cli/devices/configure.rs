@@ -234,7 +234,7 @@ async fn target(
     let program = super::super::program();
     let Some(known) = registry.find_of(Some(Vendor::Hikvision), serial).await? else {
         let word = match registry.find(serial).await? {
-            Some(_) => Word::ConfigureZkteco,
+            Some(_) => Word::ConfigureElsewhere,
             None => Word::UnknownSerial,
         };
         anyhow::bail!(context.say(word, &[serial, &program]));

@@ -49,11 +49,6 @@ pub(crate) struct Condition {
 
 #[derive(Deserialize)]
 struct Listed {
-    devices: Vec<OneListed>,
-}
-
-#[derive(Deserialize)]
-struct OneListed {
     serial: String,
     #[serde(default)]
     conditions: Vec<Condition>,
@@ -108,11 +103,11 @@ pub(crate) async fn held(
     context: &Context,
     serial: &str,
 ) -> Result<Option<Vec<Condition>>, String> {
-    let listed: Listed = answer(context, "/devices").await?;
-    let mut own = listed
-        .devices
-        .into_iter()
-        .filter(|one| one.serial == serial);
+    let door = context.config.listen.admin;
+    let listed = http::devices::<Listed>(door, &format!("&serial={serial}")).await;
+    let listed = listed.map_err(|error| error.to_string())?;
+    // An older version lists all of them.
+    let mut own = listed.into_iter().filter(|one| one.serial == serial);
     Ok(own.next().map(|one| one.conditions))
 }
 

@@ -126,26 +126,16 @@ async fn spoken(asked: bool, context: &Context) -> anyhow::Result<HashMap<Key, S
         return Ok(HashMap::new());
     }
     let listener = context.config.listen.admin;
-    let answer = http::get(listener, "/devices").await;
-    let page = match answer {
-        Ok((200, body)) => serde_json::from_str::<Page>(&body).map_err(|error| error.to_string()),
-        Ok((status, _)) => Err(format!("HTTP {status}")),
-        Err(error) => Err(error.to_string()),
-    };
-    let page = page.map_err(|why| {
-        let why = context.lang.detail(&why);
+    let listed = http::devices::<Spoken>(listener, "").await;
+    let listed = listed.map_err(|why| {
+        let why = context.lang.detail(&why.to_string());
         anyhow::anyhow!(context.say(Word::PlainNeedsDaemon, &[&listener, &why]))
     })?;
     let of = |one: Spoken| Some(((one.tenant, one.serial), one.transport?));
-    Ok(page.devices.into_iter().filter_map(of).collect())
+    Ok(listed.into_iter().filter_map(of).collect())
 }
 
-/// What is read of `/devices`.
-#[derive(Deserialize)]
-struct Page {
-    devices: Vec<Spoken>,
-}
-
+/// What is read of a terminal in `/devices`.
 #[derive(Deserialize)]
 struct Spoken {
     tenant: String,

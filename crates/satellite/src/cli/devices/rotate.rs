@@ -38,6 +38,9 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         None => registry.find_of(Some(Vendor::Other), serial).await?,
     };
     let Some(enrolment) = posts else {
+        if registry.find(serial).await?.is_some() {
+            anyhow::bail!(context.say(Word::NoTokenZkteco, &[serial, &program, serial]));
+        }
         anyhow::bail!(context.say(Word::UnknownSerial, &[serial, &program]));
     };
     if enrolment.access.token_hash.is_none() {

@@ -53,10 +53,18 @@ fn against(trouble: Trouble, place: &Place) -> String {
 }
 
 fn judge(seen: &Examined, place: &Place, findings: &mut Findings) {
-    findings.good(Says::Ready, &[&seen.version, &place.target]);
+    let version = match seen.oldest {
+        Some((major, minor)) => {
+            let oldest = format!("{major}.{minor}");
+            let values: [&dyn std::fmt::Display; 2] = [&seen.version, &oldest];
+            findings.lang.say(Says::Needed, &values)
+        }
+        None => seen.version.clone(),
+    };
+    findings.good(Says::Ready, &[&version, &place.target]);
     if seen.too_old {
         let update = "apt install mariadb-server".to_owned();
-        findings.bad(Says::TooOld, &[&seen.version], update);
+        findings.bad(Says::TooOld, &[&version], update);
     }
     if seen.read_only {
         let open = "mariadb -e \"SET GLOBAL read_only = 0\"".to_owned();

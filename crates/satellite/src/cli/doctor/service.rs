@@ -1,6 +1,7 @@
 //! The service: whether it answers, whether its work moves, and whether systemd looks after it.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use crate::cli::{http, program};
 
 /// Longest wait for systemd's word.
 const ASK_WITHIN: Duration = Duration::from_secs(3);
+/// Devices that are named with each condition.
+const NAMED: usize = 3;
 
 /// What is read of `/status`.
 #[derive(Deserialize)]
@@ -24,6 +27,15 @@ struct Status {
     stages: Vec<Stage>,
     journal: Journal,
     totals: Totals,
+    door: Open,
+}
+
+/// Where the running satellite awaits terminals; an older one does not say it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Open {
+    pub(super) address: Option<SocketAddr>,
+    pub(super) tls_address: Option<SocketAddr>,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +47,7 @@ struct Store {
 
 #[derive(Deserialize)]
 struct Device {
+    serial: String,
     conditions: Vec<Condition>,
 }
 
@@ -59,14 +72,17 @@ struct Totals {
     panics: u64,
 }
 
-pub(super) async fn look(context: &Context, findings: &mut Findings) {
+/// Answers where its doors are, when it does.
+pub(super) async fn look(context: &Context, findings: &mut Findings) -> Open {
     let unit = unit().await;
     let admin = context.config.listen.admin;
+    let mut open = Open::default();
     match status(context).await {
         Ok(status) => {
             let since = span(status.uptime_seconds);
             findings.good(Says::Answers, &[&status.version, &since, &admin]);
             judge(&status, findings);
+            open = status.door;
         }
         Err(why) => {
             let start = if unit.is_some() {
@@ -78,6 +94,7 @@ pub(super) async fn look(context: &Context, findings: &mut Findings) {
         }
     }
     by_systemd(unit.as_ref(), findings);
+    open
 }
 
 /// A time in the two largest units that it has.
@@ -115,20 +132,10 @@ fn judge(status: &Status, findings: &mut Findings) {
         let ask = format!("{} check --connect", program());
         findings.bad(Says::StoreRefuses, &[&store.label, &why], ask);
     }
-    if !status.conditions.is_empty() {
-        let mut names: BTreeMap<&str, usize> = BTreeMap::new();
-        let all = status
-            .conditions
-            .iter()
-            .flat_map(|device| &device.conditions);
-        all.for_each(|condition| *names.entry(condition.name.as_str()).or_default() += 1);
-        let names: Vec<String> = names
-            .iter()
-            .map(|(name, n)| format!("{name} {n}"))
-            .collect();
-        let list = format!("{} devices list", program());
-        let values = (status.conditions.len(), names.join(", "));
-        findings.care(Says::Conditions, &[&values.0, &values.1], list);
+    if let Some(first) = status.conditions.first() {
+        let show = format!("{} devices show {}", program(), first.serial);
+        let values = (status.conditions.len(), with_conditions(&status.conditions));
+        findings.care(Says::Conditions, &[&values.0, &values.1], show);
     }
     if status.pending > 0 {
         let list = format!("{} devices list", program());
@@ -141,6 +148,28 @@ fn judge(status: &Status, findings: &mut Findings) {
     if status.totals.panics > 0 {
         findings.bad(Says::Faults, &[&status.totals.panics], logs());
     }
+}
+
+/// Each condition with the devices for which it holds: `unreachable (A1, B2)`; of many the first.
+fn with_conditions(devices: &[Device]) -> String {
+    let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for device in devices {
+        for condition in &device.conditions {
+            let serials = names.entry(&condition.name).or_default();
+            serials.push(&device.serial);
+        }
+    }
+    let told = |(name, serials): (&str, Vec<&str>)| {
+        let beyond = serials.len().saturating_sub(NAMED);
+        let serials: Vec<&str> = serials.into_iter().take(NAMED).collect();
+        let more = if beyond > 0 {
+            format!(" +{beyond}")
+        } else {
+            String::new()
+        };
+        format!("{name} ({}{more})", serials.join(", "))
+    };
+    names.into_iter().map(told).collect::<Vec<_>>().join(", ")
 }
 
 /// What systemd says of the unit `satellite`; `None` where there is no systemd or no such unit.
@@ -248,13 +277,13 @@ mod tests {
         let well = status(
             r#"{"version":"0.1.0","uptime_seconds":5,"stores":[{"label":"store","up":true,"detail":null}],
             "conditions":[],"pending":0,"stages":[{"name":"store","stalled":false}],
-            "journal":{"events":0},"totals":{"panics":0}}"#,
+            "journal":{"events":0},"totals":{"panics":0},"door":{"connections":3}}"#,
         );
         assert_eq!(found(|findings| judge(&well, findings)), []);
         let ill = status(
             r#"{"version":"0.0.9","uptime_seconds":5,"stores":[{"label":"store","up":false,"detail":"gone"}],
-            "conditions":[{"conditions":[{"name":"unreachable"},{"name":"clock_off"}]}],"pending":2,
-            "stages":[{"name":"store","stalled":true}],"journal":{"events":7},"totals":{"panics":1}}"#,
+            "conditions":[{"serial":"A1","conditions":[{"name":"unreachable"},{"name":"clock_off"}]}],"pending":2,
+            "stages":[{"name":"store","stalled":true}],"journal":{"events":7},"totals":{"panics":1},"door":{}}"#,
         );
         let found = found(|findings| judge(&ill, findings));
         let graded = |grade| found.iter().filter(|it| it.0 == grade).count();
@@ -266,8 +295,15 @@ mod tests {
         assert!(
             found
                 .iter()
-                .any(|it| it.1.contains("clock_off 1, unreachable 1")),
+                .any(|it| it.1.contains("clock_off (A1), unreachable (A1)")),
             "{found:?}"
         );
+        let many = ["A", "B", "C", "D", "E"].map(|serial| Device {
+            serial: serial.to_owned(),
+            conditions: vec![Condition {
+                name: "silent".to_owned(),
+            }],
+        });
+        assert_eq!(with_conditions(&many), "silent (A, B, C +2)");
     }
 }

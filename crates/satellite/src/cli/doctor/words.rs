@@ -16,15 +16,20 @@ texts! {
     OtherVersion: "está en marcha la versión {} y esta es la {}", "version {} runs, and this is {}";
     WorkWaits: "hay trabajo que espera y no avanza: {}", "work waits and nothing moves: {}";
     StoreRefuses: "la base de datos {} no recibe: {}", "the database {} takes nothing: {}";
-    Conditions: "{} dispositivos con alguna condición: {}", "{} devices have a condition: {}";
-    Pending: "{} dispositivos esperan aprobación", "{} devices wait for approval";
-    JournalWaits: "{} eventos esperan en el disco a que vuelva su base de datos", "{} events wait on disk for their database";
-    Faults: "{} fallas propias desde que arrancó", "{} faults of its own since it started";
+    Conditions: "dispositivos con alguna condición: {}; {}", "devices with a condition: {}; {}";
+    Pending: "dispositivos que esperan aprobación: {}", "devices that wait for approval: {}";
+    JournalWaits: "eventos que esperan en el disco a que vuelva su base de datos: {}", "events that wait on disk for their database: {}";
+    Faults: "fallas propias desde que arrancó: {}", "faults of its own since it started: {}";
     UnitRuns: "systemd lo arranca con el servidor y lo vigila", "systemd starts it with the machine and watches it";
     UnitDisabled: "systemd no lo arranca con el servidor", "systemd does not start it with the machine";
     UnitUnwatched: "systemd no lo vigila: le falta WatchdogSec", "systemd does not watch it: WatchdogSec is missing";
     UnitRestarted: "systemd lo volvió a arrancar {} veces", "systemd has started it again {} times";
     NoUnit: "no es un servicio de systemd: si se cae, nadie lo levanta", "it is no service of systemd: when it falls, nobody starts it";
+
+    // Its doors.
+    DoorOpen: "hay quien atienda a los dispositivos en {}", "somebody opens to terminals at {}";
+    DoorShut: "nadie atiende a los dispositivos en {}: {}", "nobody opens to terminals at {}: {}";
+    PublicShut: "desde este servidor no se alcanza la dirección pública {}: {}; pruébela también desde otra red", "the public address {} is not reached from this machine: {}; try it from another network too";
 
     // The machine.
     Room: "{} % libre en el disco de {}", "{} % free on the disk of {}";
@@ -48,9 +53,10 @@ texts! {
 
     // A database.
     Ready: "{}, con sus tablas al día: {}", "{}, its tables up to date: {}";
+    Needed: "{} (se necesita {} o posterior)", "{} ({} or later is needed)";
     Behind: "sus tablas no están al día: {}", "its tables are not up to date: {}";
     Trouble: "{}: {}: {}", "{}: {}: {}";
-    TooOld: "{} es demasiado antiguo: se necesita MariaDB 10.4 o MySQL 5.7", "{} is too old: MariaDB 10.4 or MySQL 5.7 is needed";
+    TooOld: "{} es demasiado antiguo", "{} is too old";
     ReadOnly: "no acepta cambios (read_only)", "it takes no changes (read_only)";
     Setting: "{} = {}: un corte de corriente pierde checadas confirmadas, o se rechazan; debe ser {}", "{} = {}: a power cut loses confirmed punches, or they are refused; it should be {}";
     Durable: "conserva lo confirmado aunque se corte la corriente", "it keeps what was confirmed through a power cut";

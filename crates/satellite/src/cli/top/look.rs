@@ -15,6 +15,7 @@ use super::super::http;
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Look {
     pub(super) status: Status,
+    /// Those for which something holds.
     pub(super) devices: Vec<Device>,
     pub(super) figures: Figures,
 }
@@ -75,6 +76,8 @@ pub(super) struct Device {
     pub(super) tenant: String,
     pub(super) state: String,
     pub(super) last_contact_at: Option<String>,
+    /// IANA name of the zone its clock is read in.
+    pub(super) time_zone: String,
     pub(super) conditions: Vec<Condition>,
 }
 
@@ -83,12 +86,6 @@ pub(super) struct Device {
 #[serde(default)]
 pub(super) struct Condition {
     pub(super) name: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Devices {
-    devices: Vec<Device>,
 }
 
 /// Counters of `/metrics`, by tenant where they have one.
@@ -114,10 +111,12 @@ impl Look {
             let told = || io::Error::other(format!("{path}: {status}"));
             (status == 200).then_some(body).ok_or_else(told)
         };
-        let devices: Devices = serde_json::from_str(&page("/devices").await?)?;
+        let mut devices: Vec<Device> = http::devices(door, "&with_conditions=true").await?;
+        // An older version lists all of them.
+        devices.retain(|device| !device.conditions.is_empty());
         Ok(Self {
             status: serde_json::from_str(&page("/status").await?)?,
-            devices: devices.devices,
+            devices,
             figures: Figures::read(&page("/metrics").await?),
         })
     }

@@ -6,6 +6,9 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use event::{Millis, Zone};
+
+use super::super::time;
 use super::super::words::{Lang, Speaks as _, Word};
 use super::look::{Device, Look, Store, quantile};
 use super::terminal::Size;
@@ -174,7 +177,7 @@ impl View<'_> {
             let of = |figure: &std::collections::BTreeMap<String, f64>| {
                 figure.get(id).copied().unwrap_or_default()
             };
-            let troubled = |device: &&Device| device.tenant == *id && !device.conditions.is_empty();
+            let troubled = |device: &&Device| device.tenant == *id;
             columns([
                 id.clone(),
                 tenant.devices.approved.to_string(),
@@ -197,12 +200,10 @@ impl View<'_> {
     /// Terminals for which something holds, those with most first.
     fn devices(&self) -> Vec<String> {
         let mut devices: Vec<&Device> = self.now.devices.iter().collect();
-        devices.retain(|device| !device.conditions.is_empty());
         devices.sort_by_key(|device| std::cmp::Reverse(device.conditions.len()));
         let row = |device: &&Device| {
             let names = device.conditions.iter().map(|one| one.name.as_str());
-            let last = device.last_contact_at.as_deref().unwrap_or("-");
-            let last = last.get(..19).unwrap_or(last).to_owned();
+            let last = last_contact(device);
             let names = names.collect::<Vec<_>>().join(", ");
             device_columns([device.serial.clone(), device.tenant.clone(), last, names])
         };
@@ -222,6 +223,18 @@ impl View<'_> {
         }
         lines
     }
+}
+
+/// When it was last heard, by the clock on its own wall.
+fn last_contact(device: &Device) -> String {
+    let at = device.last_contact_at.as_deref().and_then(Millis::parse);
+    let zone = Zone::named(&device.time_zone).unwrap_or_else(|_| Zone::utc());
+    let mut shown = time::show_if(at, &zone);
+    shown.truncate("2026-11-21 08:59:58".len());
+    if shown.is_empty() {
+        shown.push('-');
+    }
+    shown
 }
 
 fn device_columns<T: AsRef<str>>(cells: impl IntoIterator<Item = T>) -> String {
@@ -311,6 +324,23 @@ mod tests {
         assert!(
             !negative && lines.iter().any(|line| line.contains("0.0")),
             "{lines:#?}"
+        );
+    }
+
+    #[test]
+    fn the_last_contact_is_told_by_the_clock_on_the_wall_of_the_terminal() {
+        let heard = |at: Option<&str>| {
+            let device = Device {
+                last_contact_at: at.map(str::to_owned),
+                time_zone: "America/Mexico_City".to_owned(),
+                ..Device::default()
+            };
+            last_contact(&device)
+        };
+        let at = heard(Some("2026-11-27 07:51:08.123"));
+        assert_eq!(
+            (at.as_str(), heard(None).as_str()),
+            ("2026-11-27 01:51:08", "-")
         );
     }
 

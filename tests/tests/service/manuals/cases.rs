@@ -240,7 +240,8 @@ pub(super) const CARE: &[Care] = &[
     // It looks for new terminals every ten seconds.
     with("satellite trace ", UNTIL_SEEN, ""),
     // A clock that pushes is asked when it comes by, and has finished when it has been quiet.
-    beside("satellite devices command SIM0000001 "),
+    beside("satellite devices command SIM0000001 info"),
+    beside("satellite devices command SIM0000001 records --from"),
     beside("satellite backfill SIM0000001 "),
     // Without a certificate in the configuration it does not serve.
     with(

@@ -393,8 +393,8 @@ async fn an_epoch_is_higher_than_any_known_and_says_so_in_the_feed() {
             ..FeedFilter::default()
         };
         let sieved = feed::read(&mut engine, &sieve).await.unwrap();
-        let seqs: Vec<_> = sieved.iter().map(|row| row.seq).collect();
-        assert_eq!(seqs, expected[..3], "{}", store.name);
+        let found: Vec<_> = sieved.iter().map(|row| row.seq).collect();
+        assert_eq!(found, expected[..3], "{}", store.name);
         let row = &rows[2];
         assert_eq!(
             (row.kind.as_str(), row.vendor.as_str()),

@@ -261,7 +261,7 @@ mod tests {
         for (line, told) in [
             ("sentinel incidents --jsn", "aquí no hay '--jsn'"),
             ("sentinel incidentes", "¿quiso decir 'incidents'?"),
-            ("sentinel ack", "falta indicar: <INCIDENT>"),
+            ("sentinel ack", "falta indicar: <INCIDENTE>"),
             (
                 "sentinel --lang fr status",
                 "'fr' no sirve para '--lang <IDIOMA>'; valores posibles: es, en",

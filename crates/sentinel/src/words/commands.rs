@@ -19,6 +19,25 @@ pub(super) const STORE: &[&str] = &[
     "df -h",
     "satellite doctor",
 ];
+pub(super) const READ_ONLY: &[&str] = &[
+    "mariadb -E -e 'SHOW REPLICA STATUS'",
+    "mariadb -e 'SET GLOBAL read_only = 0'",
+    "satellite doctor",
+];
+pub(super) const DURABLE: &[&str] = &[
+    "mariadb -e 'SET GLOBAL innodb_flush_log_at_trx_commit = 1'",
+    "mariadb -e 'SET GLOBAL sync_binlog = 1'",
+    "satellite doctor",
+];
+pub(super) const SESSIONS: &[&str] = &[
+    "mariadb -e 'SHOW FULL PROCESSLIST'",
+    "satellite doctor",
+    "uptime",
+];
+pub(super) const REPLICA: &[&str] = &[
+    "mariadb -E -e 'SHOW REPLICA STATUS'",
+    "mariadb -e \"SHOW STATUS LIKE 'wsrep%'\"",
+];
 pub(super) const TERMINAL: &[&str] = &[
     "satellite trace {serial}",
     "satellite devices show {serial}",

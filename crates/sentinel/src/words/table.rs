@@ -4,8 +4,8 @@
 //! operators' manual, whose pages carry the same kinds.
 
 use super::commands::{
-    ATTACK, COPIES, DISK, HOST, LETTERS, LIST, LOCKDOWN, MAIL, OUTPUT, PENDING, PROOF, SATELLITE,
-    SHIPPING, STALL, STATUS, STORE, TERMINAL,
+    ATTACK, COPIES, DISK, DURABLE, HOST, LETTERS, LIST, LOCKDOWN, MAIL, OUTPUT, PENDING, PROOF,
+    READ_ONLY, REPLICA, SATELLITE, SESSIONS, SHIPPING, STALL, STATUS, STORE, TERMINAL,
 };
 use super::kinds::{Row, Side};
 use crate::kind::Kind;
@@ -186,7 +186,7 @@ pub(super) const ROWS: &[Row] = &[
     (
         Kind::DatabaseReadOnly,
         Side::Database,
-        STORE,
+        READ_ONLY,
         [
             "La base de datos está en solo lectura",
             "Revisar si es una réplica o se cambió read_only; regresarla a escritura.",
@@ -212,7 +212,7 @@ pub(super) const ROWS: &[Row] = &[
     (
         Kind::DurabilityWeak,
         Side::Database,
-        STORE,
+        DURABLE,
         [
             "La base de datos puede perder lo confirmado",
             "Regresar innodb_flush_log_at_trx_commit y sync_binlog a 1.",
@@ -225,7 +225,7 @@ pub(super) const ROWS: &[Row] = &[
     (
         Kind::DatabaseSlow,
         Side::Database,
-        STORE,
+        SESSIONS,
         [
             "La base de datos está lenta",
             "Ver consultas largas y carga del servidor.",
@@ -238,7 +238,7 @@ pub(super) const ROWS: &[Row] = &[
     (
         Kind::DatabaseConnections,
         Side::Database,
-        STORE,
+        SESSIONS,
         [
             "Se agotan las conexiones de la base de datos",
             "Ver qué programa las ocupa, o subir max_connections.",
@@ -251,7 +251,7 @@ pub(super) const ROWS: &[Row] = &[
     (
         Kind::Replication,
         Side::Database,
-        STORE,
+        REPLICA,
         [
             "La réplica o el clúster está atrasado o incompleto",
             "Revisar el estado de la réplica.",

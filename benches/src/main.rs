@@ -9,13 +9,16 @@
 
 mod backup;
 mod beside;
+mod brokers;
 mod ceiling;
 mod connections;
+mod export;
 mod hikvision;
 mod ingest;
 mod load;
 mod lock;
 mod machine;
+mod outputs;
 mod parse;
 mod process;
 mod pull;
@@ -87,6 +90,12 @@ enum Bench {
     PullLive(pull::live::Options),
     /// Terminals of all kinds after an old copy of the database was restored: until all is back.
     BackfillAfterRestore(restore::Options),
+    /// An output whose receiver is away and comes back: drained events a second, the terminals' latency.
+    Outputs(outputs::Options),
+    /// Messages in and out of a broker that is killed again and again.
+    Mqtt(brokers::Options),
+    /// A tenant's events into a file: time and memory.
+    Export(export::Options),
     /// Copies of many databases while terminals punch, and their proof by restoring.
     Backup(backup::Options),
     /// Sentinel: from each sort of fault to the mail about it. Needs OpenSMTPD and root.
@@ -147,6 +156,9 @@ async fn measure(bench: Bench) -> Result<Report> {
         Bench::PullStore(options) => pull::store::run(&options).await,
         Bench::PullLive(options) => pull::live::run(&options).await,
         Bench::BackfillAfterRestore(options) => restore::run(&options).await,
+        Bench::Outputs(options) => outputs::run(&options).await,
+        Bench::Mqtt(options) => brokers::run(&options).await,
+        Bench::Export(options) => export::run(&options).await,
         Bench::Backup(options) => backup::run(&options).await,
         Bench::SentinelDetection(options) => sentinel::detection::run(&options).await,
         Bench::SentinelNoise(options) => sentinel::noise::run(&options).await,

@@ -222,7 +222,8 @@ impl Drop for Satellite {
     }
 }
 
-fn program() -> Result<PathBuf> {
+/// The program that stands beside this one.
+pub(crate) fn program() -> Result<PathBuf> {
     let program = std::env::current_exe()?.with_file_name("satellite");
     ensure!(
         program.exists(),

@@ -37,7 +37,7 @@ pub(crate) struct Options {
 
 /// What the rows of the table are.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Of {
+pub(crate) enum Of {
     /// Lines of a ZKTeco terminal's attendance log.
     Attendance,
     /// Rows of a Hikvision terminal's log, as its search tells them.
@@ -92,7 +92,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
 }
 
 /// A table that grows.
-struct Grown {
+pub(crate) struct Grown {
     name: &'static str,
     engine: AnyEngine,
     is_sqlite: bool,
@@ -103,7 +103,7 @@ struct Grown {
 
 impl Grown {
     /// The first piece, written as events are.
-    async fn new(name: &'static str, target: Target, of: Of) -> Result<Self> {
+    pub(crate) async fn new(name: &'static str, target: Target, of: Of) -> Result<Self> {
         migrate(&target).await?;
         let is_sqlite = matches!(target, Target::Sqlite(_));
         let mut engine = target.connect().await?;
@@ -132,13 +132,14 @@ impl Grown {
         })
     }
 
+    /// How many rows there are.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
     async fn measure(&mut self, at: &[u64], sizes: &mut Table, times: &mut Table) -> Result<()> {
         for rows in at {
-            let begin = Instant::now();
-            while self.rows < *rows {
-                self.grow().await?;
-            }
-            eprintln!("{}: {} rows in {:?}", self.name, self.rows, begin.elapsed());
+            self.grow_to(*rows).await?;
             let bytes = self.bytes().await?;
             sizes.push(vec![
                 Cell::text(self.name),
@@ -155,6 +156,16 @@ impl Grown {
                 ]);
             }
         }
+        Ok(())
+    }
+
+    /// At least so many rows.
+    pub(crate) async fn grow_to(&mut self, rows: u64) -> Result<()> {
+        let begin = Instant::now();
+        while self.rows < rows {
+            self.grow().await?;
+        }
+        eprintln!("{}: {} rows in {:?}", self.name, self.rows, begin.elapsed());
         Ok(())
     }
 

@@ -166,6 +166,20 @@ impl Mosquitto {
         Ok(())
     }
 
+    /// Ends the broker in an orderly way, so that it writes down what it has.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub async fn down(&mut self) -> Result<()> {
+        if let Some(mut broker) = self.broker.take() {
+            let process = broker.id().context("the broker has ended already")?;
+            let kill = Command::new("kill").arg(process.to_string()).status();
+            ensure!(kill.await?.success(), "mosquitto cannot be asked to end");
+            tokio::time::timeout(LIMIT, broker.wait()).await??;
+        }
+        Ok(())
+    }
+
     /// What the subscriber heard, in its order.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use mariadb::Flavor;
 use promises::{
-    Checker, Heard, Mosquitto, Place, Running, SatelliteProcess, Setup, attlog, seed,
+    Checker, Heard, Mosquitto, Place, Running, SatelliteProcess, Setup, attlog, hikvision, seed,
     shared_mariadb, unkind,
 };
 use serde_json::Value;
@@ -216,4 +216,35 @@ async fn a_board_that_logs_in_sees_punches_and_how_each_terminal_is_and_that_sat
     heard(&broker, "acme/satellite", "online").await;
     satellite.kill9().await.unwrap();
     heard(&broker, "acme/satellite", "offline").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_board_shows_the_punches_of_both_makes_as_they_come() {
+    assert!(Mosquitto::is_installed(), "mosquitto is not installed");
+    let folder = tempfile::tempdir().unwrap();
+    let mut broker = Mosquitto::start(folder.path(), "allow_anonymous true")
+        .await
+        .unwrap();
+    broker.subscribe(&[]).await.unwrap();
+    let mut setup = Setup::new(Place::sqlite(folder.path())).enrol(["ABC1"]);
+    setup.more = output(&broker, "");
+    let satellite = SatelliteProcess::start(&setup).await.unwrap();
+    let path = hikvision::enrol_posting(&satellite, "HIK1", &[])
+        .await
+        .unwrap();
+    for n in 1..=3 {
+        let line = format!("{n:04}\t2026-11-27 09:00:0{n}\t0\t1\n");
+        let upload = attlog("ABC1", "1", line.as_bytes());
+        assert!(satellite.send(&upload).await.unwrap().accepts(1));
+        let record = format!(
+            "{{\"eventType\":\"AccessControllerEvent\",\"dateTime\":\"2026-11-27T09:00:0{n}-06:00\",\
+             \"AccessControllerEvent\":{{\"majorEventType\":5,\"subEventType\":75,\"serialNo\":{n},\
+             \"employeeNoString\":\"{n:04}\",\"attendanceStatus\":\"checkIn\"}}}}"
+        );
+        let part = [b"--b\r\n\r\n", record.as_bytes(), b"\r\n"].concat();
+        hikvision::posted(&satellite, &path, &part).await.unwrap();
+        let person = format!("\"person\":\"{n:04}\"");
+        heard(&broker, "acme/zkteco/ABC1/events", &person).await;
+        heard(&broker, "acme/hikvision/HIK1/events", &person).await;
+    }
 }

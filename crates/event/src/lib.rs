@@ -12,6 +12,7 @@ mod faults;
 mod ident;
 mod record;
 mod time;
+mod token;
 
 pub use bytes::Bytes;
 /// Short text: up to 24 bytes live inside the value, so that a PIN or a code costs no allocation.
@@ -24,3 +25,4 @@ pub use record::{
     ClockFlag, Completeness, Direction, Event, Kind, Quarantined, Reason, Route, Timeliness,
 };
 pub use time::{Millis, Resolved, UnknownZone, WallTime, Zone, ZoneMemo};
+pub use token::token_of;

@@ -30,6 +30,7 @@ use tokio::net::TcpListener;
 use crate::clock;
 use crate::devices::Count;
 use crate::hub::Hub;
+use crate::inputs::InputStatus;
 use crate::outputs::OutputStatus;
 use crate::refusals::Refused;
 use crate::stores::Store;
@@ -73,6 +74,8 @@ pub struct Status {
     pub tls: Option<TlsStatus>,
     /// Every output of the configuration.
     pub outputs: Vec<OutputStatus>,
+    /// Every input of the configuration.
+    pub inputs: Vec<InputStatus>,
     /// What lockdowns hold.
     pub lockdown: Vec<LockdownStatus>,
     /// Attacks that go on.
@@ -264,6 +267,7 @@ async fn status(State(hub): State<Arc<Hub>>) -> Json<Status> {
         door: door_status(&hub),
         tls: hub.tls.as_ref().map(tls_status),
         outputs: outputs(&hub),
+        inputs: inputs(&hub),
         lockdown: hub.lockdowns.load().iter().map(lockdown_status).collect(),
         attacks: hub.refusals.attacks(clock::now()),
         backup: hub.copies.load().as_ref().clone(),
@@ -295,6 +299,13 @@ fn outputs(hub: &Hub) -> Vec<OutputStatus> {
     let (config, now) = (hub.config.load(), clock::now());
     let all = config.outputs.iter();
     all.map(|output| hub.outputs.status(output, now)).collect()
+}
+
+fn inputs(hub: &Hub) -> Vec<InputStatus> {
+    let (config, now) = (hub.config.load(), clock::now());
+    let all = config.inputs.iter();
+    all.map(|input| crate::inputs::status(hub, input, now))
+        .collect()
 }
 
 fn lockdown_status(held: &Lockdown) -> LockdownStatus {

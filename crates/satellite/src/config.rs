@@ -7,6 +7,7 @@
 mod backup;
 mod broker;
 mod columns;
+mod input;
 mod keep;
 mod mapping;
 mod network;
@@ -19,12 +20,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use backup::Backup;
-pub use broker::Broker;
+pub use broker::{Broker, Link};
 pub use columns::{Column, FIELDS, Moment, Table, Takes, shown, wall};
 pub use daemon::config::ConfigError;
 use daemon::config::{Secret, Source, StoreUrl, secret_file, secret_places};
 use event::{Serial, TenantId, Zone};
 use fetch::Url;
+pub use input::Input;
 pub use keep::SHORTEST;
 pub use mapping::Mapped;
 pub use network::{Network, NoNetwork};
@@ -64,6 +66,8 @@ pub struct Config {
     pub tenants: Vec<Tenant>,
     /// Where stored events are carried to, in the order of the file.
     pub outputs: Vec<Output>,
+    /// Brokers whose messages are taken in, in the order of the file.
+    pub inputs: Vec<Input>,
     /// How the records of other makes are read, in the order of the file.
     pub mappings: Vec<Mapped>,
     /// Copies of the databases.
@@ -271,6 +275,7 @@ impl Config {
                 forward: None,
             }],
             outputs: Vec::new(),
+            inputs: Vec::new(),
             mappings: Vec::new(),
             backup: None,
             sentinel_guard: None,
@@ -283,13 +288,18 @@ impl Config {
         self.tenants.iter().find(|tenant| tenant.id == *id)
     }
 
+    /// The input whose sender is that one.
+    pub fn input(&self, sender: &Serial) -> Option<&Input> {
+        self.inputs.iter().find(|input| input.sender == *sender)
+    }
+
     /// The mapping that reads what the sender of that serial posts: the one that names it, else the
-    /// one that names nobody.
-    pub fn mapping(&self, serial: &Serial) -> Option<&Arc<Mapping>> {
+    /// one that names nobody, else that of our own form.
+    pub fn mapping(&self, serial: &Serial) -> &Arc<Mapping> {
         let mut all = self.mappings.iter();
         let named = all.clone().find(|one| one.serials.contains(serial));
         let found = named.or_else(|| all.find(|one| one.serials.is_empty()));
-        found.map(|one| &one.mapping)
+        found.map_or(&*mapping::OWN, |one| &one.mapping)
     }
 
     /// The database that holds the tenant's events; `None` when there is no such tenant.

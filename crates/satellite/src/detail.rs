@@ -181,6 +181,7 @@ sentences! {
     NoAnswerInTime: "no contestó a tiempo", "no answer in time";
     RegistryTookNot: "el dispositivo ya tiene su nueva dirección, y el registro no la aceptó: {}", "the device has its new address, and the registry did not take it: {}";
     TwoPlaces: "desde {} y desde {}", "from {} and {}";
+    BrokerAway: "su broker {} no se alcanza o no nos deja entrar: {}", "its broker {} is not reached or does not let us in: {}";
     NewNetwork: "desde {}; hasta ahora, desde {}", "from {}; until now from {}";
     FromElsewhere: "su cliente no espera dispositivos en {}", "its tenant expects no terminals at {}";
 

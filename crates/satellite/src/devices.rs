@@ -351,9 +351,14 @@ impl Facts {
 
     /// It made a request from there.
     pub(crate) fn heard(&mut self, from: IpAddr, over: Transport, now: Millis) {
-        self.last_contact = Some(now);
+        self.contacted(now);
         self.heard_from = Some(from);
         self.heard_over = Some(over);
+    }
+
+    /// Something of it came, by somebody who speaks for it.
+    pub(crate) fn contacted(&mut self, now: Millis) {
+        self.last_contact = Some(now);
         self.first_contact.get_or_insert(now);
     }
 

@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::copies::CopiesStatus;
 use crate::devices::{Devices, Known};
 use crate::door::Crowd;
+use crate::inputs;
 use crate::metrics::Metrics;
 use crate::outputs::Board;
 use crate::outputs::signs::Signs;
@@ -84,6 +85,8 @@ pub(crate) struct Hub {
     pub(crate) commands: Commands,
     /// How each output does.
     pub(crate) outputs: Board,
+    /// How each input does.
+    pub(crate) inputs: inputs::Board,
     /// Where signs of life wait for the program that ran before.
     pub(crate) signs: Signs,
     pub(crate) metrics: Arc<Metrics>,
@@ -130,6 +133,7 @@ impl Hub {
             copies: ArcSwap::default(),
             commands: Commands::default(),
             outputs: Board::default(),
+            inputs: inputs::Board::default(),
             signs: Signs::default(),
             refusals: Refusals::new(Arc::clone(&metrics)),
             metrics,
@@ -154,10 +158,12 @@ impl Hub {
         self.lockdowns.load().iter().any(|one| one.stops(tenant))
     }
 
-    /// The approved devices that are dialled and whose events go into the store of that label.
+    /// The approved devices that are dialled, the senders among them whose broker is, and whose
+    /// events go into the store of that label.
     pub(crate) fn dialled(&self, label: &str) -> Vec<Arc<Known>> {
+        let config = self.config.load();
         let mut known = self.in_store(label);
-        known.retain(|known| known.is_dialled());
+        known.retain(|known| known.is_dialled() || inputs::of(&config, known).is_some());
         known
     }
 

@@ -13,6 +13,7 @@
 
 pub mod admin;
 mod again;
+pub mod broker;
 pub mod clock;
 mod commands;
 pub mod conditions;
@@ -31,7 +32,9 @@ mod hex;
 pub mod hikvision;
 mod hub;
 mod index;
+pub mod inputs;
 pub mod lifecycle;
+mod makes;
 pub mod metrics;
 mod origins;
 pub mod outputs;

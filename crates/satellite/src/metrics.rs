@@ -20,6 +20,7 @@ use crate::conditions::Condition;
 use crate::config::Config;
 use crate::door::{HIKVISION_REASONS, HandshakeFailed, TLS_VERSIONS};
 use crate::hikvision::ISUP_REASONS;
+use crate::inputs::RESULTS;
 use crate::tries::Try;
 
 /// Why the door let go of a connection, beside the protocol's own refusals.
@@ -131,6 +132,12 @@ pub struct Metrics {
     pub(crate) output_lag: GaugeVec,
     /// 1 while an output stands still.
     pub(crate) output_standing: IntGaugeVec,
+    /// Messages of an input that were acknowledged, by what became of them.
+    pub(crate) input_messages: IntCounterVec,
+    /// Connections of an input that failed.
+    pub(crate) input_failures: IntCounterVec,
+    /// 1 while an input listens.
+    pub(crate) input_up: IntGaugeVec,
     /// Signs of life that the program that ran before did not get.
     pub(crate) signs_left_out: IntCounterVec,
     /// Tasks that ended in a panic.
@@ -152,7 +159,7 @@ fn put<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Re
 }
 
 /// Every metric with its help text.
-const HELP: [(&str, &str); 44] = [
+const HELP: [(&str, &str); 47] = [
     ("build_info", "Version of the running program."),
     (
         "events_received_total",
@@ -293,6 +300,15 @@ const HELP: [(&str, &str); 44] = [
         "1 while nothing has got through for ten minutes.",
     ),
     (
+        "input_messages_total",
+        "Messages of an input that were acknowledged, by what became of them.",
+    ),
+    (
+        "input_failures_total",
+        "Connections of an input that failed or were not had.",
+    ),
+    ("input_up", "1 while an input listens to its broker."),
+    (
         "devices_plain",
         "Approved terminals whose last request came over plain HTTP.",
     ),
@@ -392,6 +408,9 @@ impl Metrics {
             output_dead: make.counters("output_dead_letters_total", &by_output),
             output_lag: make.ages("output_lag_seconds", &by_output),
             output_standing: make.gauges("output_standing", &by_output),
+            input_messages: make.counters("input_messages_total", &["tenant", "input", "result"]),
+            input_failures: make.counters("input_failures_total", &["tenant", "input"]),
+            input_up: make.gauges("input_up", &["tenant", "input"]),
             signs_left_out: make.counters("forward_signs_left_out_total", &["tenant"]),
             panics: make.counter("panics_total"),
             registry: registry.clone(),
@@ -421,6 +440,7 @@ impl Metrics {
             }
         }
         self.prepare_outputs(config);
+        self.prepare_inputs(config);
         for (label, _) in config.stores() {
             self.store_up.with_label_values(&[label.as_str()]);
             self.oldest_waiting.with_label_values(&[label.as_str()]);
@@ -481,6 +501,19 @@ impl Metrics {
             }
             self.output_lag.with_label_values(&labels);
             self.output_standing.with_label_values(&labels);
+        }
+    }
+
+    fn prepare_inputs(&self, config: &Config) {
+        for input in &config.inputs {
+            let labels = [input.tenant.as_str(), input.name.as_str()];
+            self.input_failures.with_label_values(&labels);
+            self.input_up.with_label_values(&labels);
+            for result in RESULTS {
+                let [tenant, name] = labels;
+                self.input_messages
+                    .with_label_values(&[tenant, name, result]);
+            }
         }
     }
 

@@ -26,25 +26,12 @@ const SURPLUS_LIMIT: usize = 3 * 1024 * 1024;
 const PIECE_LIMIT: usize = Quarantined::RAW_LIMIT;
 /// The word before the token in a path.
 const WORD: &str = "hikvision";
-/// Longest token.
-const TOKEN_LIMIT: usize = 128;
 
 /// The token of a path `/hikvision/TOKEN`, whatever a device made of the path: doubled slashes,
 /// another case of the fixed word, a slash or a query appended, the absolute form with or
 /// without a slash before it. Tokens are of `A-Z a-z 0-9 - _`. `None` for every other path.
 pub fn token_of(path: &str) -> Option<&str> {
-    let path = path.split(['?', '#']).next()?;
-    let path = match path.split_once("://") {
-        Some((_, rest)) => rest.split_once('/')?.1,
-        None => path,
-    };
-    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
-    let word = segments.next()?;
-    let token = segments.next()?;
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-    let right =
-        word.eq_ignore_ascii_case(WORD) && token.len() <= TOKEN_LIMIT && token.bytes().all(allowed);
-    (right && segments.next().is_none()).then_some(token)
+    event::token_of(path, WORD)
 }
 
 /// What a post said.

@@ -4,6 +4,7 @@
 //! ```text
 //! sender                                                we
 //! POST /ingest/TOKEN  one record, a list, or lines  →   200 after the commit
+//! MQTT, QoS 1         the same in a message         →   PUBACK after the commit
 //! ```
 //!
 //! The way of one event: [`Mapping::read`] cuts a body into [`Record`]s by what the mapping says,
@@ -20,12 +21,15 @@ mod lines;
 mod mapping;
 mod moment;
 mod normalize;
+mod own;
 mod raw;
 mod reading;
 mod token;
+mod topic;
 
 pub use mapping::{MAPPING_LINES, Mapping, Wrong};
 pub use normalize::{Context, normalize};
 pub use raw::RawMapping;
 pub use reading::{Reading, Record, SOURCE, Unread, faults};
 pub use token::{TOKEN_PATH, token_of};
+pub use topic::{MESSAGE_SOURCE, labelled, parted};

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use event::{Direction, Kind, Text, Zone};
 
 use crate::moment::{BadForm, Form};
+use crate::own;
 use crate::raw::{OneOrMore, RawDirections, RawFields, RawFormat, RawKinds, RawMapping};
 
 /// Lines that a mapping file may have: one that is longer belongs in code.
@@ -107,6 +108,8 @@ pub struct Mapping {
     pub(crate) default_kind: Sort,
     pub(crate) directions: BTreeMap<Text, Direction>,
     pub(crate) verify: BTreeMap<Text, Text>,
+    /// It is our own form, and records have to say what they are.
+    pub(crate) is_own: bool,
 }
 
 impl Mapping {
@@ -168,8 +171,15 @@ impl Mapping {
             default_kind,
             directions,
             verify: verify(&raw)?,
+            is_own: false,
             format,
         })
+    }
+
+    /// The mapping of our own form, `satellite.records/1`, for senders without another one. A body
+    /// that is not in it is set aside as one for which there is no mapping.
+    pub fn own() -> Self {
+        own::mapping()
     }
 
     /// The make, as the file names it.

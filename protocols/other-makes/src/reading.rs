@@ -11,6 +11,7 @@ use crate::json::{self, Cut, NoText, RECORDS};
 use crate::lines::{self, Columns};
 use crate::mapping::{Field, Format, Mapping, Path};
 use crate::moment::Moment;
+use crate::own::SCHEMA;
 
 /// The source of what is quarantined, by which it is read again.
 pub const SOURCE: &str = "ingest";
@@ -33,11 +34,16 @@ pub(crate) enum Fault {
     Unknown,
     NoMapping,
     Crowd,
+    NoEvent,
+    OtherTopic,
+    Topic,
+    LongMessage,
+    Ours,
 }
 
 impl Fault {
     /// Every one.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::NotJson,
         Self::NotText,
         Self::NoColumn,
@@ -51,6 +57,11 @@ impl Fault {
         Self::Unknown,
         Self::NoMapping,
         Self::Crowd,
+        Self::NoEvent,
+        Self::OtherTopic,
+        Self::Topic,
+        Self::LongMessage,
+        Self::Ours,
     ];
 
     /// The sentence in quarantine.
@@ -69,6 +80,11 @@ impl Fault {
             Self::Unknown => "of a terminal that is not approved for this tenant",
             Self::NoMapping => "no [[mapping]] of the configuration is for this sender",
             Self::Crowd => "one of many that could not be read",
+            Self::NoEvent => "the record does not say in `event` what happened",
+            Self::OtherTopic => "the record names another terminal than its topic",
+            Self::Topic => "a topic that the configuration does not name",
+            Self::LongMessage => "the beginning of a message of more than 128 KiB",
+            Self::Ours => "satellite failed at this message; see its log",
         }
     }
 
@@ -76,13 +92,21 @@ impl Fault {
         match self {
             Self::NotText => Reason::BadText,
             Self::NoTime | Self::BadTime => Reason::BadTime,
-            Self::NoPerson | Self::NotOneValue | Self::TooLong | Self::BadSerial => {
-                Reason::BadField
-            }
+            Self::NoPerson
+            | Self::NotOneValue
+            | Self::TooLong
+            | Self::BadSerial
+            | Self::NoEvent
+            | Self::OtherTopic => Reason::BadField,
             Self::Unknown => Reason::UnknownTerminal,
-            Self::NotJson | Self::NoColumn | Self::Columns | Self::NoMapping | Self::Crowd => {
-                Reason::Unreadable
-            }
+            Self::NotJson
+            | Self::NoColumn
+            | Self::Columns
+            | Self::NoMapping
+            | Self::Crowd
+            | Self::Topic
+            | Self::LongMessage
+            | Self::Ours => Reason::Unreadable,
         }
     }
 }
@@ -151,7 +175,7 @@ pub struct Reading {
 
 impl Reading {
     /// A body for which there is no mapping: all of it is set aside.
-    pub fn without_mapping(body: &Bytes) -> Self {
+    fn without_mapping(body: &Bytes) -> Self {
         let mut reading = Self::default();
         reading.whole(Fault::NoMapping, body);
         reading
@@ -167,7 +191,7 @@ impl Reading {
     }
 
     /// Sets a record aside. `head` is what its pieces begin with, and is written once in each.
-    fn set_aside(&mut self, fault: Fault, head: &[u8], raw: Bytes) {
+    pub(crate) fn set_aside(&mut self, fault: Fault, head: &[u8], raw: Bytes) {
         let line = raw.strip_prefix(head).unwrap_or(&raw);
         if self.unread.len() < PIECES {
             return self.cut_up(fault, &raw);
@@ -206,7 +230,7 @@ impl Reading {
     }
 
     /// A whole body.
-    fn whole(&mut self, fault: Fault, body: &Bytes) {
+    pub(crate) fn whole(&mut self, fault: Fault, body: &Bytes) {
         let raw = match std::str::from_utf8(body) {
             Ok(text) => json::without_pictures(text),
             Err(_) => body.clone(),
@@ -227,6 +251,13 @@ impl Reading {
             Ok(None) => self.ignored += 1,
             Err(fault) => self.set_aside(fault, head, raw()),
         }
+    }
+
+    /// Why each piece that is no record is none.
+    #[cfg(test)]
+    pub(crate) fn faults(&self) -> Vec<&'static str> {
+        let faults = self.unread.iter().map(|one| one.fault.as_str());
+        faults.collect()
     }
 
     /// How many records the body held.
@@ -254,6 +285,9 @@ impl Mapping {
             Format::Lines { separator, header } => {
                 self.read_lines(&bare, (*separator, *header), &mut reading);
             }
+        }
+        if self.is_own && reading.records.is_empty() && !calls_itself_ours(&bare) {
+            return Reading::without_mapping(body);
         }
         reading
     }
@@ -351,6 +385,10 @@ impl Mapping {
                 fields.push((*field, text));
             }
         }
+        let says_what = || fields.iter().any(|(field, _)| *field == Field::Code);
+        if self.is_own && !says_what() {
+            return Err(Fault::NoEvent);
+        }
         let Some(kind) = self.kind(&fields) else {
             return Ok(None);
         };
@@ -407,6 +445,11 @@ impl Mapping {
         }
         Ok(all)
     }
+}
+
+/// Whether a body says that it is in our own form.
+fn calls_itself_ours(body: &Bytes) -> bool {
+    memchr::memmem::find(body, SCHEMA.as_bytes()).is_some()
 }
 
 /// Longest attribute, and longest id of a sender, in bytes.

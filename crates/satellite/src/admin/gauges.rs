@@ -18,6 +18,7 @@ pub(super) fn set(hub: &Hub) {
     stores(hub);
     tenants(hub);
     outputs(hub);
+    inputs(hub);
     terminals(hub);
     alarms(hub);
     let ends = hub.tls.as_ref().map_or(0, |tls| tls.ends().0 / 1000);
@@ -50,6 +51,16 @@ fn outputs(hub: &Hub) {
         lag.set(status.lag_seconds);
         let standing = metrics.output_standing.with_label_values(&labels);
         standing.set(i64::from(status.state == "standing"));
+    }
+}
+
+fn inputs(hub: &Hub) {
+    let now = clock::now();
+    for input in &hub.config.load().inputs {
+        let labels = [input.tenant.as_str(), input.name.as_str()];
+        let is_up = crate::inputs::status(hub, input, now).state == "fine";
+        let up = hub.metrics.input_up.with_label_values(&labels);
+        up.set(i64::from(is_up));
     }
 }
 

@@ -1,12 +1,13 @@
 //! `satellite check`: reads the configuration as the daemon would, and says what it means.
 //!
 //! Loading it is the check: whatever is wrong ends there, with file, line and key. With
-//! `--connect` each database is asked too. Nothing is started, made or changed.
+//! `--connect` each database and each broker is asked too. Nothing is started, made or changed.
 
 use std::fmt::Write as _;
 
 use daemon::exit::Exit;
 use daemon::logging::Escaped;
+use satellite::broker;
 use satellite::config::{Receiver, Unknown};
 use satellite::outputs::look_at_table;
 use store::schema::{self, SchemaState};
@@ -17,13 +18,13 @@ use super::{Context, out, table, time};
 
 pub(crate) const EXAMPLES: &str = "Examples:
   satellite check                          # keys, values and secrets
-  satellite check --connect                # the databases too
+  satellite check --connect                # databases and brokers too
   satellite check && systemctl reload satellite";
 
 /// What `check` is told.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Also connect to each database
+    /// Also connect to each database and broker
     #[arg(long)]
     connect: bool,
 }
@@ -47,20 +48,50 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         out::line(&context.say(word, &[&place.label, &place.target, &text]))?;
     }
     for output in &context.config.outputs {
-        if let Receiver::Table(table) = &output.to {
-            let looked = look_at_table(table).await;
-            let line = match &looked {
-                Ok(()) => context.say(Word::TableReady, &[&output.name, &output.to.place()]),
-                Err(failure) => {
-                    exit = Exit::Failed;
-                    let why = Escaped(&failure.text);
-                    context.say(Word::TableFails, &[&output.name, &output.to.place(), &why])
-                }
-            };
-            out::line(&line)?;
+        let (name, place) = (&output.name, output.to.place());
+        let (ready, fails, looked) = match &output.to {
+            Receiver::Table(table) => {
+                let looked = look_at_table(table).await;
+                let looked = looked.map_err(|failure| failure.text);
+                (Word::TableReady, Word::TableFails, looked)
+            }
+            Receiver::Mqtt(to) => {
+                let looked = broker::look(&to.link).await;
+                (Word::OutputBrokerReady, Word::OutputBrokerFails, looked)
+            }
+            Receiver::Webhook(_) | Receiver::Forward(_) => continue,
+        };
+        if told(context, (ready, fails), (name, &place), looked)? == Exit::Failed {
+            exit = Exit::Failed;
+        }
+    }
+    for input in &context.config.inputs {
+        let looked = broker::look(&input.link).await;
+        let words = (Word::InputBrokerReady, Word::InputBrokerFails);
+        let place = input.link.place();
+        if told(context, words, (&input.name, &place), looked)? == Exit::Failed {
+            exit = Exit::Failed;
         }
     }
     Ok(exit)
+}
+
+/// Says how the other side of an output or input answered.
+fn told(
+    context: &Context,
+    (ready, fails): (Word, Word),
+    (name, place): (&str, &str),
+    looked: Result<(), String>,
+) -> anyhow::Result<Exit> {
+    match looked {
+        Ok(()) => out::line(&context.say(ready, &[&name, &place]))?,
+        Err(why) => {
+            let why = context.lang.detail(&why);
+            out::line(&context.say(fails, &[&name, &place, &Escaped(&why)]))?;
+            return Ok(Exit::Failed);
+        }
+    }
+    Ok(Exit::Fine)
 }
 
 /// How a database answers: ready, behind, or in trouble; and the words for it
@@ -152,6 +183,14 @@ fn summary(context: &Context) -> String {
         let (kind, place) = (output.to.kind(), output.to.place());
         let values: [&dyn std::fmt::Display; 4] = [&output.name, &output.tenant, &kind, &place];
         writeln!(text, "{}", context.say(Word::OutputLine, &values)).ok();
+    }
+    for input in &config.inputs {
+        let (place, topics) = (input.link.place(), input.topics.iter());
+        let topics: Vec<&str> = topics.map(mqtt::Filter::as_str).collect();
+        let topics = topics.join(", ");
+        let values: [&dyn std::fmt::Display; 5] =
+            [&input.name, &input.tenant, &place, &topics, &input.sender];
+        writeln!(text, "{}", context.say(Word::InputLine, &values)).ok();
     }
     text
 }

@@ -31,6 +31,7 @@ const TERMS: [(&str, &str); 89] = [
     ("standing", "sin avance"),
     ("starting", "por empezar"),
     ("unread", "nadie la lee"),
+    ("unenrolled", "emisor sin alta"),
     ("webhook", "webhook"),
     ("table", "tabla"),
     ("forward", "reenvío"),

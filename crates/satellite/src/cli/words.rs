@@ -196,6 +196,8 @@ texts! {
     TopStoreDown: "! Base de datos {}: {}; lo más viejo espera {} s", "! Database {}: {}; the oldest waits {} s";
     TopLockdown: "! Bloqueo de seguridad en vigor (satellite lockdown status)", "! A lockdown holds (satellite lockdown status)";
     TopAttacks: "! Parece un ataque: {} (satellite evidence)", "! Looks like an attack: {} (satellite evidence)";
+    TopOutputIll: "SALIDA {}: {}: {}", "OUTPUT {}: {}: {}";
+    TopInputIll: "ENTRADA {}: {}: {}", "INPUT {}: {}: {}";
     TopOnline: "en línea", "online";
     TopEventsPerSecond: "eventos/s", "events/s";
     TopRepeatedPerSecond: "repetidos/s", "repeated/s";
@@ -385,6 +387,11 @@ texts! {
     EverySerial: "todas las demás", "all others";
     TableReady: "salida {}: la tabla está lista: {}", "output {}: the table is ready: {}";
     TableFails: "salida {}: la tabla no sirve: {}: {}", "output {}: the table will not do: {}: {}";
+    OutputBrokerReady: "salida {}: el broker nos deja entrar: {}", "output {}: the broker lets us in: {}";
+    OutputBrokerFails: "salida {}: el broker no sirve: {}: {}", "output {}: the broker will not do: {}: {}";
+    InputBrokerReady: "entrada {}: el broker nos deja entrar: {}", "input {}: the broker lets us in: {}";
+    InputBrokerFails: "entrada {}: el broker no sirve: {}: {}", "input {}: the broker will not do: {}: {}";
+    InputLine: "entrada {}: cliente {}, mqtt en {}, temas {}, emisor {}", "input {}: tenant {}, mqtt at {}, topics {}, sender {}";
     OutputLine: "salida {}: cliente {}, {} en {}", "output {}: tenant {}, {} at {}";
 
     // Exports, comparisons.

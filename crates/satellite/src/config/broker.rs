@@ -1,9 +1,9 @@
-//! `[[output]]` of the kind `mqtt`: the broker, how to introduce oneself, and the topics.
+//! A broker, in `[[output]]` and `[[input]]`: where it is and how to introduce oneself; and the topics
+//! of an output.
 
 use std::path::Path;
 
 use daemon::config::{ConfigError, Secret, secret_file, secret_places};
-use event::TenantId;
 use fetch::{Trust, Url};
 use mqtt::{BadTemplate, Template};
 
@@ -13,19 +13,13 @@ use super::output::Place;
 /// Where messages go unless told otherwise.
 const TOPIC: &str = "satellite/{tenant}/{vendor}/{serial}";
 
-/// A broker.
+/// How a broker is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broker {
+pub struct Link {
     /// Where it is: `http` stands for `mqtt`, `https` for `mqtts`.
     pub url: Url,
     /// User and password.
     pub login: Option<(String, Secret)>,
-    /// Where events go.
-    pub topic: Template,
-    /// Where the state of each terminal is kept.
-    pub state_topic: Option<Template>,
-    /// Where it is kept whether this output is connected.
-    pub status_topic: Option<String>,
     /// The client's name.
     pub client_id: String,
     /// Authorities besides the public ones, as PEM.
@@ -34,20 +28,44 @@ pub struct Broker {
     pub allow_internal: bool,
 }
 
-/// The keys as they are written.
-pub(super) struct RawBroker<'a> {
+impl Link {
+    /// Where it is, for people; without what an address may hold of secrets.
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.url.host(), self.url.port())
+    }
+}
+
+/// A broker that gets events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// How it is reached.
+    pub link: Link,
+    /// Where events go.
+    pub topic: Template,
+    /// Where the state of each terminal is kept.
+    pub state_topic: Option<Template>,
+    /// Where it is kept whether this output is connected.
+    pub status_topic: Option<String>,
+}
+
+/// The keys of a link as they are written.
+pub(super) struct RawLink {
     pub(super) url: Option<Url>,
     pub(super) user: Option<String>,
     pub(super) password_file: Option<String>,
-    pub(super) topic: Option<String>,
-    pub(super) state_topic: Option<String>,
-    pub(super) status_topic: Option<String>,
     pub(super) client_id: Option<String>,
     pub(super) ca_file: Option<String>,
     pub(super) allow_internal: bool,
-    /// Of the output.
-    pub(super) name: &'a TenantId,
-    pub(super) tenant: &'a TenantId,
+    /// The client's name where none is written.
+    pub(super) own_id: String,
+}
+
+/// The keys of an output as they are written.
+pub(super) struct RawBroker {
+    pub(super) link: RawLink,
+    pub(super) topic: Option<String>,
+    pub(super) state_topic: Option<String>,
+    pub(super) status_topic: Option<String>,
 }
 
 /// `mqtt://host` and `mqtts://host`, each with its usual port, as the address that is dialled.
@@ -70,8 +88,8 @@ pub(super) fn address(text: &str) -> Option<String> {
     Some(format!("{scheme}://{place}{port}{more}"))
 }
 
-/// Checks the keys.
-pub(super) fn checked(place: &Place<'_>, raw: RawBroker<'_>) -> Result<Broker, ConfigError> {
+/// Checks the keys of a link.
+pub(super) fn link(place: &Place<'_>, raw: RawLink) -> Result<Link, ConfigError> {
     let url = raw.url.ok_or_else(|| {
         let said = (
             "is needed: mqtts://host:8883, or mqtt://host:1883 together with allow_internal = true",
@@ -90,6 +108,26 @@ pub(super) fn checked(place: &Place<'_>, raw: RawBroker<'_>) -> Result<Broker, C
         let said = ("has no path", "no lleva ruta");
         return Err(place.wrong("url", said));
     }
+    let client_id = raw.client_id.unwrap_or(raw.own_id);
+    if client_id.is_empty() || client_id.len() > 256 || client_id.contains(char::is_control) {
+        let said = (
+            "must have 1 to 256 characters",
+            "debe tener de 1 a 256 caracteres",
+        );
+        return Err(place.wrong("client_id", said));
+    }
+    Ok(Link {
+        url,
+        login: login(place, raw.user, raw.password_file)?,
+        client_id,
+        authorities: authorities(place, raw.ca_file.as_deref())?,
+        allow_internal: raw.allow_internal,
+    })
+}
+
+/// Checks the keys of an output.
+pub(super) fn checked(place: &Place<'_>, raw: RawBroker) -> Result<Broker, ConfigError> {
+    let link = link(place, raw.link)?;
     let topic = raw.topic.as_deref().unwrap_or(TOPIC);
     let topic = template(place, "topic", topic)?;
     let state_topic = raw.state_topic.as_deref();
@@ -104,24 +142,11 @@ pub(super) fn checked(place: &Place<'_>, raw: RawBroker<'_>) -> Result<Broker, C
             return Err(place.wrong("status_topic", said));
         }
     }
-    let own = || format!("satellite-{}-{}", raw.tenant, raw.name);
-    let client_id = raw.client_id.unwrap_or_else(own);
-    if client_id.is_empty() || client_id.len() > 256 || client_id.contains(char::is_control) {
-        let said = (
-            "must have 1 to 256 characters",
-            "debe tener de 1 a 256 caracteres",
-        );
-        return Err(place.wrong("client_id", said));
-    }
     Ok(Broker {
-        url,
-        login: login(place, raw.user, raw.password_file)?,
+        link,
         topic,
         state_topic: state_topic.transpose()?,
         status_topic: raw.status_topic,
-        client_id,
-        authorities: authorities(place, raw.ca_file.as_deref())?,
-        allow_internal: raw.allow_internal,
     })
 }
 

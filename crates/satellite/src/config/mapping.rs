@@ -4,12 +4,15 @@
 //! a start or a reload with its own file, line and key, and never a request.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use daemon::config::{ConfigError, Said, Source};
 use event::Serial;
 use other_makes::{MAPPING_LINES, Mapping};
 use serde::Deserialize;
+
+/// Of senders for which no file is.
+pub(super) static OWN: LazyLock<Arc<Mapping>> = LazyLock::new(|| Arc::new(Mapping::own()));
 
 /// `[[mapping]]`.
 #[derive(Debug, Clone, PartialEq)]

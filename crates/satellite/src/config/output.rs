@@ -16,7 +16,7 @@ use fetch::Url;
 use serde::de::IntoDeserializer as _;
 use serde::{Deserialize, Deserializer};
 
-use super::broker::{self, Broker, RawBroker};
+use super::broker::{self, Broker, RawBroker, RawLink};
 use super::columns::{self, RawTable, Table};
 use super::{SECRETS_FOLDER, Tenant};
 
@@ -78,7 +78,7 @@ impl Receiver {
     pub fn place(&self) -> String {
         match self {
             Self::Webhook(hook) => format!("{}:{}", hook.url.host(), hook.url.port()),
-            Self::Mqtt(broker) => format!("{}:{}", broker.url.host(), broker.url.port()),
+            Self::Mqtt(broker) => broker.link.place(),
             Self::Table(table) => format!("{} {}", table.target, table.name),
             Self::Forward(old) => format!("{}:{}", old.url.host(), old.url.port()),
         }
@@ -106,7 +106,7 @@ pub struct Old {
 }
 
 /// An address of either sort; which one is needed, the kind says.
-enum Address {
+pub(super) enum Address {
     Web(Url),
     Database(StoreUrl),
     Broker(Url),
@@ -141,7 +141,7 @@ impl Address {
         }
     }
 
-    fn broker(self) -> Option<Url> {
+    pub(super) fn broker(self) -> Option<Url> {
         match self {
             Self::Web(_) | Self::Database(_) => None,
             Self::Broker(url) => Some(url),
@@ -197,19 +197,29 @@ enum RawFrom {
 /// Where a mistake stands.
 pub(super) struct Place<'a> {
     source: &'a Source,
+    table: &'static str,
     index: usize,
 }
 
 impl<'a> Place<'a> {
     /// The output of that number.
     pub(super) fn of(source: &'a Source, index: usize) -> Self {
-        Self { source, index }
+        Self::in_table(source, "output", index)
+    }
+
+    /// The table of that name and number.
+    pub(super) fn in_table(source: &'a Source, table: &'static str, index: usize) -> Self {
+        Self {
+            source,
+            table,
+            index,
+        }
     }
 
     /// A mistake at one of its keys.
     pub(super) fn wrong(&self, key: &str, said: impl Into<Said>) -> ConfigError {
         self.source
-            .error(&format!("output[{}].{key}", self.index), said)
+            .error(&format!("{}[{}].{key}", self.table, self.index), said)
     }
 }
 
@@ -337,18 +347,20 @@ fn one(place: &Place<'_>, raw: RawOutput, tenants: &[Tenant]) -> Result<Output, 
             raw.allow_internal,
         )?),
         RawKind::Mqtt => {
-            let raw = RawBroker {
+            let link = RawLink {
                 url: raw.url.and_then(Address::broker),
                 user: raw.user,
                 password_file: raw.password_file,
-                topic: raw.topic,
-                state_topic: raw.state_topic,
-                status_topic: raw.status_topic,
                 client_id: raw.client_id,
                 ca_file: raw.ca_file,
                 allow_internal: raw.allow_internal,
-                name: &raw.name,
-                tenant: &raw.tenant,
+                own_id: format!("satellite-{}-{}", raw.tenant, raw.name),
+            };
+            let raw = RawBroker {
+                link,
+                topic: raw.topic,
+                state_topic: raw.state_topic,
+                status_topic: raw.status_topic,
             };
             Receiver::Mqtt(broker::checked(place, raw)?)
         }

@@ -18,6 +18,7 @@ use store::Target;
 use crate::tls::TlsFiles;
 
 use super::backup::{self, RawBackup};
+use super::input::{self, RawInput};
 use super::keep::RawKeep;
 use super::mapping::{self, RawMapped};
 use super::output::{self, RawOutput};
@@ -44,6 +45,8 @@ struct File {
     tenant: Vec<RawTenant>,
     #[serde(default)]
     output: Vec<RawOutput>,
+    #[serde(default)]
+    input: Vec<RawInput>,
     #[serde(default)]
     mapping: Vec<RawMapped>,
     backup: Option<RawBackup>,
@@ -160,6 +163,7 @@ pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
     let tenants = tenants(source, file.tenant, &state_dir)?;
     let unknown = unknown(source, file.enrolment, &tenants)?;
     let outputs = output::checked(source, file.output, &tenants)?;
+    let inputs = input::checked(source, file.input, &tenants)?;
     let mappings = mapping::checked(source, file.mapping)?;
     let backup = file.backup.map(|raw| backup::checked(source, raw));
     let sentinel_guard = file
@@ -175,6 +179,7 @@ pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
         unknown,
         tenants,
         outputs,
+        inputs,
         mappings,
         backup: backup.transpose()?,
         sentinel_guard,

@@ -23,7 +23,7 @@ use tracing::Instrument;
 use crate::devices::Known;
 use crate::hub::Hub;
 use crate::stores::Store;
-use crate::{hikvision, pull};
+use crate::{hikvision, inputs, pull};
 
 pub(crate) use link::Link;
 
@@ -230,7 +230,8 @@ async fn visit(hub: Arc<Hub>, known: Arc<Known>, store: Store, fence: Fence) {
     match known.enrolment.vendor {
         Vendor::Hikvision => hikvision::visit(hub, known, store, fence).await,
         Vendor::Zkteco => pull::visit(hub, known, store, fence).await,
+        Vendor::Other => inputs::visit(hub, known, store).await,
         // Such devices are never among those that are dialled.
-        Vendor::Other | Vendor::Satellite => std::future::pending().await,
+        Vendor::Satellite => std::future::pending().await,
     }
 }

@@ -83,7 +83,7 @@ impl No {
     }
 
     /// The same for people.
-    pub(super) fn says(self) -> Says {
+    pub(crate) fn says(self) -> Says {
         match self {
             Self::UnknownToken | Self::WrongDevice | Self::WrongNetwork => Says::OtherPosts,
             Self::Method => Says::PostMethod,
@@ -393,7 +393,7 @@ fn told(receipt: &store::Receipt) -> Detail {
 }
 
 /// What a post hears that the store refuses.
-pub(super) fn not_taken(refused: Refused) -> No {
+pub(crate) fn not_taken(refused: Refused) -> No {
     match refused {
         Refused::Overloaded => No::Overloaded,
         Refused::Unavailable(_) | Refused::Closing | Refused::Moved => No::StoreUnavailable,

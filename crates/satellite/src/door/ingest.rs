@@ -6,8 +6,6 @@
 //! records of all. Nothing is refused for what it says; success is said only after the COMMIT, or,
 //! while the database is down, after the journal is on disk.
 
-mod settle;
-
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,11 +26,11 @@ use crate::conditions::{self, Condition};
 use crate::detail::Says;
 use crate::devices::Known;
 use crate::hub::Hub;
+use crate::makes::{Came, Done, Settle};
 use crate::origins;
 use crate::trace::Step;
 use crate::tries::Try;
 use event::Vendor;
-use settle::{Done, Settle};
 
 /// Most bytes read of a body that is not wanted, so that its sender can hear why.
 const UNWANTED: u64 = 64 * 1024;
@@ -128,9 +126,8 @@ impl Case {
             known: Arc::clone(known),
             store,
             body: kept.bytes,
+            came: Came::Post(self.sender.address, self.sender.transport),
             room: Some(kept.room),
-            address: self.sender.address,
-            transport: self.sender.transport,
             at,
             began: self.began,
         };

@@ -30,9 +30,9 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) use bucket::Bucket;
-pub(crate) use crowd::{Crowd, group};
+pub(crate) use crowd::{Crowd, Room, group};
 pub(crate) use handshake::{Failed as HandshakeFailed, VERSIONS as TLS_VERSIONS};
-pub(crate) use hikvision::REASONS as HIKVISION_REASONS;
+pub(crate) use hikvision::{No, REASONS as HIKVISION_REASONS, not_taken};
 pub(crate) use twins::Twins;
 
 use crate::clock;

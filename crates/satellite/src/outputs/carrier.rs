@@ -36,6 +36,11 @@ impl Carrier {
         }
     }
 
+    /// Whether the receiver hears anything of a row.
+    pub(super) fn tells(&self, row: &FeedRow) -> bool {
+        !matches!(self.output.to, Receiver::Forward(_)) || forward::is_told(row)
+    }
+
     /// Hands the rows over once. Dropped in the middle, it may have handed over any of them.
     pub(super) async fn deliver(&mut self, rows: &[FeedRow]) -> Verdict {
         match &self.output.to {

@@ -49,11 +49,14 @@ pub(super) async fn post(old: &Old, rows: &[FeedRow]) -> Verdict {
     worst
 }
 
-/// Of two verdicts the one that holds for both: what has to be waited for is not refused.
+/// Of two verdicts the one that holds for both: what has to be waited for is not refused, and what
+/// may be somebody else's fault is not yet the content's.
 fn worse(one: Verdict, other: Verdict) -> Verdict {
     match (one, other) {
         (Verdict::Taken, other) => other,
-        (Verdict::Refused(_), later @ Verdict::Later(_)) => later,
+        (one @ Verdict::Later(_), _) => one,
+        (_, later @ Verdict::Later(_)) => later,
+        (Verdict::Refused(_), broke @ Verdict::Broke(_)) => broke,
         (one, _) => one,
     }
 }
@@ -90,6 +93,11 @@ fn uploads(rows: &[FeedRow]) -> Vec<Upload> {
         }
     }
     uploads
+}
+
+/// Whether the old receiver hears of a row.
+pub(super) fn is_told(row: &FeedRow) -> bool {
+    table(row).is_some()
 }
 
 /// The table that a terminal would upload the record in; `None` for what did not come as an upload.

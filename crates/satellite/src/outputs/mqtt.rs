@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use event::Millis;
-use fetch::Trust;
-use mqtt::{Message, Names, Options, Publisher};
+use mqtt::{Message, Names, Publisher};
 use serde_json::json;
 use store::feed::FeedRow;
 use store::registry::EnrolmentState;
@@ -19,13 +18,11 @@ use tokio::time::Instant;
 
 use super::course::Verdict;
 use super::shape::{event_json, utc};
-use crate::clock;
 use crate::config::{Broker, Output};
 use crate::devices::Known;
 use crate::hub::Hub;
+use crate::{broker, clock};
 
-/// Longest that a broker may take to let us in.
-const OPEN_WITHIN: Duration = Duration::from_secs(10);
 /// Longest that it may take for one delivery.
 const WITHIN: Duration = Duration::from_secs(15);
 /// Between two looks at the states of terminals.
@@ -138,21 +135,11 @@ impl Line {
 
 /// A new connection, whose existence is told where that is wanted.
 async fn opened(broker: &Broker) -> Result<Publisher, String> {
-    let trust = match &broker.authorities {
-        Some(pem) => Trust::with(pem)?,
-        None => Trust::default(),
-    };
-    let only_public = !broker.allow_internal;
-    let stream = fetch::open(&broker.url, &trust, only_public, OPEN_WITHIN).await;
-    let stream = stream.map_err(|failed| failed.to_string())?;
-    let login = broker.login.as_ref();
     let status = broker.status_topic.as_ref();
-    let options = Options {
-        client_id: broker.client_id.clone(),
-        login: login.map(|(user, password)| (user.clone(), password.expose().to_owned())),
-        will: status.map(|topic| (topic.clone(), "offline".to_owned())),
-    };
-    let publisher = Publisher::open(Box::new(stream), &options, OPEN_WITHIN).await;
+    let mut options = broker::options(&broker.link);
+    options.will = status.map(|topic| (topic.clone(), "offline".to_owned()));
+    let stream = broker::reach(&broker.link).await?;
+    let publisher = Publisher::open(stream, &options, broker::WITHIN).await;
     let publisher = publisher.map_err(|failed| failed.to_string())?;
     if let Some(topic) = status {
         let online = Message {
@@ -170,19 +157,23 @@ async fn opened(broker: &Broker) -> Result<Publisher, String> {
 mod tests {
     use super::super::shape::sample;
     use super::*;
+    use crate::config::Link;
     use mqtt::Template;
 
     #[test]
     fn a_message_is_the_event_of_the_schema_under_a_topic_that_no_serial_can_leave() {
-        let broker = Broker {
+        let link = Link {
             url: "http://broker:1883".parse().unwrap(),
             login: None,
-            topic: Template::read("s/{tenant}/{vendor}/{serial}/{kind}").unwrap(),
-            state_topic: None,
-            status_topic: None,
             client_id: "x".to_owned(),
             authorities: None,
             allow_internal: true,
+        };
+        let broker = Broker {
+            link,
+            topic: Template::read("s/{tenant}/{vendor}/{serial}/{kind}").unwrap(),
+            state_topic: None,
+            status_topic: None,
         };
         let mut row = sample(7);
         row.serial = "../#/+".to_owned();

@@ -35,6 +35,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const GLANCE: Duration = Duration::from_millis(250);
 /// Between two looks while something else than the receiver stops the output.
 const STOPPED: Duration = Duration::from_secs(1);
+/// How far behind a row another one is looked for.
+const BEHIND: usize = 100;
 /// How long others' rows may be passed without the cursor being moved.
 const PASS_EVERY: Duration = Duration::from_secs(30);
 
@@ -190,6 +192,9 @@ impl Reader {
                 // As many as were asked for: more wait, also when deliveries were cut smaller.
                 let is_full = rows.len() >= self.course.size();
                 let next = self.course.after(verdict, rows.len());
+                let Some(next) = self.tried(store, &rows, next).await? else {
+                    return Ok(Rest::None);
+                };
                 self.settle(store, &standing, (rows, to), next, is_full)
                     .await
             }
@@ -201,6 +206,59 @@ impl Reader {
                 self.settle_dead(store, rows, next).await
             }
         }
+    }
+
+    /// Finds out whether an event at which the receiver breaks is itself at fault, where that is the
+    /// question; `None` when the end began meanwhile.
+    async fn tried(
+        &mut self,
+        store: &Store,
+        rows: &[FeedRow],
+        next: Next,
+    ) -> Result<Option<Next>, Failure> {
+        let Next::Try(why) = next else {
+            return Ok(Some(next));
+        };
+        for (rows, wanted) in [
+            (self.behind(store, rows).await?, true),
+            (rows.to_vec(), false),
+        ] {
+            if rows.is_empty() {
+                return Ok(Some(self.course.tried(false, why)));
+            }
+            let Some(verdict) = self.deliver(&rows).await else {
+                return Ok(None);
+            };
+            let is_so = match verdict {
+                Verdict::Taken => wanted,
+                Verdict::Broke(_) => !wanted,
+                Verdict::Refused(_) | Verdict::Later(_) => false,
+            };
+            if !is_so {
+                return Ok(Some(self.course.tried(false, why)));
+            }
+        }
+        Ok(Some(self.course.tried(true, why)))
+    }
+
+    /// The row behind these of which the receiver would hear, if there is one near.
+    async fn behind(&self, store: &Store, rows: &[FeedRow]) -> Result<Vec<FeedRow>, Failure> {
+        let Some(last) = rows.last() else {
+            return Ok(Vec::new());
+        };
+        let wanted = Wanted {
+            tenant: self.output.tenant.as_str(),
+            kinds: &self.output.kinds,
+            between: None,
+            limit: BEHIND,
+        };
+        let lane = self.lane(store).await;
+        let mut session = store.session().await?;
+        let page = outputs::page(session.engine(), wanted, last.seq).await;
+        let page = finished(session, page)?;
+        drop(lane);
+        let told = page.rows.into_iter().find(|row| self.carrier.tells(row));
+        Ok(told.into_iter().collect())
     }
 
     /// A turn at the store's server.
@@ -355,7 +413,8 @@ impl Reader {
         let engine = session.engine();
         let now = clock::now();
         let done = match &next {
-            Next::Narrow => Ok(true),
+            // What was tried has been told already.
+            Next::Narrow | Next::Try(_) => Ok(true),
             Next::Advance => {
                 let step = self.step(standing, to);
                 outputs::delivered(engine, self.key(), step, (rows.len(), now)).await
@@ -419,7 +478,7 @@ impl Reader {
                 return Ok(Rest::For(pause));
             }
             // It stays where it is, and the next ones have their turn.
-            Next::Bury(_) => {}
+            Next::Bury(_) | Next::Try(_) => {}
             Next::Advance => {
                 let lane = self.lane(store).await;
                 let mut session = store.session().await?;
@@ -470,7 +529,7 @@ impl Reader {
                 let failures = metrics.output_failures.with_label_values(&self.labels());
                 failures.inc();
             }
-            Next::Narrow => {}
+            Next::Narrow | Next::Try(_) => {}
         }
     }
 

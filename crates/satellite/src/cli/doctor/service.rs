@@ -28,6 +28,18 @@ struct Status {
     journal: Journal,
     totals: Totals,
     door: Open,
+    #[serde(default)]
+    outputs: Vec<Way>,
+    #[serde(default)]
+    inputs: Vec<Way>,
+}
+
+/// An output or an input.
+#[derive(Deserialize)]
+struct Way {
+    name: String,
+    state: String,
+    trouble: Option<String>,
 }
 
 /// Where the running satellite awaits terminals; an older one does not say it.
@@ -145,6 +157,7 @@ fn judge(status: &Status, findings: &mut Findings) {
         let ask = format!("{} check --connect", program());
         findings.care(Says::JournalWaits, &[&status.journal.events], ask);
     }
+    ways(status, findings);
     if status.totals.panics > 0 {
         findings.bad(Says::Faults, &[&status.totals.panics], logs());
     }
@@ -170,6 +183,23 @@ fn with_conditions(devices: &[Device]) -> String {
         format!("{name} ({}{more})", serials.join(", "))
     };
     names.into_iter().map(told).collect::<Vec<_>>().join(", ")
+}
+
+/// Outputs and inputs that do not do what they are for.
+fn ways(status: &Status, findings: &mut Findings) {
+    let ill =
+        |way: &&Way| !["fine", "starting", "elsewhere", "store"].contains(&way.state.as_str());
+    let all = [
+        (Says::OutputIll, &status.outputs, "outputs list"),
+        (Says::InputIll, &status.inputs, "check --connect"),
+    ];
+    for (says, ways, ask) in all {
+        for way in ways.iter().filter(ill) {
+            let (state, why) = (&way.state, way.trouble.as_deref().unwrap_or("-"));
+            let ask = format!("{} {ask}", program());
+            findings.care(says, &[&way.name, &state, &why], ask);
+        }
+    }
 }
 
 /// What systemd says of the unit `satellite`; `None` where there is no systemd or no such unit.
@@ -283,13 +313,15 @@ mod tests {
         let ill = status(
             r#"{"version":"0.0.9","uptime_seconds":5,"stores":[{"label":"store","up":false,"detail":"gone"}],
             "conditions":[{"serial":"A1","conditions":[{"name":"unreachable"},{"name":"clock_off"}]}],"pending":2,
-            "stages":[{"name":"store","stalled":true}],"journal":{"events":7},"totals":{"panics":1},"door":{}}"#,
+            "stages":[{"name":"store","stalled":true}],"journal":{"events":7},"totals":{"panics":1},"door":{},
+            "outputs":[{"name":"board","state":"standing","trouble":"HTTP 500"}],
+            "inputs":[{"name":"plant","state":"failing","trouble":null},{"name":"x","state":"fine","trouble":null}]}"#,
         );
         let found = found(|findings| judge(&ill, findings));
         let graded = |grade| found.iter().filter(|it| it.0 == grade).count();
         assert_eq!(
             (graded(Grade::Bad), graded(Grade::Care)),
-            (3, 4),
+            (3, 6),
             "{found:?}"
         );
         assert!(

@@ -20,6 +20,8 @@ texts! {
     Pending: "dispositivos que esperan aprobación: {}", "devices that wait for approval: {}";
     JournalWaits: "eventos que esperan en el disco a que vuelva su base de datos: {}", "events that wait on disk for their database: {}";
     Faults: "fallas propias desde que arrancó: {}", "faults of its own since it started: {}";
+    OutputIll: "la salida {} no entrega ({}): {}", "the output {} does not deliver ({}): {}";
+    InputIll: "la entrada {} no recibe ({}): {}", "the input {} takes nothing in ({}): {}";
     UnitRuns: "systemd lo arranca con el servidor y lo vigila", "systemd starts it with the machine and watches it";
     UnitDisabled: "systemd no lo arranca con el servidor", "systemd does not start it with the machine";
     UnitUnwatched: "systemd no lo vigila: le falta WatchdogSec", "systemd does not watch it: WatchdogSec is missing";

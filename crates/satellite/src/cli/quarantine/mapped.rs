@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use event::{Bytes, DeviceId, Event, Quarantined, Route, Serial, Vendor};
-use other_makes::{Context as Around, normalize};
+use other_makes::{Context as Around, MESSAGE_SOURCE, labelled, normalize, parted};
 use store::quarantine::QuarantineRow;
 use store::registry::{Enrolment, EnrolmentState};
 
@@ -29,6 +29,43 @@ pub(super) struct Again<'a> {
     pub(super) understood: bool,
 }
 
+/// A row as it came: what its topic said, and the bytes below it.
+struct Came {
+    topic: Option<String>,
+    serial: Option<String>,
+    body: Bytes,
+}
+
+impl Came {
+    /// `None` for one that came under a topic which the configuration does not name.
+    fn of(row: &QuarantineRow, sender: &Enrolment, context: &Context) -> Option<Self> {
+        let raw = Bytes::from(row.raw.clone());
+        if row.source != MESSAGE_SOURCE {
+            return Some(Self {
+                topic: None,
+                serial: None,
+                body: raw,
+            });
+        }
+        let (topic, body) = parted(&raw)?;
+        let input = context.config.input(&sender.serial)?;
+        let serial = input.names(topic)?;
+        Some(Self {
+            topic: Some(topic.to_owned()),
+            serial: serial.map(str::to_owned),
+            body,
+        })
+    }
+
+    /// What stays aside keeps its topic.
+    fn aside(&self, one: Quarantined) -> Quarantined {
+        match &self.topic {
+            Some(topic) => labelled(one, topic),
+            None => one,
+        }
+    }
+}
+
 /// Reads a row again.
 pub(super) fn read<'a>(
     row: &QuarantineRow,
@@ -36,11 +73,15 @@ pub(super) fn read<'a>(
     known: &HashMap<DeviceId, &'a Enrolment>,
     context: &Context,
 ) -> Again<'a> {
-    let Some(mapping) = context.config.mapping(&sender.serial) else {
+    let mapping = context.config.mapping(&sender.serial);
+    let Some(came) = Came::of(row, sender, context) else {
         return Again::default();
     };
     let route = Route::from_word(&row.route).unwrap_or(Route::Listen);
-    let mut reading = mapping.read(&Bytes::from(row.raw.clone()));
+    let mut reading = mapping.read(&came.body);
+    if let Some(serial) = &came.serial {
+        reading.of_terminal(serial);
+    }
     let mut again = Again {
         understood: reading.ignored > 0,
         ..Again::default()
@@ -68,7 +109,7 @@ pub(super) fn read<'a>(
     }
     let aside = reading.unread.into_iter();
     let aside: Vec<_> = aside
-        .map(|one| one.quarantined(route, row.first_at))
+        .map(|one| came.aside(one.quarantined(route, row.first_at)))
         .collect();
     if let Some(first) = again.shares.first_mut().filter(|_| !aside.is_empty()) {
         if first.of.id == sender.id {

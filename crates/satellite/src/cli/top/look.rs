@@ -32,6 +32,17 @@ pub(super) struct Status {
     pub(super) door: Door,
     pub(super) lockdown: Vec<serde_json::Value>,
     pub(super) attacks: Vec<serde_json::Value>,
+    pub(super) outputs: Vec<Way>,
+    pub(super) inputs: Vec<Way>,
+}
+
+/// An output or an input.
+#[derive(Debug, Default, Clone, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct Way {
+    pub(super) name: String,
+    pub(super) state: String,
+    pub(super) trouble: Option<String>,
 }
 
 /// A database.

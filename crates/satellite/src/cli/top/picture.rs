@@ -10,7 +10,7 @@ use event::{Millis, Zone};
 
 use super::super::time;
 use super::super::words::{Lang, Speaks as _, Word};
-use super::look::{Device, Look, Store, quantile};
+use super::look::{Device, Look, Store, Way, quantile};
 use super::terminal::Size;
 
 /// Lines that are there in any case: head, rates, latency, headings, blanks, foot.
@@ -161,7 +161,25 @@ impl View<'_> {
             let attacks = status.attacks.len();
             lines.push(self.lang.say(Word::TopAttacks, &[&attacks]));
         }
+        let ways = [
+            (Word::TopOutputIll, &status.outputs),
+            (Word::TopInputIll, &status.inputs),
+        ];
+        for (word, ways) in ways {
+            let well = ["fine", "starting", "elsewhere", "paused", "store"];
+            let ill = ways
+                .iter()
+                .filter(|way| !well.contains(&way.state.as_str()));
+            lines.extend(ill.map(|way| self.way(word, way)));
+        }
         lines
+    }
+
+    /// An output or an input that does not do what it is for.
+    fn way(&self, word: Word, way: &Way) -> String {
+        let trouble = self.lang.detail(way.trouble.as_deref().unwrap_or("-"));
+        let state = self.lang.term(&way.state);
+        self.lang.say(word, &[&way.name, &state, &trouble])
     }
 
     /// Tenants, the busiest first.

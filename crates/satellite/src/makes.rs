@@ -1,9 +1,10 @@
-//! From the bytes of a post of another make to its settled records: read, share out, submit, count.
+//! From the bytes of another make to settled records: read, share out, submit, count; the same for
+//! a post to the door and for a message of a broker.
 //!
 //! Runs as a task of its own, so that a sender that hangs up changes nothing about what is stored
 //! and counted. Records of one terminal are one submission, unless they are very many; what could
 //! not be read goes with the sender's own. A sender hears success only when every share is safe; a
-//! share that was safe before another failed is folded when the post comes again.
+//! share that was safe before another failed is folded when the same comes again.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,16 +12,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use event::{Bytes, Event, Millis, Quarantined, Reason, Route, Serial, Text, Vendor};
-use other_makes::{Context, Mapping, Reading, Record, normalize};
+use other_makes::{Context, Mapping, Reading, Record, labelled, normalize};
 use store::{Receipt, Refused, Submission};
 
-use super::super::Transport;
-use super::super::crowd::Room;
-use super::super::hikvision::{No, not_taken};
 use crate::conditions::{self, Condition};
 use crate::config::Unknown;
 use crate::detail::Says;
 use crate::devices::Known;
+use crate::door::{No, Room, Transport, not_taken};
 use crate::hub::{Hub, Wish};
 use crate::stores::Store;
 use crate::tally::{Aside, Tally, wide};
@@ -31,23 +30,109 @@ const LONG_BODY: usize = 256 * 1024;
 /// Most events in one transaction.
 const EVENTS: usize = 10_000;
 
-/// A post whose body has come in whole.
-pub(super) struct Settle {
-    pub(super) hub: Arc<Hub>,
-    pub(super) known: Arc<Known>,
-    pub(super) store: Store,
-    pub(super) body: Bytes,
-    /// Given back when this is settled.
-    pub(super) room: Option<Room>,
-    pub(super) address: IpAddr,
-    pub(super) transport: Transport,
-    pub(super) at: Millis,
-    pub(super) began: Instant,
+/// Where a body came from.
+#[derive(Debug, Clone)]
+pub(crate) enum Came {
+    /// In a post to the door, from that address.
+    Post(IpAddr, Transport),
+    /// In a message of an input.
+    Message(Message),
 }
 
-/// What became of a post.
+/// What is known of a message besides its bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    /// The input's name.
+    pub(crate) input: Text,
+    /// Its topic.
+    pub(crate) topic: String,
+    /// The terminal that its topic names.
+    pub(crate) serial: Option<String>,
+    /// Why it is not read at all.
+    pub(crate) unread: Option<Unread>,
+    /// The broker brings it again until it is acknowledged.
+    pub(crate) comes_again: bool,
+}
+
+/// Why a message is set aside as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// It was too long, and this is its beginning.
+    TooLong,
+    /// Its topic is none of the input's.
+    Stray,
+    /// We failed at it.
+    Failed,
+}
+
+impl Came {
+    fn route(&self) -> Route {
+        match self {
+            Self::Post(..) => Route::Listen,
+            Self::Message(_) => Route::Mqtt,
+        }
+    }
+
+    /// What keeps it while the database is away: the journal when nobody brings it again.
+    fn is_journalled(&self) -> bool {
+        match self {
+            Self::Post(..) => true,
+            Self::Message(message) => !message.comes_again,
+        }
+    }
+
+    /// For whoever looks at a terminal that waits for approval.
+    fn place(&self) -> Text {
+        match self {
+            Self::Post(address, _) => Text::from(address.to_string()),
+            Self::Message(message) => Text::from(format!("mqtt {}", message.input)),
+        }
+    }
+
+    fn read(&self, mapping: &Mapping, body: &Bytes) -> Reading {
+        let Self::Message(message) = self else {
+            return mapping.read(body);
+        };
+        let mut reading = match message.unread {
+            None => mapping.read(body),
+            Some(Unread::TooLong) => Reading::too_long(body),
+            Some(Unread::Stray) => Reading::stray(body),
+            Some(Unread::Failed) => Reading::failed(body),
+        };
+        if let Some(serial) = &message.serial {
+            reading.of_terminal(serial);
+        }
+        reading
+    }
+
+    /// What is set aside, with the topic where that is needed to read it again.
+    fn aside(&self, one: Quarantined) -> Quarantined {
+        match self {
+            Self::Message(message) if message.serial.is_some() || message.unread.is_some() => {
+                labelled(one, &message.topic)
+            }
+            _ => one,
+        }
+    }
+}
+
+/// A body that has come in whole.
+pub(crate) struct Settle {
+    pub(crate) hub: Arc<Hub>,
+    /// Whose it is.
+    pub(crate) known: Arc<Known>,
+    pub(crate) store: Store,
+    pub(crate) body: Bytes,
+    pub(crate) came: Came,
+    /// Given back when this is settled.
+    pub(crate) room: Option<Room>,
+    pub(crate) at: Millis,
+    pub(crate) began: Instant,
+}
+
+/// What became of it.
 #[derive(Debug, Default)]
-pub(super) struct Done {
+pub(crate) struct Done {
     receipt: Receipt,
     set_aside: u64,
     too_old: u64,
@@ -57,7 +142,7 @@ pub(super) struct Done {
 
 impl Done {
     /// What its sender hears.
-    pub(super) fn told(&self) -> serde_json::Value {
+    pub(crate) fn told(&self) -> serde_json::Value {
         serde_json::json!({
             "stored": self.receipt.new,
             "known": self.receipt.duplicate,
@@ -69,7 +154,7 @@ impl Done {
     }
 }
 
-/// What one terminal gets of a post.
+/// What one terminal gets of it.
 struct Share {
     known: Arc<Known>,
     events: Vec<Event>,
@@ -90,7 +175,7 @@ impl Share {
 
 impl Settle {
     /// Stores everything.
-    pub(super) async fn run(mut self) -> Result<Done, No> {
+    pub(crate) async fn run(mut self) -> Result<Done, No> {
         let work = self.hub.settling.begin(Instant::now());
         let done = self.settle().await;
         work.finish(Instant::now());
@@ -119,18 +204,19 @@ impl Settle {
     async fn settle(&self) -> Result<Done, No> {
         let config = self.hub.config.load_full();
         let mapping = config.mapping(&self.known.enrolment.serial);
-        let mut reading = self.read(mapping).await.ok_or(No::Internal)?;
+        let reading = self.read(Arc::clone(mapping)).await;
+        let mut reading = reading.ok_or(No::Internal)?;
         self.note(&reading);
         let mut done = Done {
             ignored: reading.ignored,
             ..Done::default()
         };
-        let shares = match mapping {
-            Some(mapping) => self.shared(mapping, &mut reading),
-            None => vec![Share::of(Arc::clone(&self.known))],
-        };
+        let shares = self.shared(mapping, &mut reading);
         let unread = std::mem::take(&mut reading.unread).into_iter();
-        let unread = unread.map(|one| one.quarantined(Route::Listen, self.at));
+        let unread = unread.map(|one| {
+            let one = one.quarantined(self.came.route(), self.at);
+            self.came.aside(one)
+        });
         let mut aside = Some((unread.collect::<Vec<_>>(), reading.crowded));
         for mut share in shares {
             // The first is the sender's own.
@@ -141,12 +227,9 @@ impl Settle {
     }
 
     /// Reads the body; `None` when that ended in a panic.
-    async fn read(&self, mapping: Option<&Arc<Mapping>>) -> Option<Reading> {
-        let (mapping, body) = (mapping.cloned(), self.body.clone());
-        let read = move || match mapping {
-            Some(mapping) => mapping.read(&body),
-            None => Reading::without_mapping(&body),
-        };
+    async fn read(&self, mapping: Arc<Mapping>) -> Option<Reading> {
+        let (came, body) = (self.came.clone(), self.body.clone());
+        let read = move || came.read(&mapping, &body);
         if self.body.len() <= LONG_BODY {
             return Some(read());
         }
@@ -194,7 +277,7 @@ impl Settle {
     fn event(&self, mapping: &Mapping, record: &Record, known: &Known) -> Event {
         let context = Context {
             zone: &known.device.zone,
-            route: Route::Listen,
+            route: self.came.route(),
             received_at: self.at,
         };
         normalize(mapping, record, &context)
@@ -237,7 +320,7 @@ impl Settle {
             _ => Wish::Pending {
                 vendor: Vendor::Other,
                 serial: serial.clone(),
-                address: Text::from(self.address.to_string()),
+                address: self.came.place(),
             },
         };
         if hub.wishes.try_send(wish).is_err() {
@@ -249,7 +332,10 @@ impl Settle {
     /// Stores what one terminal got, in as few transactions as its size allows.
     async fn hand_over(&self, share: Share, done: &mut Done) -> Result<(), No> {
         let known = &share.known;
-        known.facts().heard(self.address, self.transport, self.at);
+        match &self.came {
+            Came::Post(from, over) => known.facts().heard(*from, *over, self.at),
+            Came::Message(_) => known.facts().contacted(self.at),
+        }
         let before = share.events.len();
         let mut events = share.events;
         events.retain(|event| !known.is_before_enrolment(event.occurred_at));
@@ -258,7 +344,7 @@ impl Settle {
         let mut aside = Aside::of(&share.quarantined);
         aside.add(Reason::Unreadable, share.crowded);
         let set_aside = aside.total();
-        let tally = Tally::of(&self.hub, known, Route::Listen);
+        let tally = Tally::of(&self.hub, known, self.came.route());
         let mut quarantined = share.quarantined;
         while !events.is_empty() || !quarantined.is_empty() {
             let rest = events.split_off(events.len().min(EVENTS));
@@ -289,13 +375,14 @@ impl Settle {
         Ok(())
     }
 
-    /// Commits, or, while the store is away, appends to the journal; behind what waits there
-    /// already nothing is committed. `None` when it waits.
+    /// Commits, or, while the store is away, appends to the journal what nobody brings again; behind
+    /// what waits there already nothing of that is committed. `None` when it waits.
     async fn kept(&self, known: &Known, submission: Submission) -> Result<Option<Receipt>, No> {
-        if !self.hub.journal.holds(known.enrolment.id) {
+        let is_journalled = self.came.is_journalled();
+        if !(is_journalled && self.hub.journal.holds(known.enrolment.id)) {
             match self.store.writer.submit(submission.clone()).await {
                 Ok(receipt) => return Ok(Some(receipt)),
-                Err(refused @ Refused::Unavailable(_)) => {
+                Err(refused @ Refused::Unavailable(_)) if is_journalled => {
                     tracing::debug!(%refused, "records go to the journal");
                 }
                 Err(refused) => return Err(not_taken(refused)),

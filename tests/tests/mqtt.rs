@@ -229,7 +229,7 @@ async fn a_board_shows_the_punches_of_both_makes_as_they_come() {
     let mut setup = Setup::new(Place::sqlite(folder.path())).enrol(["ABC1"]);
     setup.more = output(&broker, "");
     let satellite = SatelliteProcess::start(&setup).await.unwrap();
-    let path = hikvision::enrol_posting(&satellite, "HIK1", &[])
+    let path = hikvision::enrol_posting(&satellite, "HIKV0001", &[])
         .await
         .unwrap();
     for n in 1..=3 {
@@ -245,6 +245,6 @@ async fn a_board_shows_the_punches_of_both_makes_as_they_come() {
         hikvision::posted(&satellite, &path, &part).await.unwrap();
         let person = format!("\"person\":\"{n:04}\"");
         heard(&broker, "acme/zkteco/ABC1/events", &person).await;
-        heard(&broker, "acme/hikvision/HIK1/events", &person).await;
+        heard(&broker, "acme/hikvision/HIKV0001/events", &person).await;
     }
 }

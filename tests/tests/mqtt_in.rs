@@ -142,7 +142,7 @@ async fn in_and_out(place: Place, server: Option<Arc<Server>>) {
     let pace = (20, Duration::from_millis(40));
     let publisher = Publisher::start(broker.address(), &ledger, pace, plan).unwrap();
 
-    for round in 0..5 {
+    for round in 0..3 {
         publisher.confirmed_more(200, LIMIT).await.unwrap();
         let before = broker.subscribed();
         broker.kill9().await.unwrap();

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use promises::{Checker, Mosquitto, Place, SatelliteProcess, Setup};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -20,15 +22,24 @@ fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     file
 }
 
+/// Two with one name would each be taken for signed by itself.
+fn named(name: &str) -> DistinguishedName {
+    let mut own = DistinguishedName::new();
+    own.push(DnType::CommonName, name);
+    own
+}
+
 /// An authority, and a pair for 127.0.0.1 that it vouches for.
 fn authority(folder: &Path) -> (PathBuf, PathBuf, PathBuf) {
     let mut root = CertificateParams::new(Vec::new()).unwrap();
+    root.distinguished_name = named("Authority");
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
     let ca = root.self_signed(&key).unwrap();
     let issuer = Issuer::new(root, key);
     let leaf_key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let mut leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    leaf.distinguished_name = named("Broker");
     let leaf = leaf.signed_by(&leaf_key, &issuer).unwrap();
     (
         write(folder, "ca.pem", &ca.pem()),

@@ -53,6 +53,26 @@ pub(super) const OTHERS: &[(&str, &str)] = &[
         "uno de muchos que no se pudieron leer",
         "one of many that could not be read",
     ),
+    (
+        "el registro no dice en `event` qué pasó",
+        "the record does not say in `event` what happened",
+    ),
+    (
+        "el registro nombra a otro dispositivo que su tema",
+        "the record names another terminal than its topic",
+    ),
+    (
+        "un tema que la configuración no nombra",
+        "a topic that the configuration does not name",
+    ),
+    (
+        "el principio de un mensaje de más de 128 KiB",
+        "the beginning of a message of more than 128 KiB",
+    ),
+    (
+        "el Programa Satélite falló con este mensaje; vea su bitácora",
+        "satellite failed at this message; see its log",
+    ),
     // A connection that does not open or breaks (`dial::socket`, the system, hyper).
     ("no contesta en {} s", "it does not answer within {} s"),
     (

@@ -130,37 +130,7 @@ async fn killed(
     let ledger = folder.join("ledger");
     let pace = (WINDOW, Duration::ZERO);
     let publisher = Publisher::start(broker.address(), &ledger, pace, plan)?;
-    let between = messages / (options.kills + 1);
-    for kill in 1..=options.kills {
-        let begun = Instant::now();
-        while publisher.confirmed() < between * kill {
-            ensure!(
-                begun.elapsed() < LIMIT,
-                "{} messages",
-                publisher.confirmed()
-            );
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        let before = broker.subscribed();
-        broker.kill9().await?;
-        broker.up().await?;
-        broker.until_subscribed(before + 1).await?;
-        if kill % 10 == 0 {
-            eprintln!(
-                "  {kill} kills, {} messages on the disk",
-                publisher.confirmed()
-            );
-        }
-    }
-    let begun = Instant::now();
-    while publisher.confirmed() < messages {
-        ensure!(
-            begun.elapsed() < LIMIT,
-            "{} messages",
-            publisher.confirmed()
-        );
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    kills(options, broker, &publisher).await?;
     let sent = publisher.finish(LIMIT).await?;
     let last = Instant::now();
     let rows = stored(place, sent.len()).await?;
@@ -190,6 +160,42 @@ async fn killed(
         count(arrivals - out),
         Cell::Number(after.as_secs_f64(), 1),
     ])
+}
+
+/// Kills the broker as often, and waits until everything is on its disk.
+async fn kills(options: &Options, broker: &mut Mosquitto, publisher: &Publisher) -> Result<()> {
+    let between = options.messages / (options.kills + 1);
+    for kill in 1..=options.kills {
+        let begun = Instant::now();
+        while publisher.confirmed() < between * kill {
+            ensure!(
+                begun.elapsed() < LIMIT,
+                "{} messages",
+                publisher.confirmed()
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let before = broker.subscribed();
+        broker.kill9().await?;
+        broker.up().await?;
+        broker.until_subscribed(before + 1).await?;
+        if kill % 10 == 0 {
+            eprintln!(
+                "  {kill} kills, {} messages on the disk",
+                publisher.confirmed()
+            );
+        }
+    }
+    let begun = Instant::now();
+    while publisher.confirmed() < options.messages {
+        ensure!(
+            begun.elapsed() < LIMIT,
+            "{} messages",
+            publisher.confirmed()
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
 }
 
 /// Person and name of every row, once there are so many.

@@ -95,7 +95,7 @@ async fn a_broker_behind_tls_is_spoken_to_both_ways_and_never_with_a_certificate
     broker.subscribe(&["--cafile", &shown]).await.unwrap();
 
     let place = Place::sqlite(folder.path());
-    let satellite = started(&place, &broker, &ca).await;
+    let mut satellite = started(&place, &broker, &ca).await;
     let add = "devices add --tenant acme --vendor other --serial PLANT";
     satellite.command(add.split(' ')).await.unwrap();
     until(&satellite, |page| page["inputs"][0]["state"] == "fine").await;
@@ -129,7 +129,7 @@ async fn a_broker_behind_tls_is_spoken_to_both_ways_and_never_with_a_certificate
     let mut checker = Checker::open(&place).await.unwrap();
     let rows = "SELECT COUNT(*) FROM event_feed WHERE person = '0042' AND route = 'mqtt'";
     assert_eq!(checker.number(rows).await.unwrap(), 1);
-    drop(satellite);
+    satellite.terminate().await.unwrap();
 
     // Another authority, to which this certificate is a stranger's.
     let other = tempfile::tempdir().unwrap();

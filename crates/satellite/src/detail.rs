@@ -168,6 +168,8 @@ sentences! {
     TakesLogin: "acepta nuestro usuario", "it accepts our login";
     LoginRefused: "rechaza el usuario o la contraseña; se vuelve a intentar el {} UTC", "user or password refused; the next try is at {} UTC";
     NotAKey: "{}: la clave de comunicación es un número", "{}: a communication key is a number";
+    BrokerBrought: "llegó un mensaje por su broker", "a message came by its broker";
+    NamedByInput: "lo dice su entrada", "its input says who it is";
     NamedByToken: "lo dice su token", "its token says who it is";
     OtherAnswers: "en su dirección contesta otro dispositivo", "another device answers at its address";
     OtherThere: "el dispositivo de ahí dice ser {}", "the device there names itself {}";

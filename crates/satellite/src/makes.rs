@@ -73,6 +73,11 @@ impl Came {
         }
     }
 
+    /// False for what is set aside as it is, which says nothing about a mapping.
+    fn is_read(&self) -> bool {
+        !matches!(self, Self::Message(message) if message.unread.is_some())
+    }
+
     /// What keeps it while the database is away: the journal when nobody brings it again.
     fn is_journalled(&self) -> bool {
         match self {
@@ -243,6 +248,9 @@ impl Settle {
         let is_fit = unread == 0 || read + reading.ignored > 0;
         let detail = Says::WasRead.with(&[&other_makes::SOURCE, &read, &unread]);
         self.step(Step::Parsed, is_fit, detail);
+        if !self.came.is_read() {
+            return;
+        }
         if !is_fit {
             let detail = Says::NothingRead.with(&[&unread]);
             conditions::raise(&self.hub, &self.known, Condition::MappingUnfit, detail);

@@ -184,7 +184,14 @@ fn summary(context: &Context) -> String {
         let values: [&dyn std::fmt::Display; 4] = [&output.name, &output.tenant, &kind, &place];
         writeln!(text, "{}", context.say(Word::OutputLine, &values)).ok();
     }
-    for input in &config.inputs {
+    text.push_str(&inputs(context));
+    text
+}
+
+/// The inputs, each with its broker, topics and sender.
+fn inputs(context: &Context) -> String {
+    let mut text = String::new();
+    for input in &context.config.inputs {
         let (place, topics) = (input.link.place(), input.topics.iter());
         let topics: Vec<&str> = topics.map(mqtt::Filter::as_str).collect();
         let topics = topics.join(", ");

@@ -31,6 +31,7 @@ use crate::door::No;
 use crate::hub::Hub;
 use crate::makes::{Came, Done, Message, Settle, Unread};
 use crate::stores::Store;
+use crate::trace::Step;
 use crate::{broker, clock};
 
 /// Messages that are settled at the same time.
@@ -177,6 +178,7 @@ impl Ear {
             unread,
             comes_again: delivery.comes_again(),
         };
+        self.trace();
         let settle = Settle {
             hub: Arc::clone(hub),
             known: Arc::clone(&self.known),
@@ -190,6 +192,18 @@ impl Ear {
         let (id, input) = (hub.next_id(), self.input.name.as_str());
         let span = tracing::info_span!("message", id = %format_args!("{id:x}"), input);
         hub.drain.spawn(settle.run().instrument(span))
+    }
+
+    /// What is known of a message before it is read.
+    fn trace(&self) {
+        let (serial, at) = (&self.known.enrolment.serial, clock::now());
+        for (step, says) in [
+            (Step::Reached, Says::BrokerBrought),
+            (Step::Identified, Says::NamedByInput),
+            (Step::Approved, Says::Enrolled),
+        ] {
+            self.hub.trace.step(serial, step, true, at, says);
+        }
     }
 
     /// Acknowledges what is safe, in order, up to the first that is not.

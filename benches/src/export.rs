@@ -98,8 +98,7 @@ async fn one(
             .arg(&config)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
-        let watched = tokio::task::spawn_blocking(move || watched(command));
-        let (took, peak) = watched.await??;
+        let (took, peak) = watched(command).await?;
         let (lines, bytes) = counted(&file)?;
         let head = u64::from(format == "csv");
         ensure!(lines == rows + head, "{lines} lines for {rows} rows");
@@ -119,7 +118,7 @@ async fn one(
 }
 
 /// Runs a command to its end: how long it took, and its most memory in MiB.
-fn watched(mut command: Command) -> Result<(Duration, f64)> {
+async fn watched(mut command: Command) -> Result<(Duration, f64)> {
     let begin = Instant::now();
     let mut child = command.spawn()?;
     let mut peak = 0.0;
@@ -132,7 +131,7 @@ fn watched(mut command: Command) -> Result<(Duration, f64)> {
         if let Ok(memory) = machine::memory(child.id()) {
             peak = memory.peak.max(peak);
         }
-        std::thread::sleep(LOOK_EVERY);
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -71,7 +71,7 @@ const NEARLY: f64 = 3.0;
 
 /// Whoever gets the events.
 enum Peer {
-    Broker(Mosquitto),
+    Broker(Box<Mosquitto>),
     Hook(Receiver),
 }
 
@@ -155,7 +155,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         one(
             options,
             folder.path(),
-            Peer::Broker(broker),
+            Peer::Broker(Box::new(broker)),
             (&mut drained, &mut latency),
         )
         .await?;
@@ -198,17 +198,17 @@ async fn one(
     peer.down().await?;
     let away = load::watch(&bench.fleet, time, |_| true).await?;
     bench.fill(options.events).await?;
-    let before = bench.delivered().await?;
+    let before = delivered(&bench.satellite).await?;
     let (since, mut draining) = (Instant::now(), Seen::default());
     peer.up().await?;
     let first = bench.first(before).await?;
     let begun = Instant::now();
-    while bench.metric("satellite_output_lag_seconds").await? > NEARLY {
+    while metric(&bench.satellite, "satellite_output_lag_seconds").await? > NEARLY {
         ensure!(begun.elapsed() < LIMIT, "the backlog is not drained");
         draining.join(load::watch(&bench.fleet, Duration::from_secs(1), |_| true).await?);
     }
     let took = begun.elapsed().as_secs_f64();
-    let taken = bench.delivered().await? - before;
+    let taken = delivered(&bench.satellite).await? - before;
     let name = peer.name();
     for (phase, seen) in [
         ("is there", &there),
@@ -288,19 +288,10 @@ impl Bench {
         Ok(())
     }
 
-    async fn metric(&self, name: &str) -> Result<f64> {
-        let text = self.satellite.metrics().await?;
-        sum_of(&text, name, &[("output", "bench")]).with_context(|| format!("no {name}"))
-    }
-
-    async fn delivered(&self) -> Result<f64> {
-        self.metric("satellite_output_events_total").await
-    }
-
     /// When the receiver took the first event after so many.
     async fn first(&self, before: f64) -> Result<Instant> {
         let begun = Instant::now();
-        while self.delivered().await? <= before {
+        while delivered(&self.satellite).await? <= before {
             ensure!(begun.elapsed() < LIMIT, "{}", self.satellite.log_end());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -310,15 +301,24 @@ impl Bench {
     /// Ends the terminals and waits until everything has arrived: events in the feed, arrivals, and
     /// different ones among these.
     async fn finish(self, peer: &Peer) -> Result<(u64, u64, u64)> {
-        self.fleet.stop().await;
+        let Self {
+            satellite,
+            place,
+            fleet,
+        } = self;
+        fleet.stop().await;
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let mut checker = Checker::open(&self.place).await?;
+        let mut checker = Checker::open(&place).await?;
         let query = "SELECT event_uid FROM event_feed WHERE tenant = 'bench'";
         let fed = checker.texts(query, query).await?;
         let begun = Instant::now();
-        while self.delivered().await? < number(u64::try_from(fed.len())?) {
+        while delivered(&satellite).await? < number(u64::try_from(fed.len())?) {
             if begun.elapsed() > LIMIT {
-                bail!("{} of {} were taken", self.delivered().await?, fed.len());
+                bail!(
+                    "{} of {} were taken",
+                    delivered(&satellite).await?,
+                    fed.len()
+                );
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -328,7 +328,16 @@ impl Bench {
         let here = fed.iter().filter(|uid| different.contains(uid.as_str()));
         let here = u64::try_from(here.count())?;
         let all = u64::try_from(arrived.len())? - u64::try_from(different.len())? + here;
-        self.satellite.stop().await?;
+        satellite.stop().await?;
         Ok((u64::try_from(fed.len())?, all, here))
     }
+}
+
+async fn metric(satellite: &Satellite, name: &str) -> Result<f64> {
+    let text = satellite.metrics().await?;
+    sum_of(&text, name, &[("output", "bench")]).with_context(|| format!("no {name}"))
+}
+
+async fn delivered(satellite: &Satellite) -> Result<f64> {
+    metric(satellite, "satellite_output_events_total").await
 }

@@ -73,6 +73,10 @@ pub(super) const CARRIED: &[(&str, &str)] = &[
         "the connection to the broker broke: {}",
     ),
     (
+        "el broker no nos deja escuchar un tema",
+        "the broker refuses a subscription",
+    ),
+    (
         "el broker no contesta en {} s",
         "no answer of the broker within {} s",
     ),

@@ -406,10 +406,14 @@ fn not_carried() -> Vec<String> {
     for failed in [
         mqtt::Failed::Refused("BadUserNamePassword".into()),
         mqtt::Failed::Broken("Connection reset by peer (os error 104)".into()),
+        mqtt::Failed::Subscription,
         mqtt::Failed::Late(after),
     ] {
         match &failed {
-            mqtt::Failed::Refused(_) | mqtt::Failed::Broken(_) | mqtt::Failed::Late(_) => {
+            mqtt::Failed::Refused(_)
+            | mqtt::Failed::Broken(_)
+            | mqtt::Failed::Subscription
+            | mqtt::Failed::Late(_) => {
                 all.push(failed.to_string());
             }
         }

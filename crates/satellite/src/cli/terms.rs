@@ -9,7 +9,7 @@ pub(super) fn spanish(word: &str) -> Option<&'static str> {
     known.map(|(_, spanish)| *spanish)
 }
 
-const TERMS: [(&str, &str); 89] = [
+const TERMS: [(&str, &str); 90] = [
     // What `doctor` looks at.
     ("service", "servicio"),
     ("doors", "puertas"),

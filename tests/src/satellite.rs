@@ -476,7 +476,9 @@ impl SatelliteProcess {
         self.folder.path().join("log")
     }
 
-    fn config(&self) -> PathBuf {
+    /// Its configuration file.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
         self.folder.path().join("satellite.toml")
     }
 }

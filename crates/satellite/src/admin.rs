@@ -375,7 +375,12 @@ async fn trace(State(hub): State<Arc<Hub>>, Path(serial): Path<String>) -> Respo
     match Serial::new(&serial) {
         Ok(serial) => {
             let find = |vendor| hub.devices.find(vendor, &serial);
-            let vendors = [Vendor::Hikvision, Vendor::Zkteco, Vendor::Other];
+            let vendors = [
+                Vendor::Hikvision,
+                Vendor::Zkteco,
+                Vendor::Other,
+                Vendor::Satellite,
+            ];
             let known = vendors.into_iter().find_map(find);
             let way = known.map_or(Way::Push, |known| Way::of(&known.enrolment));
             Json(hub.trace.report(&serial, way)).into_response()

@@ -159,6 +159,11 @@ impl Condition {
 }
 
 impl Condition {
+    /// The condition of that name.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == word)
+    }
+
     /// True for what happens, and can happen again while it still stands in the list; false
     /// for what lasts until it is over.
     fn happens(self) -> bool {
@@ -243,6 +248,14 @@ pub(crate) fn raise(hub: &Hub, known: &Known, condition: Condition, detail: impl
             "a condition of a device began"
         );
     }
+}
+
+/// What was seen last of a condition that holds.
+pub(crate) fn detail_of(known: &Known, condition: Condition) -> Option<Detail> {
+    let held = known.conditions().now().into_iter();
+    held.filter(|(one, _)| *one == condition)
+        .map(|(_, noted)| noted.detail)
+        .next()
 }
 
 /// A condition holds no more: logged once.

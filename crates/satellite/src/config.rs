@@ -7,6 +7,7 @@
 mod backup;
 mod broker;
 mod columns;
+mod edge;
 mod input;
 mod keep;
 mod mapping;
@@ -24,6 +25,7 @@ pub use broker::{Broker, Link};
 pub use columns::{Column, FIELDS, Moment, Table, Takes, shown, wall};
 pub use daemon::config::ConfigError;
 use daemon::config::{Secret, Source, StoreUrl, secret_file, secret_places};
+pub use edge::{AsEdge, Edge, Given};
 use event::{Serial, TenantId, Zone};
 use fetch::Url;
 pub use input::Input;
@@ -70,6 +72,9 @@ pub struct Config {
     pub inputs: Vec<Input>,
     /// How the records of other makes are read, in the order of the file.
     pub mappings: Vec<Mapped>,
+    /// The satellite that gets everything, where this one is an edge; its output stands among
+    /// `outputs` too.
+    pub edge: Option<Edge>,
     /// Copies of the databases.
     pub backup: Option<Backup>,
     /// Satellite's own mail when sentinel is silent.
@@ -277,6 +282,7 @@ impl Config {
             outputs: Vec::new(),
             inputs: Vec::new(),
             mappings: Vec::new(),
+            edge: None,
             backup: None,
             sentinel_guard: None,
             clock: ClockTrust::AskSystem,

@@ -31,6 +31,11 @@ impl Detail {
         &self.0
     }
 
+    /// A sentence that another satellite made: it is one of these, or stays as it is.
+    pub(crate) fn carried(sentence: &str) -> Self {
+        Self(sentence.into())
+    }
+
     /// What has both languages where it arises: an unreadable secret, a bad user name.
     fn of(said: &impl Display) -> Self {
         Self(said.to_string().into())

@@ -5,6 +5,7 @@
 //! terminal survives that, because it belongs to the enrolment's id. A stamp in here never
 //! runs ahead of what was committed: the door moves it only afterwards.
 
+mod claims;
 mod due;
 
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use event::{Completeness, Device, DeviceId, Millis, Serial, SharedDevice, Text, Vendor, Zone};
+use event::{Device, DeviceId, Millis, Serial, SharedDevice, Text, Vendor, Zone};
 use hikvision_isapi::Chain;
 use store::assurance::Assured;
 use store::inventory::Inventory;
@@ -28,6 +29,7 @@ use crate::again::{Audit, Mailbox};
 use crate::conditions::Conditions;
 use crate::config::{Config, Network};
 use crate::door::{Bucket, Transport, Twins};
+use crate::edge::claim::Slot;
 use crate::hikvision::{self, CHAIN, MAC};
 use crate::index::{INDEX, Index};
 use crate::pull;
@@ -75,6 +77,7 @@ struct Seen {
     pull: pull::Device,
     index: Index,
     tape: Tape,
+    edge: Slot,
 }
 
 impl Seen {
@@ -88,6 +91,7 @@ impl Seen {
             again: Mailbox::default(),
             audit: Audit::default(),
             tape: Tape::default(),
+            edge: Slot::default(),
         }
     }
 }
@@ -187,25 +191,9 @@ impl Known {
         &self.seen.tape
     }
 
-    /// What may be claimed of its record, and how many events are known to be missing where
-    /// that can be known.
-    pub(crate) fn claim(&self) -> (Completeness, Option<u64>) {
-        let claim = match self.enrolment.vendor {
-            Vendor::Hikvision => {
-                let view = self.hikvision().view();
-                view.completeness.map(|word| (word, view.missing))
-            }
-            // Whoever posts by a mapping gives nothing to count by.
-            Vendor::Other => None,
-            Vendor::Zkteco | Vendor::Satellite => {
-                let view = self.pull().view();
-                let pulled = view.completeness.map(|word| (word, view.missing));
-                let numbered = || self.index().claim();
-                pulled.or_else(numbered).or_else(|| self.audit().claim())
-            }
-        };
-        let (word, missing) = claim.unzip();
-        (word.unwrap_or(Completeness::Unproven), missing)
+    /// What is known of it through an edge, and of it as an edge.
+    pub(crate) fn edge(&self) -> &Slot {
+        &self.seen.edge
     }
 
     /// True when it may post to its listening address.

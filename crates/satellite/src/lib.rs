@@ -24,6 +24,7 @@ mod devices;
 mod dial;
 pub mod door;
 mod drainer;
+mod edge;
 mod enrolment;
 pub mod evidence;
 mod firmware;

@@ -6,7 +6,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 use crate::clock;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Given};
 use crate::door::Transport;
 use crate::enrolment::Keeper;
 use crate::hub::{Addresses, Hub};
@@ -360,11 +360,11 @@ fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 ///
 /// # Errors
 /// What kept it from starting; [`exit_of`] says which status that deserves.
-pub async fn run(config_path: Option<PathBuf>) -> anyhow::Result<Exit> {
+pub async fn run(given: Given) -> anyhow::Result<Exit> {
     if let Err(error) = logging::init(logging::Format::Auto, tracing::Level::INFO) {
         tracing::debug!(%error, "logging goes on as it is");
     }
-    let config = Config::load(config_path.as_deref())?;
+    let config = given.load()?;
     let mut signals = Signals::new().context("signals cannot be handled")?;
     let running = Satellite::start(config).await?;
     let hub = Arc::clone(&running.hub);
@@ -381,7 +381,7 @@ pub async fn run(config_path: Option<PathBuf>) -> anyhow::Result<Exit> {
             Signal::Reload => {
                 supervisor::reloading();
                 // A wrong file was logged and counted; the old configuration goes on.
-                drop(running.reload_file(config_path.as_deref()).await);
+                drop(running.reload(given.load()).await);
                 supervisor::ready();
             }
         }

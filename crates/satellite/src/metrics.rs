@@ -138,6 +138,8 @@ pub struct Metrics {
     pub(crate) input_failures: IntCounterVec,
     /// 1 while an input listens.
     pub(crate) input_up: IntGaugeVec,
+    /// Age of the oldest event that an edge has not delivered, the worst of a tenant's edges.
+    pub(crate) edge_lag: GaugeVec,
     /// Signs of life that the program that ran before did not get.
     pub(crate) signs_left_out: IntCounterVec,
     /// Tasks that ended in a panic.
@@ -159,7 +161,7 @@ fn put<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Re
 }
 
 /// Every metric with its help text.
-const HELP: [(&str, &str); 47] = [
+const HELP: [(&str, &str); 48] = [
     ("build_info", "Version of the running program."),
     (
         "events_received_total",
@@ -292,6 +294,10 @@ const HELP: [(&str, &str); 47] = [
         "Age of the oldest event that the receiver does not have.",
     ),
     (
+        "edge_lag_seconds",
+        "Age of the oldest event that an edge has not delivered, the worst of the tenant's edges.",
+    ),
+    (
         "forward_signs_left_out_total",
         "Greetings and polls that were not repeated to the receiver of forward_to.",
     ),
@@ -411,6 +417,7 @@ impl Metrics {
             input_messages: make.counters("input_messages_total", &["tenant", "input", "result"]),
             input_failures: make.counters("input_failures_total", &["tenant", "input"]),
             input_up: make.gauges("input_up", &["tenant", "input"]),
+            edge_lag: make.ages("edge_lag_seconds", &["tenant"]),
             signs_left_out: make.counters("forward_signs_left_out_total", &["tenant"]),
             panics: make.counter("panics_total"),
             registry: registry.clone(),
@@ -435,6 +442,7 @@ impl Metrics {
             self.devices_plain.with_label_values(&[tenant.id.as_str()]);
             self.lockdown.with_label_values(&[tenant.id.as_str()]);
             self.signs_left_out.with_label_values(&[tenant.id.as_str()]);
+            self.edge_lag.with_label_values(&[tenant.id.as_str()]);
             for state in ["approved", "blocked", "online"] {
                 self.devices.with_label_values(&[tenant.id.as_str(), state]);
             }

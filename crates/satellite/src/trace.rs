@@ -154,7 +154,7 @@ impl Way {
     pub fn of(enrolment: &Enrolment) -> Self {
         match enrolment.vendor {
             Vendor::Hikvision if enrolment.access.address.is_some() => Self::Dialled,
-            Vendor::Hikvision | Vendor::Other => Self::Listens,
+            Vendor::Hikvision | Vendor::Other | Vendor::Satellite => Self::Listens,
             Vendor::Zkteco if enrolment.access.address.is_some() => Self::Pulled,
             _ => Self::Push,
         }

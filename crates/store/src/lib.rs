@@ -19,6 +19,7 @@ mod commit;
 pub mod contents;
 mod cursor;
 mod device_row;
+pub mod edge;
 mod engine;
 mod event_row;
 pub mod examine;

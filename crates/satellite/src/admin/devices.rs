@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::devices::{Known, inventory};
 use crate::door::Transport;
 use crate::hub::Hub;
+use crate::tally::wide;
 
 use super::conditions::{ConditionStatus, held};
 
@@ -137,7 +138,7 @@ pub struct DeviceStatus {
     pub dialect: Option<String>,
     /// Where it was last heard from, or is dialled.
     pub address: Option<String>,
-    /// How its last request came, `plain` or `tls`; `null` before the first, and for one that only
+    /// How its last request came, `plain`, `tls` or by an `edge`; `null` before the first, and for one that only
     /// we dial.
     pub transport: Option<&'static str>,
     /// IANA name of the zone its clock is read in.
@@ -148,8 +149,42 @@ pub struct DeviceStatus {
     pub users_capacity: Option<i64>,
     /// Its record is known to be whole up to here, UTC.
     pub complete_to: Option<String>,
+    /// What is known of it through an edge, or of it as an edge; `null` for every other terminal.
+    pub edge: Option<EdgeStatus>,
     /// What holds now, by name.
     pub conditions: Vec<ConditionStatus>,
+}
+
+/// A terminal that an edge brings, or an edge.
+#[derive(Debug, Serialize)]
+pub struct EdgeStatus {
+    /// The serial of the edge that brings it; `null` of an edge itself.
+    pub by: Option<String>,
+    /// When the edge last said so, UTC.
+    pub said_at: String,
+    /// Of an edge: age of the oldest event that it had not delivered before its last batch, and its
+    /// silence since.
+    pub lag_seconds: Option<u64>,
+    /// Of an edge: terminals that it speaks for and that are not approved for its tenant.
+    pub held_back: Option<u64>,
+}
+
+fn edge(known: &Known, now: Millis) -> Option<EdgeStatus> {
+    let slot = known.edge();
+    let carried = slot.carried().map(|it| EdgeStatus {
+        by: Some(it.by.to_string()),
+        said_at: it.at.text(),
+        lag_seconds: None,
+        held_back: None,
+    });
+    carried.or_else(|| {
+        slot.bringer().map(|it| EdgeStatus {
+            by: None,
+            said_at: it.at.text(),
+            lag_seconds: Some(it.lag(now)),
+            held_back: Some(wide(it.held_back)),
+        })
+    })
 }
 
 /// The terminals that are asked for, by tenant and serial.
@@ -227,6 +262,7 @@ fn status(known: &Known, store: Option<String>, now: Millis) -> DeviceStatus {
             .and_then(|assured| assured.complete_to)
             .or_else(|| known.audit().complete_to())
             .map(Millis::text),
+        edge: edge(known, now),
         conditions: held(known),
     }
 }

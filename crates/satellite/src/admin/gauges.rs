@@ -87,6 +87,7 @@ fn terminals(hub: &Hub) {
     let mut conditions: HashMap<Condition, usize> = HashMap::new();
     let mut plain: HashMap<TenantId, usize> = HashMap::new();
     let mut gaps: HashMap<TenantId, u64> = HashMap::new();
+    let (mut lags, now): (HashMap<TenantId, u64>, _) = (HashMap::new(), clock::now());
     for known in hub.devices.all(|known| !known.enrolment.canary) {
         for (condition, _) in known.conditions().now() {
             *conditions.entry(condition).or_default() += 1;
@@ -94,6 +95,10 @@ fn terminals(hub: &Hub) {
         let tenant = &known.enrolment.tenant;
         if known.is_approved() && known.facts().heard_over == Some(Transport::Plain) {
             *plain.entry(tenant.clone()).or_default() += 1;
+        }
+        if let Some(bringer) = known.edge().bringer().filter(|_| known.is_approved()) {
+            let lag = lags.entry(tenant.clone()).or_default();
+            *lag = (*lag).max(bringer.lag(now));
         }
         let missing = known.claim().1.unwrap_or(0);
         if missing > 0 {
@@ -110,6 +115,9 @@ fn terminals(hub: &Hub) {
         let label = [tenant.id.as_str()];
         let n = gaps.get(&tenant.id).copied().unwrap_or_default();
         metrics.gaps.with_label_values(&label).set(gauge(n));
+        let lag = lags.get(&tenant.id).copied().unwrap_or_default();
+        let lag = std::time::Duration::from_secs(lag).as_secs_f64();
+        metrics.edge_lag.with_label_values(&label).set(lag);
         let n = plain.get(&tenant.id).copied().unwrap_or_default();
         metrics
             .devices_plain

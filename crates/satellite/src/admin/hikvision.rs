@@ -53,6 +53,8 @@ pub(super) fn list(hub: &Hub) -> Vec<HikvisionStatus> {
 }
 
 fn status(known: &Known) -> HikvisionStatus {
+    // Before the lock: the claim looks at the view, too.
+    let (claimed, _) = known.claim();
     let view = known.hikvision().view();
     HikvisionStatus {
         serial: known.enrolment.serial.to_string(),
@@ -64,7 +66,7 @@ fn status(known: &Known) -> HikvisionStatus {
         newest_on_device: view.newest_on_device,
         missing: view.missing,
         lost: view.lost,
-        completeness: view.completeness.map(hikvision_isapi::Completeness::as_str),
+        completeness: view.completeness.map(|_| claimed.as_str()),
         poll_seconds: view.poll_seconds,
         footprint_percent: view.footprint_percent,
         conditions: held(known),

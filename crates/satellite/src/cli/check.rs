@@ -9,7 +9,7 @@ use daemon::exit::Exit;
 use daemon::logging::Escaped;
 use satellite::broker;
 use satellite::config::{Receiver, Unknown};
-use satellite::outputs::look_at_table;
+use satellite::outputs::{look_at_edge, look_at_table};
 use store::schema::{self, SchemaState};
 
 use super::databases::{self, Place};
@@ -58,6 +58,10 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
             Receiver::Mqtt(to) => {
                 let looked = broker::look(&to.link).await;
                 (Word::OutputBrokerReady, Word::OutputBrokerFails, looked)
+            }
+            Receiver::Edge(cloud) => {
+                let looked = look_at_edge(cloud).await;
+                (Word::EdgeReady, Word::EdgeFails, looked)
             }
             Receiver::Webhook(_) | Receiver::Forward(_) => continue,
         };

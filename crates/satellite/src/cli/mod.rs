@@ -89,7 +89,7 @@ pub(crate) struct Cli {
 enum Command {
     /// Run the daemon
     #[command(after_help = run::EXAMPLES)]
-    Run,
+    Run(run::Args),
     /// Check the configuration and say what it means
     #[command(after_help = check::EXAMPLES)]
     Check(check::Args),
@@ -299,7 +299,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Exit {
     let lang = cli.lang.or_else(Lang::from_environment);
     let lang = lang.unwrap_or(Lang::En);
     let done = match cli.command {
-        Command::Run => run::run(cli.config, lang).await,
+        Command::Run(args) => run::run(args, cli.config, lang).await,
         Command::Demo(args) => demo::run(args, lang).await,
         Command::Completion { shell } => {
             let script = console::completion(Cli::command(), shell, lang, &help::BOOK);
@@ -339,9 +339,10 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
         Command::Top(args) => top::run(&args, &context).await,
         Command::Trace(args) => trace::run(&args, &context).await,
         // These need no configuration of ours and were dealt with before.
-        Command::Run | Command::Demo(_) | Command::Completion { .. } | Command::Manual { .. } => {
-            Ok(Exit::Fine)
-        }
+        Command::Run(_)
+        | Command::Demo(_)
+        | Command::Completion { .. }
+        | Command::Manual { .. } => Ok(Exit::Fine),
     }
 }
 

@@ -102,7 +102,7 @@ async fn held(known: &Known, context: &Context) -> Vec<Condition> {
             .map(|live| live.conditions)
             .unwrap_or_default();
     }
-    if one.vendor == Vendor::Other {
+    if matches!(one.vendor, Vendor::Other | Vendor::Satellite) {
         let own = devices_held(context, serial).await;
         return own.ok().flatten().unwrap_or_default();
     }

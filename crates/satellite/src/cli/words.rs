@@ -118,6 +118,10 @@ texts! {
     Footprints: "huellas nuestras", "our own traces";
     From: "desde", "from";
     HeardFrom: "llega de", "heard from";
+    BroughtBy: "lo trae el equipo remoto", "brought by the edge";
+    EdgeSaidAt: "último aviso del equipo remoto", "last word of the edge";
+    EdgeLag: "rezago del equipo remoto", "lag of the edge";
+    EdgeHeldBack: "sus dispositivos sin aprobar", "its terminals not approved";
     InReview: "en revisión", "quarantined";
     Kind: "tipo", "kind";
     LastContact: "último contacto", "last contact";
@@ -251,7 +255,11 @@ texts! {
     LivePunches: "checadas en vivo", "live punches";
     ComeLive: "sí", "yes";
     ComeNot: "no", "no";
-    UnknownVendor: "no hay marca '{}'; hay: zkteco, hikvision, other", "there is no vendor '{}'; there are: zkteco, hikvision, other";
+    UnknownVendor: "no hay marca '{}'; hay: zkteco, hikvision, other, satellite", "there is no vendor '{}'; there are: zkteco, hikvision, other, satellite";
+    EdgePosts: "un equipo remoto entrega él: solo --listen, sin --address, --user, --secret-file ni --mac", "an edge delivers by itself: --listen only, without --address, --user, --secret-file and --mac";
+    EdgeTo: "En el equipo remoto, en /etc/satellite/satellite.toml: [edge] to = \"{}\"", "On the edge, in /etc/satellite/satellite.toml: [edge] to = \"{}\"";
+    EdgeToken: "Su token, para el archivo que nombra token_file; no se vuelve a mostrar, y quien lo tenga puede entregar registros de este cliente: {}", "Its token, for the file that token_file names; it is not shown again, and whoever has it can deliver records of this tenant: {}";
+    EdgeHttps: "Es HTTP sin cifrar, que un equipo remoto solo usa con allow_internal = true; ponga listen.devices_tls y public_url con https://", "This is plain HTTP, which an edge uses only with allow_internal = true; set listen.devices_tls, and a public_url with https://";
     PlainNeedsDaemon: "Quién usa HTTP sin cifrar lo sabe el Programa Satélite en marcha, y no contesta en {}: {}", "Who speaks plain HTTP is known to the running satellite, which does not answer at {}: {}";
     NonePlain: "Ningún dispositivo aprobado mandó su última petición por HTTP sin cifrar", "No approved terminal sent its last request over plain HTTP";
     Scope: "alcance", "scope";
@@ -303,7 +311,7 @@ texts! {
     No: "no", "off";
     IfName: "sí, cuando la dirección es un nombre", "on when the address is a name";
     // Hikvision.
-    HowReached: "indique cómo llegan sus eventos: --address HOST:PUERTO con --user y --secret-file si se puede llegar al dispositivo, o --listen para que él envíe", "say how its events come: --address HOST:PORT with --user and --secret-file where it can be reached, or --listen to let it post";
+    HowReached: "indique cómo llegan sus eventos: --address HOST:PUERTO con --user y --secret-file si se puede llegar al dispositivo, o --listen para que él envíe; si lo trae un equipo remoto, basta con aprobarlo: devices approve", "say how its events come: --address HOST:PORT with --user and --secret-file where it can be reached, or --listen to let it post; one that an edge brings is only approved: devices approve";
     NeedsAddress: "--user y --secret-file van junto con --address", "--user and --secret-file go with --address";
     NeedsUser: "--address necesita --user y --secret-file (el archivo con la contraseña; nunca la contraseña misma)", "--address needs --user and --secret-file (the file with the password, never the password itself)";
     BadAddress: "la dirección '{}' no sirve; se escribe HOST:PUERTO, por ejemplo 10.8.0.20:80", "the address '{}' cannot be used; write HOST:PORT, for example 10.8.0.20:80";
@@ -385,6 +393,8 @@ texts! {
     OutputRevives: "{}: se entregan otra vez los no entregables: {}", "{}: dead letters that are delivered again: {}";
     MappingLine: "mapeo {}: {} ({}), series: {}", "mapping {}: {} ({}), serials: {}";
     EverySerial: "todas las demás", "all others";
+    EdgeReady: "salida {}: el Programa Satélite de la nube contesta y conoce el token: {}", "output {}: the satellite in the cloud answers and knows the token: {}";
+    EdgeFails: "salida {}: no se puede entregar a la nube: {}: {}", "output {}: nothing can be delivered to the cloud: {}: {}";
     TableReady: "salida {}: la tabla está lista: {}", "output {}: the table is ready: {}";
     TableFails: "salida {}: la tabla no sirve: {}: {}", "output {}: the table will not do: {}: {}";
     OutputBrokerReady: "salida {}: el broker nos deja entrar: {}", "output {}: the broker lets us in: {}";

@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::broker::{self, Broker, RawBroker, RawLink};
 use super::columns::{self, RawTable, Table};
-use super::{SECRETS_FOLDER, Tenant};
+use super::{Edge, SECRETS_FOLDER, Tenant};
 
 /// Events in one delivery unless told otherwise.
 const BATCH: usize = 100;
@@ -61,6 +61,8 @@ pub enum Receiver {
     Table(Table),
     /// The program that ran before, which gets records as terminals upload them.
     Forward(Old),
+    /// The satellite that this one is an edge of.
+    Edge(Edge),
 }
 
 impl Receiver {
@@ -71,6 +73,7 @@ impl Receiver {
             Self::Mqtt(_) => "mqtt",
             Self::Table(_) => "table",
             Self::Forward(_) => "forward",
+            Self::Edge(_) => "edge",
         }
     }
 
@@ -81,6 +84,7 @@ impl Receiver {
             Self::Mqtt(broker) => broker.link.place(),
             Self::Table(table) => format!("{} {}", table.target, table.name),
             Self::Forward(old) => format!("{}:{}", old.url.host(), old.url.port()),
+            Self::Edge(edge) => format!("{}:{}", edge.to.host(), edge.to.port()),
         }
     }
 }

@@ -18,6 +18,7 @@ use store::Target;
 use crate::tls::TlsFiles;
 
 use super::backup::{self, RawBackup};
+use super::edge::{self, RawEdge};
 use super::input::{self, RawInput};
 use super::keep::RawKeep;
 use super::mapping::{self, RawMapped};
@@ -49,6 +50,7 @@ struct File {
     input: Vec<RawInput>,
     #[serde(default)]
     mapping: Vec<RawMapped>,
+    edge: Option<RawEdge>,
     backup: Option<RawBackup>,
     sentinel_guard: Option<RawGuard>,
 }
@@ -162,8 +164,16 @@ pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
     sqlite_folder(source, "store.url", &store, &state_dir)?;
     let tenants = tenants(source, file.tenant, &state_dir)?;
     let unknown = unknown(source, file.enrolment, &tenants)?;
-    let outputs = output::checked(source, file.output, &tenants)?;
+    let mut outputs = output::checked(source, file.output, &tenants)?;
     let inputs = input::checked(source, file.input, &tenants)?;
+    let edge = file
+        .edge
+        .map(|raw| edge::checked(source, raw))
+        .transpose()?;
+    if let Some(edge) = &edge {
+        let output = edge::output(edge, &tenants, &outputs);
+        outputs.push(output.map_err(|said| source.error("edge", said))?);
+    }
     let mappings = mapping::checked(source, file.mapping)?;
     let backup = file.backup.map(|raw| backup::checked(source, raw));
     let sentinel_guard = file
@@ -181,6 +191,7 @@ pub(super) fn checked(source: &Source) -> Result<Config, ConfigError> {
         outputs,
         inputs,
         mappings,
+        edge,
         backup: backup.transpose()?,
         sentinel_guard,
         clock: ClockTrust::AskSystem,

@@ -348,3 +348,89 @@ fn every_mistake_is_told_in_spanish_too() {
         assert!(told.starts_with("satellite.toml:"), "{told}");
     }
 }
+
+/// A folder with a token's file.
+fn with_token(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, text).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let name = file.display().to_string();
+    (folder, name)
+}
+
+#[test]
+fn two_values_make_an_edge_that_delivers_everything_from_the_start_and_gives_nothing_up() {
+    let (_folder, file) = with_token("0123456789abcdef0123456789abcdef\n");
+    let edge = format!("[edge]\nto = \"https://cloud:8443\"\ntoken_file = \"{file}\"\n");
+    let config = read(&format!("{edge}{TENANT}")).unwrap();
+    let output = config.outputs.last().unwrap();
+    assert_eq!((output.name.as_str(), output.to.kind()), ("edge", "edge"));
+    assert!(output.from_start && output.kinds.is_empty());
+    assert!(output.give_up_after > Duration::from_secs(50 * 365 * 24 * 3600));
+    assert!(!format!("{config:?}").contains("0123456789abcdef"));
+
+    let second = TENANT.replace("acme", "other");
+    let named = |text: &str, key: &str| {
+        let told = wrong(text);
+        assert!(told.contains(key), "{told}");
+    };
+    named(
+        &format!("{edge}{TENANT}{second}"),
+        "an edge is one tenant's",
+    );
+    named(
+        &format!("{}{TENANT}", edge.replace("https", "http")),
+        "'to' in [edge]",
+    );
+    named(
+        &format!("{}{TENANT}", edge.replace("8443", "8443/x?y=1")),
+        "'to' in [edge]",
+    );
+    let inner = format!(
+        "{}allow_internal = true\n{TENANT}",
+        edge.replace("https", "http")
+    );
+    assert!(read(&inner).is_ok());
+    let (_other, short) = with_token("short");
+    named(
+        &format!("{}{TENANT}", edge.replace(&file, &short)),
+        "token_file",
+    );
+    named(
+        &format!("{}{TENANT}", edge.replace(&file, "/nowhere/token")),
+        "token_file",
+    );
+    named(&format!("{edge}ca_file = \"{file}x\"\n{TENANT}"), "ca_file");
+}
+
+#[test]
+fn what_the_command_line_says_of_an_edge_stands_in_place_of_the_file() {
+    let (folder, file) = with_token("0123456789abcdef0123456789abcdef");
+    let config = folder.path().join("satellite.toml");
+    std::fs::write(&config, TENANT).unwrap();
+    let given = |to: Option<&str>, token: Option<&str>| Given {
+        file: Some(config.clone()),
+        edge: Some(AsEdge {
+            to: to.map(|to| to.parse().unwrap()),
+            token_file: token.map(PathBuf::from),
+        }),
+    };
+    let made = given(Some("https://cloud"), Some(&file)).load().unwrap();
+    assert_eq!(made.edge.as_ref().unwrap().to.host(), "cloud");
+    assert_eq!(made.outputs.len(), 1);
+    for (to, token) in [
+        (None, None),
+        (Some("https://cloud"), None),
+        (None, Some(file.as_str())),
+    ] {
+        assert!(given(to, token).load().is_err());
+    }
+    let plain = given(Some("http://cloud"), Some(&file)).load().unwrap_err();
+    assert!(plain.to_string().contains("--to"), "{plain}");
+    let table = format!("[edge]\nto = \"https://first\"\ntoken_file = \"{file}\"\n{TENANT}");
+    std::fs::write(&config, table).unwrap();
+    let made = given(Some("https://second"), None).load().unwrap();
+    assert_eq!(made.edge.unwrap().to.host(), "second");
+    assert_eq!(made.outputs.len(), 1);
+}

@@ -28,7 +28,7 @@ use zkteco_push::{Refusal, Reply};
 use super::crowd::Slot;
 use super::pace::{Pace, Patience, Phase};
 use super::wire::{Framing, Wire};
-use super::{HEAD_LIMIT, Origin, hikvision, ingest, zkteco};
+use super::{HEAD_LIMIT, Origin, edge, hikvision, ingest, zkteco};
 use crate::clock;
 use crate::hub::Hub;
 
@@ -238,6 +238,9 @@ async fn answer(
 /// Hands a request to the vendor whose path it has; every other path is ZKTeco's to refuse.
 async fn route(visitor: Arc<Visitor>, request: Request<Incoming>) -> Answer {
     let target = request.uri().to_string();
+    if crate::edge::is_ours(&target) {
+        return edge::answer(visitor, request).await;
+    }
     if let Some(token) = hikvision_isapi::token_of(&target) {
         return hikvision::answer(visitor, request, token).await;
     }

@@ -366,7 +366,7 @@ impl Settle {
             store: self.store.clone(),
             fence: None,
         };
-        if self.known.hikvision().brings_again() {
+        if self.known.hikvision().brings_again() || self.known.is_brought(self.at) {
             // What cannot be told yet is found by the search, or comes again after it.
             return match intake.hints(&self.brought).await {
                 Ok(hinted) if hinted.doubtful == 0 => Ok(told(&hinted.receipt)),

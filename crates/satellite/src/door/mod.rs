@@ -2,13 +2,14 @@
 //!
 //! `crowd` counts what all peers use, `pace` times each one, `wire` sits under HTTP,
 //! `connection` serves one peer, after `handshake` where it speaks TLS; `zkteco` (with `greeting`),
-//! `hikvision` and `ingest` are the only modules that know what is asked. The accept loop never waits for
+//! `hikvision`, `ingest` and `edge` are the only modules that know what is asked. The accept loop never waits for
 //! anything a peer does.
 
 mod body;
 mod bucket;
 mod connection;
 mod crowd;
+mod edge;
 mod greeting;
 mod handshake;
 mod head;
@@ -64,6 +65,8 @@ pub(crate) enum Transport {
     Plain,
     /// HTTP inside TLS.
     Tls,
+    /// By an edge.
+    Edge,
 }
 
 impl Transport {
@@ -72,6 +75,7 @@ impl Transport {
         match self {
             Self::Plain => "plain",
             Self::Tls => "tls",
+            Self::Edge => "edge",
         }
     }
 }
@@ -80,7 +84,7 @@ impl Transport {
 pub(crate) async fn run(hub: Arc<Hub>, listener: TcpListener, transport: Transport) {
     let end = hub.drain.token();
     let name = match transport {
-        Transport::Plain => "accept",
+        Transport::Plain | Transport::Edge => "accept",
         Transport::Tls => "accept_tls",
     };
     let heartbeat = hub.progress.heartbeat(name, STUCK_AFTER, Instant::now());
@@ -109,7 +113,7 @@ fn welcome(hub: &Arc<Hub>, stream: TcpStream, peer: SocketAddr, transport: Trans
             }
             let (hub, origin) = (Arc::clone(hub), Origin { address, transport });
             match transport {
-                Transport::Plain => {
+                Transport::Plain | Transport::Edge => {
                     drop(
                         hub.drain
                             .spawn(connection::serve(Arc::clone(&hub), stream, origin, slot)),

@@ -140,7 +140,11 @@ impl Intake {
     /// missing is stored at once; what is there already is not written again. Doubtful ones,
     /// which may belong to another count of serials, only wake the search.
     pub(crate) async fn hints(&self, brought: &Brought) -> Result<Hinted, Refused> {
-        let asked = self.known.hikvision().view().asked;
+        let asked = match self.known.is_brought(clock::now()) {
+            // Its edge searches it by serial.
+            true => Asked::BySerial,
+            false => self.known.hikvision().view().asked,
+        };
         let mut doubtful = 0;
         let receipt = self
             .change(brought.route, |chain| {
@@ -280,6 +284,24 @@ impl Intake {
             }
         }
         Err(Refused::Moved)
+    }
+
+    /// The chain of an edge, whose rows up to it are all stored here: put together with ours, so that
+    /// a serial is missing only where neither has it.
+    pub(crate) async fn carried(&self, chain: &Chain) -> Result<(), Refused> {
+        let (mut slot, given_up) = self.known.hikvision().turn().await;
+        if given_up {
+            return Err(AWAY);
+        }
+        let route = Route::Edge;
+        let change = |own: &mut Chain| {
+            *own = own.with(chain, true);
+            Rows::default()
+        };
+        self.change_slot(&mut slot, route, Vec::new(), change)
+            .await?;
+        self.settled(&slot, None);
+        Ok(())
     }
 
     /// Says what follows from records that are safe now.

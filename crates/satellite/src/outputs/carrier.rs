@@ -7,7 +7,8 @@
 use store::feed::FeedRow;
 
 use super::course::Verdict;
-use super::{forward, mqtt, table, webhook};
+use super::edge::Wish;
+use super::{edge, forward, mqtt, table, webhook};
 use crate::config::{Output, Receiver};
 use crate::hub::Hub;
 
@@ -18,6 +19,8 @@ pub(super) struct Carrier {
     is_known: bool,
     /// The connection to a broker.
     line: mqtt::Line,
+    /// What is remembered of the satellite that this one is an edge of.
+    link: edge::Link,
 }
 
 impl Carrier {
@@ -26,13 +29,22 @@ impl Carrier {
             output,
             is_known: false,
             line: mqtt::Line::default(),
+            link: edge::Link::default(),
         }
     }
 
-    /// While there is nothing to deliver: what a receiver is told besides.
-    pub(super) async fn idle(&mut self, hub: &Hub) {
-        if let Receiver::Mqtt(broker) = &self.output.to {
-            mqtt::states(broker, &self.output, hub, &mut self.line).await;
+    /// While there is nothing to deliver: what a receiver is told besides. `from` and `to` are
+    /// where the cursor stands and up to where the feed was looked at.
+    pub(super) async fn idle(&mut self, hub: &Hub, (from, to): (i64, i64)) -> Wish {
+        match &self.output.to {
+            Receiver::Mqtt(broker) => {
+                mqtt::states(broker, &self.output, hub, &mut self.line).await;
+                Wish::None
+            }
+            Receiver::Edge(cloud) => {
+                edge::tell(&mut self.link, (cloud, &self.output), hub, (from, to)).await
+            }
+            Receiver::Webhook(_) | Receiver::Table(_) | Receiver::Forward(_) => Wish::None,
         }
     }
 
@@ -41,13 +53,23 @@ impl Carrier {
         !matches!(self.output.to, Receiver::Forward(_)) || forward::is_told(row)
     }
 
-    /// Hands the rows over once. Dropped in the middle, it may have handed over any of them.
-    pub(super) async fn deliver(&mut self, rows: &[FeedRow]) -> Verdict {
+    /// Hands the rows over once: all that this output gets above `from` and up to `to`. Dropped in
+    /// the middle, it may have handed over any of them.
+    pub(super) async fn deliver(
+        &mut self,
+        hub: &Hub,
+        rows: &[FeedRow],
+        (from, to): (i64, i64),
+    ) -> Verdict {
         match &self.output.to {
             Receiver::Webhook(hook) => webhook::post(hook, &self.output, rows).await,
             Receiver::Mqtt(broker) => mqtt::publish(broker, rows, &mut self.line).await,
             Receiver::Table(table) => table::write(table, rows, &mut self.is_known).await,
             Receiver::Forward(old) => forward::post(old, rows).await,
+            Receiver::Edge(cloud) => {
+                let whither = (cloud, &self.output);
+                edge::deliver(&mut self.link, whither, hub, (rows, from, to)).await
+            }
         }
     }
 }

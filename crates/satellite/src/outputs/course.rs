@@ -39,6 +39,10 @@ pub(super) enum Verdict {
     Broke(String),
     /// Not now.
     Later(String),
+    /// It has all of it but these rows, which it does not take for now.
+    Partly(Vec<i64>, String),
+    /// It has lost what came after this number, and wants it again.
+    GoBack(i64),
 }
 
 /// What is done next.
@@ -54,6 +58,10 @@ pub(super) enum Next {
     Try(String),
     /// The same again after a pause.
     Wait(Duration, String),
+    /// These rows go to the dead letters, and the cursor moves past the delivery.
+    Part(Vec<i64>, String),
+    /// The cursor goes back to there.
+    GoBack(i64),
 }
 
 /// Judges the status of an HTTP answer.
@@ -100,13 +108,14 @@ impl Course {
     pub(super) fn after(&mut self, verdict: Verdict, events: usize) -> Next {
         match verdict {
             Verdict::Taken => {
-                self.refusals = 0;
-                self.size = (self.size * 2).min(self.most);
-                self.searches &= self.size < self.most;
-                // While it is looked for, the rest of what was narrowed is not waited for anew.
-                self.failures = if self.searches { PATIENCE } else { 0 };
+                self.went_well();
                 Next::Advance
             }
+            Verdict::Partly(rows, why) => {
+                self.went_well();
+                Next::Part(rows, why)
+            }
+            Verdict::GoBack(to) => Next::GoBack(to),
             Verdict::Broke(_) if events > 1 && self.failures >= PATIENCE => {
                 self.searches = true;
                 self.size = events / 2;
@@ -137,6 +146,14 @@ impl Course {
         self.after(Verdict::Refused(why), 1)
     }
 
+    fn went_well(&mut self) {
+        self.refusals = 0;
+        self.size = (self.size * 2).min(self.most);
+        self.searches &= self.size < self.most;
+        // While it is looked for, the rest of what was narrowed is not waited for anew.
+        self.failures = if self.searches { PATIENCE } else { 0 };
+    }
+
     fn pause(&mut self) -> Duration {
         let pause = PAUSE.saturating_mul(1 << self.failures.min(10));
         self.failures += 1;
@@ -163,7 +180,7 @@ mod tests {
                     at += 1;
                 }
                 Next::Try(_) => panic!("nothing breaks here"),
-                Next::Wait(..) => break,
+                Next::Wait(..) | Next::Part(..) | Next::GoBack(_) => break,
             }
         }
         (dead, asked)
@@ -199,6 +216,7 @@ mod tests {
                     at += 1;
                 }
                 Next::Wait(pause, _) => waited += pause.as_secs(),
+                Next::Part(..) | Next::GoBack(_) => panic!("nobody asks for that here"),
             }
         }
         (dead, at, waited)

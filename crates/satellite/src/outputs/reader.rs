@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use daemon::logging::Escaped;
 use event::Millis;
 use store::feed::FeedRow;
 use store::outputs::{self, Key, Page, Standing, Step, Wanted};
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::board::Seen;
 use super::carrier::Carrier;
 use super::course::{Course, Next, Verdict};
+use super::edge::Wish;
 use super::{Lanes, State};
 use crate::clock;
 use crate::config::Output;
@@ -178,15 +180,16 @@ impl Reader {
             // The output is ours and has delivered everything.
             Work::Nothing(rest @ Rest::News(_)) => {
                 let stop = self.stop.clone();
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = self.carrier.idle(&self.hub) => {}
-                }
+                let wish = tokio::select! {
+                    () = stop.cancelled() => Wish::None,
+                    wish = self.carrier.idle(&self.hub, self.passed) => wish,
+                };
+                self.granted(store, wish).await?;
                 Ok(rest)
             }
             Work::Nothing(rest) => Ok(rest),
             Work::Deliver(standing, rows, to) => {
-                let Some(verdict) = self.deliver(&rows).await else {
+                let Some(verdict) = self.deliver(&rows, (standing.seq, to)).await else {
                     return Ok(Rest::None);
                 };
                 // As many as were asked for: more wait, also when deliveries were cut smaller.
@@ -199,7 +202,8 @@ impl Reader {
                     .await
             }
             Work::Revive(rows) => {
-                let Some(verdict) = self.deliver(&rows).await else {
+                // Nothing is said of the feed as a whole: it was delivered up to where it stands.
+                let Some(verdict) = self.deliver(&rows, (0, 0)).await else {
                     return Ok(Rest::None);
                 };
                 let next = self.course.after(verdict, rows.len());
@@ -226,13 +230,16 @@ impl Reader {
             if rows.is_empty() {
                 return Ok(Some(self.course.tried(false, why)));
             }
-            let Some(verdict) = self.deliver(&rows).await else {
+            let Some(verdict) = self.deliver(&rows, (0, 0)).await else {
                 return Ok(None);
             };
             let is_so = match verdict {
                 Verdict::Taken => wanted,
                 Verdict::Broke(_) => !wanted,
-                Verdict::Refused(_) | Verdict::Later(_) => false,
+                Verdict::Refused(_)
+                | Verdict::Later(_)
+                | Verdict::Partly(..)
+                | Verdict::GoBack(_) => false,
             };
             if !is_so {
                 return Ok(Some(self.course.tried(false, why)));
@@ -392,11 +399,33 @@ impl Reader {
     }
 
     /// What the receiver says; `None` when the end began meanwhile.
-    async fn deliver(&mut self, rows: &[FeedRow]) -> Option<Verdict> {
+    async fn deliver(&mut self, rows: &[FeedRow], span: (i64, i64)) -> Option<Verdict> {
         tokio::select! {
             () = self.stop.cancelled() => None,
-            verdict = self.carrier.deliver(rows) => Some(verdict),
+            verdict = self.carrier.deliver(&self.hub, rows, span) => Some(verdict),
         }
+    }
+
+    /// Carries out what a receiver wants that has everything.
+    async fn granted(&mut self, store: &Store, wish: Wish) -> Result<(), Failure> {
+        let (key, (from, _)) = (self.key(), self.passed);
+        if wish == Wish::None {
+            return Ok(());
+        }
+        let lane = self.lane(store).await;
+        let mut session = store.session().await?;
+        let engine = session.engine();
+        let done = match wish {
+            Wish::None => Ok(true),
+            Wish::Revive => outputs::set_revives(engine, key, true).await,
+            Wish::GoBack(to) => {
+                let holder = &self.hub.instance;
+                outputs::pass(engine, key, Step { holder, from, to }).await
+            }
+        };
+        finished(session, done)?;
+        drop(lane);
+        Ok(())
     }
 
     /// Writes down what came of a delivery.
@@ -424,6 +453,15 @@ impl Reader {
                 outputs::bury(engine, self.key(), step, &rows, (why, now)).await
             }
             Next::Wait(_, why) => self.failed(engine, standing, &rows, (why, now)).await,
+            Next::Part(back, why) => {
+                let step = self.step(standing, to);
+                let told = (why.as_str(), now);
+                self.part(engine, step, (&rows, back), told).await
+            }
+            Next::GoBack(back) => {
+                let step = self.step(standing, *back);
+                outputs::pass(engine, self.key(), step).await
+            }
         };
         let moved = finished(session, done)?;
         drop(lane);
@@ -438,6 +476,27 @@ impl Reader {
             Next::Advance if !is_full => Rest::For(GLANCE),
             _ => Rest::None,
         })
+    }
+
+    /// Puts some of the rows among the dead letters; the others were delivered.
+    async fn part(
+        &self,
+        engine: &mut AnyEngine,
+        step: Step<'_>,
+        (rows, back): (&[FeedRow], &[i64]),
+        (why, now): (&str, Millis),
+    ) -> Result<bool, Failure> {
+        let dead = rows.iter().filter(|row| back.contains(&row.seq));
+        let dead: Vec<FeedRow> = dead.cloned().collect();
+        if !outputs::bury(engine, self.key(), step, &dead, (why, now)).await? {
+            return Ok(false);
+        }
+        let there = Step {
+            from: step.to,
+            ..step
+        };
+        let delivered = (rows.len() - dead.len(), now);
+        outputs::delivered(engine, self.key(), there, delivered).await
     }
 
     /// Notes a failure; rows that were tried for too long go to the dead letters.
@@ -467,7 +526,7 @@ impl Reader {
     async fn settle_dead(
         &mut self,
         store: &Store,
-        rows: Vec<FeedRow>,
+        mut rows: Vec<FeedRow>,
         next: Next,
     ) -> Result<Rest, Failure> {
         let last = rows.last().map_or(self.revived, |row| row.seq);
@@ -478,8 +537,11 @@ impl Reader {
                 return Ok(Rest::For(pause));
             }
             // It stays where it is, and the next ones have their turn.
-            Next::Bury(_) | Next::Try(_) => {}
-            Next::Advance => {
+            Next::Bury(_) | Next::Try(_) | Next::GoBack(_) => {}
+            Next::Advance | Next::Part(..) => {
+                if let Next::Part(back, _) = &next {
+                    rows.retain(|row| !back.contains(&row.seq));
+                }
                 let lane = self.lane(store).await;
                 let mut session = store.session().await?;
                 let key = self.key();
@@ -524,6 +586,26 @@ impl Reader {
                     "the receiver refuses an event; it is a dead letter now"
                 );
                 self.metric_dead(events);
+            }
+            Next::Part(back, why) => {
+                let output = self.output.name.as_str();
+                tracing::warn!(
+                    output,
+                    why = %Escaped(why),
+                    events = back.len(),
+                    "events wait for what the other satellite does not take yet"
+                );
+                let sent = metrics.output_events.with_label_values(&self.labels());
+                sent.inc_by((events - back.len().min(events)) as u64);
+                self.state(State::Fine);
+            }
+            Next::GoBack(to) => {
+                let output = self.output.name.as_str();
+                tracing::warn!(
+                    output,
+                    to,
+                    "the receiver holds less than it did; everything since then goes once more"
+                );
             }
             Next::Wait(..) => {
                 let failures = metrics.output_failures.with_label_values(&self.labels());

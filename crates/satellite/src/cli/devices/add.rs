@@ -35,7 +35,9 @@ pub(super) const EXAMPLES: &str = "Examples:
   A Hikvision device that posts to us; prints what to type into it:
     satellite devices add --tenant acme --vendor hikvision --serial K12345678 --listen
   Another make that posts JSON or CSV; a [[mapping]] of the configuration reads it:
-    satellite devices add --tenant acme --vendor other --serial BIOSTAR-1 --listen";
+    satellite devices add --tenant acme --vendor other --serial BIOSTAR-1 --listen
+  An edge, which is a satellite at a client's site; prints its token:
+    satellite devices add --tenant acme --vendor satellite --serial SITE1 --listen";
 
 /// The port of ZKTeco terminals that are dialled.
 const PULL_PORT: u16 = 4370;
@@ -48,7 +50,7 @@ pub(crate) struct Args {
     /// Whose terminal it is
     #[arg(long, value_name = "T")]
     tenant: String,
-    /// Who made it: zkteco, hikvision, other
+    /// Who made it: zkteco, hikvision, other; satellite for an edge
     #[arg(long)]
     vendor: String,
     /// Its serial number, as it names itself
@@ -73,7 +75,7 @@ pub(crate) struct Args {
     /// Begin a new history: other hardware under the same serial
     #[arg(long)]
     replace: bool,
-    /// Hikvision and others: let it post to us; prints its URL once, and makes a new one each time
+    /// Hikvision, others and edges: let it post to us; prints its URL or token once, and makes a new one each time
     #[arg(long)]
     listen: bool,
     /// Where it is dialled; a ZKTeco terminal on port 4370 when none is given
@@ -107,7 +109,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         .map(|text| accept_from(text, &shown_in, now()));
     let access = match vendor {
         Vendor::Zkteco => terminal(args, context)?,
-        Vendor::Other => Access::default(),
+        Vendor::Other | Vendor::Satellite => Access::default(),
         _ => access(args, context)?,
     };
     let listening = args
@@ -162,8 +164,11 @@ fn vendor(args: &Args, context: &Context) -> anyhow::Result<Vendor> {
             anyhow::bail!(context.say(Word::OnlyHikvision, &[]))
         }
         Some(Vendor::Other) if is_dialled => anyhow::bail!(context.say(Word::OtherPosts, &[])),
-        Some(vendor @ (Vendor::Zkteco | Vendor::Hikvision | Vendor::Other)) => Ok(vendor),
-        _ => anyhow::bail!(context.say(Word::UnknownVendor, &[&Escaped(&args.vendor)])),
+        Some(Vendor::Satellite) if is_dialled || !args.listen => {
+            anyhow::bail!(context.say(Word::EdgePosts, &[]))
+        }
+        Some(vendor) => Ok(vendor),
+        None => anyhow::bail!(context.say(Word::UnknownVendor, &[&Escaped(&args.vendor)])),
     }
 }
 

@@ -47,9 +47,19 @@ pub(crate) struct Condition {
     detail: String,
 }
 
+/// What a running satellite knows of a terminal through an edge, or of an edge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Carried {
+    pub(crate) by: Option<String>,
+    pub(crate) said_at: String,
+    pub(crate) lag_seconds: Option<u64>,
+    pub(crate) held_back: Option<u64>,
+}
+
 #[derive(Deserialize)]
 struct Listed {
     serial: String,
+    edge: Option<Carried>,
     #[serde(default)]
     conditions: Vec<Condition>,
 }
@@ -66,7 +76,11 @@ struct Status {
 pub(crate) fn reached(one: &Enrolment) -> Option<&'static str> {
     match one.vendor {
         _ if one.access.address.is_some() => Some("dialled"),
-        Vendor::Hikvision | Vendor::Other if one.access.token_hash.is_some() => Some("listens"),
+        Vendor::Hikvision | Vendor::Other | Vendor::Satellite
+            if one.access.token_hash.is_some() =>
+        {
+            Some("listens")
+        }
         Vendor::Hikvision => None,
         _ => Some("push"),
     }
@@ -109,6 +123,15 @@ pub(crate) async fn held(
     // An older version lists all of them.
     let mut own = listed.into_iter().filter(|one| one.serial == serial);
     Ok(own.next().map(|one| one.conditions))
+}
+
+/// Asks the running satellite what it knows of a terminal through an edge; `None` when nothing, or
+/// when nobody answers.
+pub(crate) async fn carried(context: &Context, serial: &str) -> Option<Carried> {
+    let door = context.config.listen.admin;
+    let listed = http::devices::<Listed>(door, &format!("&serial={serial}")).await;
+    let mut own = listed.ok()?.into_iter();
+    own.find(|one| one.serial == serial)?.edge
 }
 
 async fn status(context: &Context) -> Result<Status, String> {

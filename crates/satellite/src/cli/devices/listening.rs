@@ -23,8 +23,7 @@ pub(super) struct Listening {
     pub(super) is_https: bool,
     from_public_url: bool,
     token: String,
-    /// Another make: what it has for a menu is not known.
-    is_other: bool,
+    vendor: Vendor,
 }
 
 impl Listening {
@@ -33,7 +32,6 @@ impl Listening {
     /// # Errors
     /// The system gives no random numbers.
     pub(super) fn fresh(context: &Context, vendor: Vendor) -> anyhow::Result<Self> {
-        let is_other = vendor == Vendor::Other;
         let word = match vendor {
             Vendor::Other => other_makes::TOKEN_PATH,
             _ => "hikvision",
@@ -43,14 +41,19 @@ impl Listening {
         let listen = &context.config.listen;
         let (host, port, from_public_url) = show::address(listen);
         let url = listen.public_url.as_deref().unwrap_or_default();
+        let path = match vendor {
+            // An edge knows the path, and its token stands in a header.
+            Vendor::Satellite => folder(url).to_owned(),
+            _ => format!("{}/{word}/{token}", folder(url)),
+        };
         Ok(Self {
             host,
             port,
-            path: format!("{}/{word}/{token}", folder(url)),
+            path,
             is_https: url.starts_with("https://"),
             from_public_url,
             token,
-            is_other,
+            vendor,
         })
     }
 
@@ -90,7 +93,16 @@ impl Listening {
 
     /// What to type into the device, and what to know about it.
     pub(super) fn page(&self, context: &Context) -> String {
-        if self.is_other {
+        if self.vendor == Vendor::Satellite {
+            let to = context.say(Word::EdgeTo, &[&self.url(context)]);
+            let token = context.say(Word::EdgeToken, &[&self.token]);
+            let plain = match self.is_https {
+                true => String::new(),
+                false => format!("{}\n", context.say(Word::EdgeHttps, &[])),
+            };
+            return format!("{to}\n{token}\n{plain}");
+        }
+        if self.vendor == Vendor::Other {
             let url = context.say(Word::ListenUrl, &[&self.url(context)]);
             let how = context.say(Word::IngestHow, &[]);
             let once = context.say(Word::ListenOnce, &[]);
@@ -138,6 +150,7 @@ impl Listening {
             "path": self.path,
             "protocol": self.scheme().to_uppercase(),
             "from_public_url": self.from_public_url,
+            "token": (self.vendor == Vendor::Satellite).then_some(&self.token),
             "rotated": rotated,
         })
     }

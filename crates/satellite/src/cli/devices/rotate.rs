@@ -33,10 +33,12 @@ pub(super) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     let serial = &args.serial;
     let mut registry = Registry::open(context).await?;
     let program = super::super::program();
-    let posts = match registry.find_of(Some(Vendor::Hikvision), serial).await? {
-        Some(found) => Some(found),
-        None => registry.find_of(Some(Vendor::Other), serial).await?,
-    };
+    let mut posts = None;
+    for vendor in [Vendor::Hikvision, Vendor::Other, Vendor::Satellite] {
+        if posts.is_none() {
+            posts = registry.find_of(Some(vendor), serial).await?;
+        }
+    }
     let Some(enrolment) = posts else {
         if registry.find(serial).await?.is_some() {
             anyhow::bail!(context.say(Word::NoTokenZkteco, &[serial, &program, serial]));

@@ -4,7 +4,7 @@
 //! its clock is read in, from when its records count, and who changed its enrolment last.
 
 use daemon::exit::Exit;
-use event::{Serial, Vendor, Zone};
+use event::{Millis, Serial, Vendor, Zone};
 use satellite::config::Listen;
 use serde_json::{Value, json};
 use store::inventory::Inventory;
@@ -47,6 +47,8 @@ struct Found<'a> {
     pulled: Option<Pulled<'a>>,
     /// What a running satellite says of one that only pushes.
     held: Option<Held>,
+    /// What is known of it through an edge.
+    carried: Option<hikvision::Carried>,
 }
 
 /// Conditions, if a satellite runs and lists the terminal.
@@ -97,6 +99,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         seen,
         pulled,
         held,
+        carried: hikvision::carried(context, args.serial.as_str()).await,
     };
     if args.json {
         out::json(&found_json(&found, context))?;
@@ -179,6 +182,7 @@ fn found_json(found: &Found<'_>, context: &Context) -> Value {
     all["quarantined"] = json!(found.quarantined);
     all["server"] = json!({ "address": host, "port": port, "from_public_url": sure });
     all["audit"] = audit.collect();
+    all["edge"] = json!(found.carried);
     if let Some(seen) = &found.seen {
         all["hikvision"] = seen.json();
     }
@@ -256,6 +260,7 @@ fn found_text(found: &Found<'_>, context: &Context) -> String {
         let [name] = lang.headings(&[Word::Visits]);
         facts.push((name, schedule::told(one, context)));
     }
+    facts.extend(edge_facts(found, context));
     facts.extend(inventory_facts(found, context));
     if let Some(seen) = &found.seen {
         facts.extend(seen.facts(context));
@@ -287,6 +292,35 @@ fn conditions(found: &Found<'_>, context: &Context) -> String {
             held.unwrap_or_default() + &typed
         }
     }
+}
+
+/// Which edge brings it, or how far an edge is behind.
+fn edge_facts(found: &Found<'_>, context: &Context) -> Vec<(&'static str, String)> {
+    let Some(carried) = &found.carried else {
+        return Vec::new();
+    };
+    let said = Millis::parse(&carried.said_at);
+    let said = time::show_if(said, found.zone);
+    let names = context.lang.headings(&[
+        Word::BroughtBy,
+        Word::EdgeSaidAt,
+        Word::EdgeLag,
+        Word::EdgeHeldBack,
+    ]);
+    let number = |number: Option<u64>, unit: &str| number.map(|n| format!("{n}{unit}"));
+    let values = [
+        carried
+            .by
+            .as_deref()
+            .map(|by| daemon::logging::Escaped(by).to_string()),
+        Some(said),
+        number(carried.lag_seconds, " s"),
+        number(carried.held_back, ""),
+    ];
+    let facts = names.into_iter().zip(values);
+    facts
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
 }
 
 /// What the terminal says it is; what it did not say makes no line.

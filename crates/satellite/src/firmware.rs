@@ -6,10 +6,12 @@
 //! identity of the event is `dev` with the change's own number
 //! (`docs/adr/0007-identity-of-events-about-a-device.md`).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use event::{
-    Bytes, ClockFlag, Event, Ident, IdentForm, Kind, Millis, Route, Text, Timeliness, Vendor,
+    Bytes, ClockFlag, Event, Ident, IdentForm, Kind, Millis, Route, TenantId, Text, Timeliness,
+    Vendor,
 };
 use store::{Refused, Submission};
 
@@ -26,23 +28,30 @@ const LIMIT: usize = 128;
 /// Shortest time from a try that failed to the next, in milliseconds.
 const AGAIN: i64 = 60_000;
 
-/// Notes what changed since the last round.
+/// Notes what changed since the last round, one terminal of a client after the other: after a
+/// start with many terminals all of them are due.
 pub(crate) fn note_changes(hub: &Arc<Hub>) {
     let now = clock::now();
+    let mut by_tenant: HashMap<TenantId, Vec<Arc<Known>>> = HashMap::new();
     for known in hub.devices.all(|known| is_due(known, now)) {
-        let stores = hub.stores.load();
-        let Some(store) = stores.of(&known.enrolment.tenant).cloned() else {
+        known.facts().firmware_tried = Some(now);
+        let tenant = known.enrolment.tenant.clone();
+        by_tenant.entry(tenant).or_default().push(known);
+    }
+    let stores = hub.stores.load();
+    for (tenant, due) in by_tenant {
+        let Some(store) = stores.of(&tenant).cloned() else {
             continue;
         };
-        known.facts().firmware_tried = Some(now);
         let hub = Arc::clone(hub);
         // A store that hangs must not keep the others' changes waiting.
         tokio::spawn(async move {
-            match note(&hub, &known, &store).await {
-                Ok(()) => known.facts().firmware_tried = None,
-                Err(refused) => {
-                    tracing::debug!(serial = %known.enrolment.serial, %refused, "a change of firmware is noted later")
+            for known in due {
+                if let Err(refused) = note(&hub, &known, &store).await {
+                    tracing::debug!(serial = %known.enrolment.serial, %refused, "a change of firmware is noted later");
+                    continue;
                 }
+                known.facts().firmware_tried = None;
             }
         });
     }

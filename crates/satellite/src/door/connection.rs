@@ -6,9 +6,8 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -16,33 +15,24 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, CONTENT_TYPE, DATE, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tracing::Instrument;
 use zkteco_push::{Refusal, Reply};
 
 use super::crowd::Slot;
+use super::exchange::{self, Ended};
 use super::pace::{Pace, Patience, Phase};
 use super::wire::{Framing, Wire};
-use super::{HEAD_LIMIT, Origin, edge, hikvision, ingest, zkteco};
+use super::{Origin, edge, hikvision, ingest, zkteco};
 use crate::clock;
 use crate::hub::Hub;
-
-/// Header lines accepted; the longest terminal seen sends 12.
-const HEADERS: usize = 64;
 
 /// What is said of a peer that speaks TLS to the plain door, the commonest mistake in a
 /// terminal's menu.
 const TLS_HERE: &str =
     "it speaks TLS and this port is plain HTTP; switch HTTPS off in the terminal's server settings";
-
-/// Bytes read ahead. A kept connection keeps its buffer at the size that its largest body
-/// made it grow to, so that a thousand devices with pictures would hold 400 MiB for nothing.
-const BUFFER: usize = 32 * 1024;
 
 /// What a connection runs over: TCP, or TLS over it.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -104,12 +94,6 @@ impl Answer {
     }
 }
 
-/// Why a connection ended.
-enum Ended {
-    Done(hyper::Result<()>),
-    Late,
-}
-
 /// Serves a connection to its end.
 pub(super) async fn serve<S: Stream>(hub: Arc<Hub>, stream: S, origin: Origin, slot: Slot) {
     let limits = Arc::clone(&hub.config.load()).limits.clone();
@@ -120,97 +104,44 @@ pub(super) async fn serve<S: Stream>(hub: Arc<Hub>, stream: S, origin: Origin, s
     };
     let pace = Arc::new(Pace::new(patience, Instant::now()));
     let framing = Arc::<Framing>::default();
+    let wire = Wire::new(stream, Arc::clone(&pace), Arc::clone(&framing));
     let visitor = Arc::new(Visitor {
-        hub: Arc::clone(&hub),
-        pace: Arc::clone(&pace),
-        framing: Arc::clone(&framing),
+        hub,
+        pace,
+        framing,
         origin,
         is_proxy: limits.is_trusted(origin.address),
     });
     drop(limits);
-    let wire = TokioIo::new(Wire::new(stream, Arc::clone(&pace), Arc::clone(&framing)));
-    let service = service_fn(move |request| answer(Arc::clone(&visitor), request));
-    let mut http = http1::Builder::new();
-    http.title_case_headers(true)
-        .auto_date_header(false)
-        .half_close(true)
-        .header_read_timeout(None)
-        .max_headers(HEADERS)
-        .max_buf_size(BUFFER)
-        .max_header_size(HEAD_LIMIT);
-    let connection = pin!(http.serve_connection(wire, service));
-    let ended = watch(&hub, &pace, connection).await;
+    let ended = exchange::serve(&visitor, wire, visitor.hub.drain.token()).await;
     drop(slot);
-    let tls = framing.is_tls();
-    report(&hub, &pace, (origin.address, tls), ended);
-}
-
-/// Drives the connection until it is done or its patience ends.
-async fn watch<T, S>(
-    hub: &Hub,
-    pace: &Pace,
-    mut connection: Pin<&mut http1::Connection<TokioIo<Wire<T>>, S>>,
-) -> Ended
-where
-    T: Stream,
-    S: hyper::service::HttpService<Incoming, ResBody = Full<Bytes>>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let token = hub.drain.token();
-    let mut end = pin!(token.cancelled());
-    let mut ending = false;
-    let mut sleep = pin!(sleep_until(pace.deadline()));
-    poll_fn(|cx| {
-        if let Poll::Ready(done) = connection.as_mut().poll(cx) {
-            return Poll::Ready(Ended::Done(done));
-        }
-        if !ending && end.as_mut().poll(cx).is_ready() {
-            ending = true;
-            connection.as_mut().graceful_shutdown();
-            pace.hurry(Instant::now());
-            if let Poll::Ready(done) = connection.as_mut().poll(cx) {
-                return Poll::Ready(Ended::Done(done));
-            }
-        }
-        // A later deadline is looked at when the earlier one has passed: moving the timer for
-        // each request would cost more than waking up once in a while for nothing.
-        let deadline = pace.deadline();
-        if deadline < sleep.deadline() {
-            sleep.as_mut().reset(deadline);
-        }
-        while sleep.as_mut().poll(cx).is_ready() {
-            let deadline = pace.deadline();
-            if deadline <= Instant::now() {
-                return Poll::Ready(Ended::Late);
-            }
-            sleep.as_mut().reset(deadline);
-        }
-        Poll::Pending
-    })
-    .await
+    report(&visitor, ended);
 }
 
 /// Counts an end that was not the peer's wish.
-fn report(hub: &Hub, pace: &Pace, (address, tls): (IpAddr, bool), ended: Ended) {
+fn report(visitor: &Visitor, ended: Ended) {
+    let (hub, address) = (&visitor.hub, visitor.origin.address);
     let note = |reason, detail: &str| {
         hub.refusals
             .note(reason, None, address, detail, clock::now())
     };
     match ended {
-        Ended::Done(Err(_)) if tls => note("tls", TLS_HERE),
-        Ended::Done(Ok(())) => {}
-        Ended::Done(Err(error)) if error.is_parse_too_large() => note("head_too_large", ""),
-        Ended::Done(Err(error)) if error.is_parse() => note("head_unreadable", &error.to_string()),
+        Ended::Done => {}
+        Ended::Http(_) if visitor.framing.is_tls() => note("tls", TLS_HERE),
+        Ended::Http(error) if error.is_parse_too_large() => note("head_too_large", ""),
+        Ended::Http(error) if error.is_parse() => note("head_unreadable", &error.to_string()),
         // Terminals drop connections as they like.
-        Ended::Done(Err(error)) => tracing::debug!(%address, %error, "connection broken off"),
-        Ended::Late => match pace.reason() {
+        Ended::Http(error) => tracing::debug!(%address, %error, "connection broken off"),
+        Ended::Broken(error) => tracing::debug!(%address, %error, "connection broken off"),
+        Ended::Late => match visitor.pace.reason() {
             Some(reason) => note(reason, ""),
             None => hub.metrics.idle_closed.inc(),
         },
     }
 }
 
-async fn answer(
+/// Answers a request, whatever happens in it.
+pub(super) async fn answer(
     visitor: Arc<Visitor>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {

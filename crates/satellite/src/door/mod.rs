@@ -10,6 +10,7 @@ mod bucket;
 mod connection;
 mod crowd;
 mod edge;
+mod exchange;
 mod greeting;
 mod handshake;
 mod head;

@@ -59,6 +59,7 @@ struct State {
     /// Since when the peer has taken nothing of what we write.
     stalled: Option<Instant>,
     hurried: bool,
+    answers: u64,
 }
 
 impl Pace {
@@ -70,6 +71,7 @@ impl Pace {
             body_bytes: 0,
             stalled: None,
             hurried: false,
+            answers: 0,
         };
         Self {
             patience,
@@ -103,6 +105,18 @@ impl Pace {
             } else {
                 patience
             };
+    }
+
+    /// An answer is out: the next request is waited for.
+    pub(super) fn answered(&self, now: Instant) {
+        self.enter(Phase::Idle, now);
+        let mut state = self.state();
+        state.answers = state.answers.wrapping_add(1);
+    }
+
+    /// How many answers are out.
+    pub(super) fn answers(&self) -> u64 {
+        self.state().answers
     }
 
     /// Bytes of a body came in: a steady sender of a large body earns time.

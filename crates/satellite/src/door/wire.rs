@@ -5,7 +5,9 @@
 //! uncopied. A request that a peer sends before it has the reply to the one before is not
 //! looked at here; no terminal does that.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,6 +48,9 @@ impl Framing {
     }
 }
 
+/// Bytes read at most while a request is waited for; a longer body is read by HTTP.
+const AT_ONCE: usize = 8 * 1024;
+
 /// A stream with its clock.
 pub(super) struct Wire<S> {
     stream: S,
@@ -74,6 +79,12 @@ impl<S> Wire<S> {
             given: 0,
             passed: false,
         }
+    }
+
+    /// Takes back bytes that its reader had and made nothing of.
+    pub(super) fn unread(&mut self, bytes: &[u8]) {
+        let rest = self.mended.get(self.given..).unwrap_or_default();
+        (self.mended, self.given) = ([bytes, rest].concat(), 0);
     }
 
     /// Gives as much of the mended bytes as the reader has room for.
@@ -177,6 +188,20 @@ fn follow(framing: &Framing, left: Option<u64>, bytes: &[u8]) -> Option<u64> {
     None
 }
 
+impl<S: AsyncRead + Unpin> Wire<S> {
+    /// Reads until there is a request to give: a whole head, or what HTTP has to refuse. False
+    /// when the peer is done.
+    pub(super) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.mended.is_empty() {
+            let mut room = [MaybeUninit::uninit(); AT_ONCE];
+            let mut buf = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut *self).poll_read(cx, &mut buf))?;
+            self.unread(buf.filled());
+        }
+        Poll::Ready(Ok(!self.mended.is_empty()))
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -219,6 +244,15 @@ impl<S: AsyncWrite + Unpin> Wire<S> {
         self.pace.stalled(done.is_pending(), Instant::now());
         done
     }
+
+    /// Ends what we say, where that is possible without waiting for the peer.
+    pub(super) async fn say_goodbye(&mut self) {
+        poll_fn(|cx| {
+            drop(Pin::new(&mut self.stream).poll_shutdown(cx));
+            Poll::Ready(())
+        })
+        .await;
+    }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
@@ -250,13 +284,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
         if this.pace.phase() == Phase::Flush {
-            this.pace.enter(Phase::Idle, Instant::now());
+            this.pace.answered(Instant::now());
         }
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        // What we say last goes out; nothing else is waited for.
+        if this.pace.phase() == Phase::Idle {
+            this.pace.enter(Phase::Flush, Instant::now());
+        }
+        Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }
 

@@ -165,6 +165,10 @@ impl Grown {
         while self.rows < rows {
             self.grow().await?;
         }
+        // Readers look no further than the number that is given out next.
+        let sql = "UPDATE feed_head SET next_seq = (SELECT MAX(seq) + 1 FROM event)";
+        let moved = self.engine.execute(AssertSqlSafe(sql).into_sql_str(), &[]);
+        moved.await?;
         eprintln!("{}: {} rows in {:?}", self.name, self.rows, begin.elapsed());
         Ok(())
     }

@@ -18,7 +18,7 @@ use zkteco_push::Refusal;
 use crate::again::Outcome;
 use crate::conditions::Condition;
 use crate::config::Config;
-use crate::door::{HIKVISION_REASONS, HandshakeFailed, TLS_VERSIONS};
+use crate::door::{HandshakeFailed, TLS_VERSIONS, TOKEN_REASONS};
 use crate::hikvision::ISUP_REASONS;
 use crate::inputs::RESULTS;
 use crate::tries::Try;
@@ -476,7 +476,7 @@ impl Metrics {
         }
         for reason in DOOR_REASONS
             .iter()
-            .chain(&HIKVISION_REASONS)
+            .chain(&TOKEN_REASONS)
             .chain(&ISUP_REASONS)
         {
             self.refused.with_label_values(&[reason]);

@@ -170,6 +170,24 @@ async fn keep_alive_close_and_http_1_0_are_honoured() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_sent_before_the_answer_to_the_last_are_answered_in_their_order() {
+    let house = House::new().await;
+    let upload = post(KNOWN, "ATTLOG", "", PUNCH);
+    let ping = format!("GET /iclock/ping?SN={KNOWN} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let (first, second) = ping.split_at(30);
+    let mut stream = house.connect().await;
+    for _ in 0..3 {
+        let both = format!("{upload}{first}");
+        stream.write_all(both.as_bytes()).await.unwrap();
+        assert_eq!(read_reply(&mut stream).await.1, "OK: 1\n");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stream.write_all(second.as_bytes()).await.unwrap();
+        assert_eq!(read_reply(&mut stream).await.1, "OK\n");
+    }
+    assert_eq!(house.rows().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_hangs_up_frees_its_place() {
     let house = House::new().await;
     let mut stream = house.connect().await;

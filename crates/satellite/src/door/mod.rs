@@ -19,6 +19,7 @@ mod ingest;
 mod pace;
 mod sender;
 mod settle;
+mod token_post;
 mod twins;
 mod wire;
 mod zkteco;
@@ -34,7 +35,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) use bucket::Bucket;
 pub(crate) use crowd::{Crowd, Room, group};
 pub(crate) use handshake::{Failed as HandshakeFailed, VERSIONS as TLS_VERSIONS};
-pub(crate) use hikvision::{No, REASONS as HIKVISION_REASONS, not_taken};
+pub(crate) use token_post::{No, REASONS as TOKEN_REASONS, not_taken};
 pub(crate) use twins::Twins;
 
 use crate::clock;

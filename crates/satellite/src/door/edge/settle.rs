@@ -17,7 +17,7 @@ use store::{Receipt, Refused, Submission};
 use tokio::task::JoinSet;
 
 use super::super::crowd::Room;
-use super::super::hikvision::{No, not_taken};
+use super::super::token_post::{No, not_taken};
 use super::told;
 use crate::config::Unknown;
 use crate::detail::Says;

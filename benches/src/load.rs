@@ -18,6 +18,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(180);
 const ENDLESS: u64 = 1_000_000;
 /// New terminals a second.
 const CONNECTS_PER_SECOND: u64 = 250;
+/// Seconds between two polls of terminals that are silent for as long as anybody looks.
+const SILENT_S: u64 = 3_600;
 
 /// Terminals that upload one batch after the other without a pause.
 pub(crate) fn pushing(target: &Target, count: u32, batch: u32) -> Scenario {
@@ -51,10 +53,20 @@ pub(crate) fn polling(target: &Target, count: u32) -> Scenario {
     }
 }
 
+/// Terminals that upload one record and are connected and silent from then on.
+pub(crate) fn idle(target: &Target, count: u32) -> Scenario {
+    Scenario {
+        serial_prefix: "IDLE".to_owned(),
+        backlog: 1,
+        poll_s: Some(SILENT_S),
+        ..polling(target, count)
+    }
+}
+
 /// Starts a fleet and returns when each of its terminals has shaken hands.
 pub(crate) async fn connected(scenario: Scenario) -> Result<Fleet> {
     let count = u64::from(scenario.count);
-    if let Some(advice) = terminals::descriptor_advice(scenario.count.saturating_mul(2)) {
+    if let Some(advice) = terminals::descriptor_advice(scenario.count) {
         bail!("{advice}");
     }
     let fleet = Fleet::start(scenario, None)?;
@@ -207,6 +219,7 @@ mod tests {
             pushing(&target, 50, 100),
             paced(&target, 1_000, 120.0),
             polling(&target, 5_000),
+            idle(&target, 10_000),
         ] {
             scenario.check().unwrap();
         }

@@ -142,6 +142,13 @@ pub(crate) fn own(process: u32) -> Result<f64> {
     Ok(kib / 1024.0)
 }
 
+/// Files, connections included, that a process has open.
+pub(crate) fn descriptors(process: u32) -> Result<usize> {
+    let open = fs::read_dir(format!("/proc/{process}/fd"))
+        .with_context(|| format!("process {process} is gone"))?;
+    Ok(open.count())
+}
+
 /// Bytes that a process has sent to disks so far.
 pub(crate) fn written(process: u32) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{process}/io"))

@@ -184,9 +184,15 @@ pub(crate) async fn run(hub: Arc<Hub>) {
             () = end.cancelled() => break,
             _ = tick.tick() => {}
         }
+        // What was being taken when the end began is known here too afterwards, and given back:
+        // cut in between, the table would say of it that a terminal has it.
+        let cut = async {
+            end.cancelled().await;
+            tokio::time::sleep(LAST_WITHIN).await;
+        };
         let turned = tokio::select! {
-            () = end.cancelled() => break,
             turned = turn(&hub) => turned,
+            () = cut => break,
         };
         match turned {
             Ok(()) => down = false,

@@ -10,7 +10,7 @@ use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -283,6 +283,22 @@ impl SatelliteProcess {
             .await
             .context("/bin/sh did not start")?;
         ensure!(status.success(), "SIG{name} did not reach satellite");
+        Ok(())
+    }
+
+    /// From its next start on the daemon ignores this signal, as whoever starts it may decide.
+    ///
+    /// # Errors
+    /// The temporary folder takes no file.
+    pub fn is_deaf_to(&mut self, signal: &str) -> Result<()> {
+        let script = self.folder().join("deaf");
+        let program = self.program.display();
+        fs::write(
+            &script,
+            format!("#!/bin/sh\ntrap '' {signal}\nexec '{program}' \"$@\"\n"),
+        )?;
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+        self.program = script;
         Ok(())
     }
 

@@ -237,3 +237,26 @@ async fn a_terminal_that_counts_more_than_it_sends_is_named_with_day_and_numbers
     let open = "SELECT COUNT(*) FROM missing_window WHERE state <> 'closed'";
     assert_eq!(checker.number(open).await.unwrap(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blocked_terminal_is_asked_for_nothing_and_the_refusal_names_how_to_let_it_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::sqlite(folder.path());
+    let setup = Setup::new(place.clone()).enrol([SILENT]);
+    let satellite = SatelliteProcess::start(&setup).await.unwrap();
+    satellite
+        .command(["devices", "block", SILENT])
+        .await
+        .unwrap();
+    let asked = satellite
+        .command(["backfill", SILENT, "--from", "1d"])
+        .await;
+    let refusal = asked.unwrap_err().to_string();
+    assert!(
+        refusal.contains(&format!("devices approve {SILENT}")),
+        "{refusal}"
+    );
+    let mut checker = Checker::open(&place).await.unwrap();
+    let jobs = checker.number("SELECT COUNT(*) FROM job").await.unwrap();
+    assert_eq!(jobs, 0, "a job was noted that nobody can do");
+}

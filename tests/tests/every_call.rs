@@ -4,8 +4,9 @@
 //! While a terminal pushes into a SQLite store, and while a Hikvision device posts into the journal
 //! because its database is away, `strace` makes the first call of a kind on those files fail, then
 //! the second, and so on until there are no more; each also as the call at which satellite dies.
-//! What is not acknowledged is sent again. Calls are counted by thread. At the end the feed is held
-//! against what was acknowledged, over a connection of its own.
+//! Calls are counted by thread. Then files may only grow up to a length: the write that goes beyond
+//! it ends in its middle, and those after it fail. What is not acknowledged is sent again. At the end
+//! the feed is held against what was acknowledged, over a connection of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -23,6 +24,8 @@ const CALLS: [&str; 2] = ["write,pwrite64", "fsync,fdatasync"];
 const FAULTS: [&str; 3] = ["error=EIO", "error=ENOSPC", "signal=KILL"];
 /// Uploads while a call fails.
 const POSTS: u64 = 3;
+/// About as many bytes as these uploads write into the log of a SQLite file.
+const WRITTEN: u64 = 30_000;
 /// Longest until an upload that was refused is taken, without a fault or after a restart.
 const TAKEN_WITHIN: Duration = Duration::from_secs(30);
 
@@ -166,6 +169,56 @@ impl Sweep {
         let process = self.satellite.process().context("it does not run")?;
         let told = self.satellite.folder().join("strace");
         let strace = Strace::on(process, &self.files, calls, fault, &told).await?;
+        let refused = self.upload().await;
+        let failed = strace.off().await?;
+        if !self.satellite.is_alive() {
+            self.satellite.ended().await?;
+            self.satellite.run_until_heard().await?;
+            self.deaths += 1;
+        }
+        let taken = self.upload_again(refused).await;
+        taken.with_context(|| format!("{calls} {fault}"))?;
+        self.faults += failed;
+        Ok(failed)
+    }
+
+    /// Every length at which a write can end in its middle; in the short form, some.
+    async fn cut_short(&mut self) -> Result<()> {
+        let step = if full() { 131 } else { 2_711 };
+        // It would end a process that does not expect it.
+        self.satellite.is_deaf_to("XFSZ")?;
+        let mut planned = 0;
+        for length in (1..WRITTEN).step_by(step) {
+            planned += 1;
+            self.faults += usize::from(self.up_to(length).await?);
+        }
+        println!(
+            "{} of {planned} lengths ended a write in its middle",
+            self.faults
+        );
+        ensure!(self.faults * 3 > planned, "too many writes were whole");
+        Ok(())
+    }
+
+    /// Uploads while no file may be longer; true when a write ended there.
+    async fn up_to(&mut self, length: u64) -> Result<bool> {
+        // Whoever ends well leaves no log of its file, so that the next one begins at its start.
+        self.satellite.terminate().await?;
+        self.satellite.run_until_heard().await?;
+        let process = self.satellite.process().context("it does not run")?;
+        limit_files(process, &length.to_string()).await?;
+        let refused = self.upload().await;
+        let is_full = |file: &PathBuf| file.metadata().is_ok_and(|it| it.len() == length);
+        let is_cut = self.files.iter().any(is_full);
+        limit_files(process, "unlimited").await?;
+        ensure!(self.satellite.is_alive(), "a short write ended satellite");
+        let taken = self.upload_again(refused).await;
+        taken.with_context(|| format!("files of {length} bytes"))?;
+        Ok(is_cut)
+    }
+
+    /// Makes uploads, and says which of them were not taken.
+    async fn upload(&mut self) -> Vec<u64> {
         let mut refused = Vec::new();
         for _ in 0..POSTS {
             self.made += 1;
@@ -173,19 +226,14 @@ impl Sweep {
                 refused.push(self.made);
             }
         }
-        let failed = strace.off().await?;
-        if !self.satellite.is_alive() {
-            self.satellite.ended().await?;
-            self.satellite.run_until_heard().await?;
-            self.deaths += 1;
-        }
+        refused
+    }
+
+    async fn upload_again(&mut self, refused: Vec<u64>) -> Result<()> {
         for serial in refused {
-            self.until_taken(serial)
-                .await
-                .with_context(|| format!("{calls} {fault}"))?;
+            self.until_taken(serial).await?;
         }
-        self.faults += failed;
-        Ok(failed)
+        Ok(())
     }
 
     async fn is_taken(&self, serial: u64) -> bool {
@@ -250,6 +298,18 @@ impl Sweep {
     }
 }
 
+/// How long files may become through this process from now on.
+async fn limit_files(process: u32, length: &str) -> Result<()> {
+    let status = Command::new("prlimit")
+        .args(["--pid", &process.to_string()])
+        .arg(format!("--fsize={length}:unlimited"))
+        .status()
+        .await
+        .context("prlimit did not start")?;
+    ensure!(status.success(), "prlimit: {status}");
+    Ok(())
+}
+
 fn is_skipped() -> bool {
     let there = std::process::Command::new("strace")
         .arg("--version")
@@ -272,6 +332,33 @@ async fn whichever_call_of_a_commit_into_sqlite_fails_or_is_the_last_nothing_is_
     let mut sweep = Sweep::begin(&place, false, &file).await.unwrap();
     sweep.run().await.unwrap();
     sweep.is_exact(&place).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wherever_a_write_into_sqlite_ends_in_its_middle_nothing_is_lost_or_doubled() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::sqlite(folder.path());
+    let file = folder.path().join("events.db");
+    let mut sweep = Sweep::begin(&place, false, &file).await.unwrap();
+    sweep.cut_short().await.unwrap();
+    sweep.is_exact(&place).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wherever_a_write_of_the_journal_ends_in_its_middle_nothing_is_lost_or_doubled() {
+    let server = blocking(|| Server::start(Flavor::Durable)).await.unwrap();
+    let place = Place::mariadb(server.address()).await.unwrap();
+    let mut sweep = Sweep::begin(&place, true, Path::new("state/journal.db"))
+        .await
+        .unwrap();
+    // From here on posts go to the journal.
+    server.stop().unwrap();
+    sweep.cut_short().await.unwrap();
+    let server = blocking(move || server.restart().map(|()| server))
+        .await
+        .unwrap();
+    sweep.is_exact(&place).await.unwrap();
+    drop(server);
 }
 
 #[tokio::test(flavor = "multi_thread")]

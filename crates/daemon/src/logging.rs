@@ -79,6 +79,9 @@ where
 {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // It would tell of a line that cannot be written by writing to stderr, and panic when that
+        // fails too: whoever logs on a full disk would end.
+        .log_internal_errors(false)
         .with_writer(writer);
     match format {
         Format::Json => Dispatch::new(

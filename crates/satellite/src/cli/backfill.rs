@@ -11,7 +11,7 @@ use event::{Millis, Serial, Vendor};
 use serde::Deserialize;
 use serde_json::json;
 use store::jobs::{self, Job, JobState, NewJob};
-use store::registry::{self, Enrolment};
+use store::registry::{self, Enrolment, EnrolmentState};
 use store::{AnyEngine, Failure};
 
 use super::databases::{self, Place};
@@ -89,6 +89,9 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
             _ => Word::CannotAskAgain,
         };
         anyhow::bail!(context.say(word, &[&args.serial]));
+    }
+    if one.state == EnrolmentState::Blocked {
+        anyhow::bail!(context.say(Word::AdviseBlocked, &[&super::program(), &args.serial]));
     }
     let (from, to) = window(args, &one, context)?;
     let id = enqueue(&mut engine, &one, (from, to), args)

@@ -1,5 +1,5 @@
-//! How much room an event takes on the disk, and how long the usual questions take as a table grows,
-//! on SQLite and on a durable MariaDB.
+//! How much room an event takes on the disk, how long the usual questions take, and how fast new
+//! events are stored as a table grows, on SQLite and on a durable MariaDB.
 //!
 //! The first rows come through [`store::Writer`], as a terminal's do. The table then grows by copies
 //! of them inside the server, each with a random identity of its own, so that the index over
@@ -19,7 +19,7 @@ use store::{AnyEngine, Gate, Mirror, Submission, Target, Value, Writer};
 use crate::parse::number;
 use crate::report::{Cell, Report, Table};
 use crate::samples;
-use crate::writer::{Loud, mariadb_target, migrate};
+use crate::writer::{self, Loud, mariadb_target, migrate};
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -62,40 +62,59 @@ impl Of {
 
 const SIZES: &[&str] = &["on", "rows", "MiB", "bytes an event"];
 const TIMES: &[&str] = &["on", "rows", "asked", "ms"];
+const SPEEDS: &[&str] = &["on", "rows", "new rows/s"];
 
 /// Terminals, and rows of each in the first piece.
 const TERMINALS: u64 = 20;
 const ROWS_EACH: u64 = 500;
 const PIECE: u64 = TERMINALS * ROWS_EACH;
+/// Terminals that bring new rows at once, in submissions of so many, for so many seconds.
+const WRITERS: u64 = 32;
+const BATCH: usize = 100;
+const SECONDS: u64 = 10;
 /// How often each question is asked.
 const TIMES_ASKED: usize = 3;
 
 pub(crate) async fn run(options: &Options) -> Result<Report> {
-    let (mut sizes, mut times) = (Table::new("Room", SIZES), Table::new("Questions", TIMES));
+    let mut tables = Tables {
+        sizes: Table::new("Room", SIZES),
+        times: Table::new("Questions", TIMES),
+        speeds: Table::new("Writing, submissions of 100 from 32 terminals", SPEEDS),
+    };
     let wanted = |name: &str| options.only.as_deref().is_none_or(|only| only == name);
     let folder = tempfile::tempdir().context("no temporary folder")?;
     if wanted("sqlite") {
         let target = Target::Sqlite(folder.path().join("events.db"));
         let mut grown = Grown::new("SQLite", target, options.of).await?;
-        grown.measure(&options.rows, &mut sizes, &mut times).await?;
+        grown.measure(&options.rows, &mut tables).await?;
     }
     if wanted("mariadb") {
         let server = tokio::task::spawn_blocking(|| Server::start(Flavor::Durable)).await??;
         let database = server.address().fresh_database("sizing")?;
         let target = mariadb_target(server.address(), &database);
         let mut grown = Grown::new("MariaDB, durable", target, options.of).await?;
-        grown.measure(&options.rows, &mut sizes, &mut times).await?;
+        grown.measure(&options.rows, &mut tables).await?;
     }
-    let report = Report::new(vec![sizes, times]);
+    let report = Report::new(vec![tables.sizes, tables.times, tables.speeds]);
     let what = options.of.note();
     Ok(report.note(format!("{what}; bytes are of table and indexes.")))
+}
+
+/// What is told.
+struct Tables {
+    sizes: Table,
+    times: Table,
+    speeds: Table,
 }
 
 /// A table that grows.
 pub(crate) struct Grown {
     name: &'static str,
+    target: Target,
     engine: AnyEngine,
     is_sqlite: bool,
+    /// The first terminal that has brought nothing.
+    unheard: u64,
     rows: u64,
     /// The number of the first row.
     first: i64,
@@ -110,7 +129,7 @@ impl Grown {
         let mirror = Mirror::in_memory().await?;
         let writer = Writer::spawn(
             "sizing",
-            target,
+            target.clone(),
             mirror,
             Gate::new(4),
             std::sync::Arc::new(Loud),
@@ -125,8 +144,10 @@ impl Grown {
         let first = found.first().context("no row")?.int(0)?;
         Ok(Self {
             name,
+            target,
             engine,
             is_sqlite,
+            unheard: TERMINALS,
             rows: PIECE,
             first,
         })
@@ -137,26 +158,42 @@ impl Grown {
         self.rows
     }
 
-    async fn measure(&mut self, at: &[u64], sizes: &mut Table, times: &mut Table) -> Result<()> {
+    async fn measure(&mut self, at: &[u64], tables: &mut Tables) -> Result<()> {
         for rows in at {
             self.grow_to(*rows).await?;
             let bytes = self.bytes().await?;
-            sizes.push(vec![
+            tables.sizes.push(vec![
                 Cell::text(self.name),
                 Cell::Count(self.rows),
                 Cell::Number(number(bytes) / f64::from(1 << 20), 0),
                 Cell::Number(number(bytes) / number(self.rows), 0),
             ]);
             for (asked, time) in self.questions().await? {
-                times.push(vec![
+                tables.times.push(vec![
                     Cell::text(self.name),
                     Cell::Count(self.rows),
                     Cell::text(asked),
                     Cell::Number(time.as_secs_f64() * 1_000.0, 1),
                 ]);
             }
+            let before = self.rows;
+            let speed = self.speed().await?;
+            let on = Cell::text(self.name);
+            let row = vec![on, Cell::Count(before), Cell::rate(speed)];
+            tables.speeds.push(row);
         }
         Ok(())
+    }
+
+    /// How many new rows a second the writer stores.
+    async fn speed(&mut self) -> Result<f64> {
+        let terminals = self.unheard..self.unheard + WRITERS;
+        self.unheard = terminals.end;
+        let (target, mirror) = (self.target.clone(), Mirror::in_memory().await?);
+        let (rows, rate) = writer::rate(target, mirror, BATCH, terminals, SECONDS).await?;
+        // They took the numbers behind those that were there.
+        self.rows += rows;
+        Ok(rate)
     }
 
     /// At least so many rows.

@@ -5,7 +5,7 @@
 //! The ceilings are those of the same server in the same run. Only rows whose receipt says
 //! "new" count.
 
-use std::path::Path;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ const COLUMNS: &[&str] = &[
 /// Rows in one submission.
 const SIZES: [usize; 4] = [1, 10, 100, 1_000];
 /// Submissions under way at once.
-const AT_ONCE: [usize; 2] = [1, 32];
+const AT_ONCE: [u64; 2] = [1, 32];
 /// Events that a submitter makes ahead; the first so many before the time counts.
 const AHEAD: u64 = 1_000;
 
@@ -55,7 +55,9 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     for size in SIZES {
         for at_once in AT_ONCE {
             let target = fresh_mariadb(&address)?;
-            let rate = rate(target, folder.path(), size, at_once, options.seconds).await?;
+            migrate(&target).await?;
+            let mirror = Mirror::open(folder.path()).await?;
+            let (_, rate) = rate(target, mirror, size, 0..at_once, options.seconds).await?;
             table.push(row(
                 "MariaDB, durable",
                 size,
@@ -69,7 +71,9 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         for at_once in AT_ONCE {
             let name = format!("events-{size}-{at_once}.db");
             let target = Target::Sqlite(folder.path().join(name));
-            let rate = rate(target, folder.path(), size, at_once, options.seconds).await?;
+            migrate(&target).await?;
+            let mirror = Mirror::open(folder.path()).await?;
+            let (_, rate) = rate(target, mirror, size, 0..at_once, options.seconds).await?;
             table.push(row("SQLite", size, at_once, rate, None));
         }
     }
@@ -78,13 +82,13 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     Ok(Report::new(vec![ceilings, table]).note(note))
 }
 
-fn row(on: &str, size: usize, at_once: usize, rate: f64, ceiling: Option<f64>) -> Vec<Cell> {
-    let count = |n: usize| Cell::Count(u64::try_from(n).unwrap_or(u64::MAX));
+fn row(on: &str, size: usize, at_once: u64, rate: f64, ceiling: Option<f64>) -> Vec<Cell> {
+    let size = u64::try_from(size).unwrap_or(u64::MAX);
     let share = ceiling.map_or_else(|| Cell::text("-"), |ceiling| Cell::Share(rate / ceiling));
     vec![
         Cell::text(on),
-        count(size),
-        count(at_once),
+        Cell::Count(size),
+        Cell::Count(at_once),
         Cell::rate(rate),
         share,
     ]
@@ -164,22 +168,21 @@ impl Observer for Loud {
     fn new_epoch(&self, _epoch: i64) {}
 }
 
-/// Rows a second with submissions of that size, so many at once.
-async fn rate(
+/// Rows that these terminals brought, each with one submission of that size after the other, and
+/// how many that is a second.
+pub(crate) async fn rate(
     target: Target,
-    folder: &Path,
+    mirror: Mirror,
     size: usize,
-    at_once: usize,
+    terminals: Range<u64>,
     seconds: u64,
-) -> Result<f64> {
-    migrate(&target).await?;
-    let mirror = Mirror::open(folder).await?;
+) -> Result<(u64, f64)> {
     // Each store has a name of its own in the mirror that they share.
     let label = format!("{target}");
     let writer = Writer::spawn(&label, target, mirror, Gate::new(4), Arc::new(Loud));
     let mut feeders = Vec::new();
-    for number in 0..at_once {
-        feeders.push(Feeder::new(u64::try_from(number)?, size)?);
+    for number in terminals {
+        feeders.push(Feeder::new(number, size)?);
     }
     let begin = Instant::now();
     let until = begin + Duration::from_secs(seconds.max(1));
@@ -193,7 +196,7 @@ async fn rate(
     }
     let rate = number(rows) / begin.elapsed().as_secs_f64();
     writer.close().await;
-    Ok(rate)
+    Ok((rows, rate))
 }
 
 /// One submission after the other until the time is over; answers the rows that were new.

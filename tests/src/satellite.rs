@@ -59,6 +59,8 @@ pub struct Setup {
     pub more: String,
     /// Further keys of every tenant, whole lines.
     pub of_tenants: String,
+    /// The address at which terminals are awaited.
+    pub address: Ipv4Addr,
 }
 
 impl Setup {
@@ -74,6 +76,7 @@ impl Setup {
             terminals: Vec::new(),
             more: String::new(),
             of_tenants: String::new(),
+            address: Ipv4Addr::LOCALHOST,
         }
     }
 
@@ -142,6 +145,7 @@ impl SatelliteProcess {
         let state = folder.path().join("state");
         fs::create_dir(&state)?;
         let (devices, admin) = (free_port()?, free_port()?);
+        let devices = SocketAddr::from((setup.address, devices.port()));
         let satellite = Self {
             program: program()?,
             folder,

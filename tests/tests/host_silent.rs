@@ -8,65 +8,30 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use promises::{Mailbox, SentinelProcess, exchange, get};
+use anyhow::Result;
+use promises::{Machine, Mailbox, SentinelProcess, exchange, get, ip};
 
-/// The two machines, wired to each other, and the first one also to the test. Gone when dropped.
-struct Machines {
-    names: [String; 2],
-}
-
-/// Runs `ip` with these words.
-fn ip(words: &str) -> Result<()> {
-    let output = std::process::Command::new("ip")
-        .args(words.split(' '))
-        .output()
-        .context("ip")?;
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.success(), "ip {words}: {error}");
-    Ok(())
-}
-
-impl Machines {
-    fn new() -> Result<Self> {
-        let id = std::process::id();
-        let machines = Self {
-            names: [format!("sena{id}"), format!("senb{id}")],
-        };
-        let [a, b] = &machines.names;
-        for step in [
-            format!("netns add {a}"),
-            format!("netns add {b}"),
-            format!("link add t{id} type veth peer name u{id}"),
-            format!("link set u{id} netns {a}"),
-            format!("addr add 10.198.0.1/30 dev t{id}"),
-            format!("link set t{id} up"),
-            format!("-n {a} addr add 10.198.0.2/30 dev u{id}"),
-            format!("-n {a} link set u{id} up"),
-            format!("-n {a} link set lo up"),
-            format!("-n {a} link add v type veth peer name w netns {b}"),
-            format!("-n {a} addr add 10.199.0.1/30 dev v"),
-            format!("-n {a} link set v up"),
-            format!("-n {b} addr add 10.199.0.2/30 dev w"),
-            format!("-n {b} link set w up"),
-        ] {
-            ip(&step)?;
-        }
-        Ok(machines)
-    }
-
-    fn pull_the_cable(&self) -> Result<()> {
-        ip(&format!("-n {} link del v", self.names[0]))
-    }
-}
-
-impl Drop for Machines {
-    fn drop(&mut self) {
-        for name in &self.names {
-            // With the namespace goes every wire that ends in it.
-            ip(&format!("netns del {name}")).ok();
-        }
-    }
+/// The two machines, wired to each other, and the first one also to the test.
+fn machines() -> Result<(Machine, Machine)> {
+    let (a, b) = (Machine::new("sena")?, Machine::new("senb")?);
+    let id = std::process::id();
+    ip(&format!(
+        "link add t{id} type veth peer name u{id} netns {}",
+        a.name()
+    ))?;
+    ip(&format!("addr add 10.198.0.1/30 dev t{id}"))?;
+    ip(&format!("link set t{id} up"))?;
+    a.ip(&format!("addr add 10.198.0.2/30 dev u{id}"))?;
+    a.ip(&format!("link set u{id} up"))?;
+    a.ip(&format!(
+        "link add v type veth peer name w netns {}",
+        b.name()
+    ))?;
+    a.ip("addr add 10.199.0.1/30 dev v")?;
+    a.ip("link set v up")?;
+    b.ip("addr add 10.199.0.2/30 dev w")?;
+    b.ip("link set w up")?;
+    Ok((a, b))
 }
 
 const TABLES: &str = r#"
@@ -98,7 +63,7 @@ async fn heard() -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_vanishes_is_told_by_mail_within_two_minutes() {
-    let machines = match Machines::new() {
+    let (a, b) = match machines() {
         Ok(machines) => machines,
         Err(error) => {
             println!("SKIPPED, NOT PROVEN HERE: network namespaces cannot be made ({error:#})");
@@ -115,10 +80,10 @@ async fn a_machine_that_vanishes_is_told_by_mail_within_two_minutes() {
         .replace("TOKEN", &token)
         .replace("RELAY", &mailbox.relay());
     let mut sentinel = SentinelProcess::prepare(&tables).unwrap();
-    let [a, b] = &machines.names;
-    sentinel.launch(&["ip", "netns", "exec", a]).unwrap();
+    let netns = ["ip", "netns", "exec", a.name()];
+    sentinel.launch(&netns).unwrap();
     let agent = tokio::process::Command::new("ip")
-        .args(["netns", "exec", b])
+        .args(["netns", "exec", b.name()])
         .arg(sentinel.program())
         .args([
             "host",
@@ -145,12 +110,13 @@ async fn a_machine_that_vanishes_is_told_by_mail_within_two_minutes() {
         sentinel.log_end()
     );
 
-    machines.pull_the_cable().unwrap();
+    // The cable is pulled.
+    a.ip("link del v").unwrap();
     let (mail, took) = mailbox
         .wait_for("db1", Duration::from_secs(120))
         .await
         .unwrap();
     println!("told after {} s", took.as_secs());
     assert!(mail.contains("soporte@example.mx"), "{mail}");
-    drop((agent, sentinel, machines));
+    drop((agent, sentinel, a, b));
 }

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::HouseClock;
 use crate::commands::Commands;
-use crate::config::Config;
+use crate::config::{Config, Unknown};
 use crate::copies::CopiesStatus;
 use crate::devices::{Devices, Known};
 use crate::door::Crowd;
@@ -156,6 +156,72 @@ impl Hub {
     /// that nobody enrolled.
     pub(crate) fn is_locked(&self, tenant: Option<&TenantId>) -> bool {
         self.lockdowns.load().iter().any(|one| one.stops(tenant))
+    }
+
+    /// Does the work of a post: among what is under way until it is done, and when it was taken,
+    /// counted by how long its sender waited.
+    pub(crate) async fn settle<T, E>(
+        &self,
+        began: Instant,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let under_way = self.settling.begin(Instant::now());
+        let done = work.await;
+        under_way.finish(Instant::now());
+        if done.is_ok() {
+            self.metrics.acked(began.elapsed());
+        }
+        done
+    }
+
+    /// A terminal that nobody enrolled was seen. The first time it is enrolled for this tenant, where
+    /// there is one, or else listed; when there is no room for that now, the next time is the first.
+    pub(crate) fn unknown_is_seen(
+        &self,
+        (vendor, serial): (Vendor, &Serial),
+        tenant: Option<&TenantId>,
+        address: event::Text,
+        at: Millis,
+    ) {
+        if !self.devices.first_sight(vendor, serial, at) {
+            return;
+        }
+        let own = serial.clone();
+        let wish = match tenant.cloned() {
+            Some(tenant) => Wish::Enrol {
+                vendor,
+                serial: own,
+                tenant,
+            },
+            None => Wish::Pending {
+                vendor,
+                serial: own,
+                address,
+            },
+        };
+        if self.wishes.try_send(wish).is_err() {
+            self.devices.forget_pending(vendor, serial);
+        }
+    }
+
+    /// A terminal that nobody enrolled, and that a sender of this tenant speaks for: it is enrolled for
+    /// that tenant or listed, as `[enrolment]` says of unknown ones.
+    pub(crate) fn unknown_is_named(
+        &self,
+        terminal: (Vendor, &Serial),
+        tenant: &TenantId,
+        address: event::Text,
+        at: Millis,
+    ) {
+        let into = match &self.config.load().unknown {
+            Unknown::Reject => return,
+            Unknown::Accept(_) => Some(tenant),
+            Unknown::Hold => None,
+        };
+        if self.is_locked(Some(tenant)) {
+            return;
+        }
+        self.unknown_is_seen(terminal, into, address, at);
     }
 
     /// The approved devices that are dialled, the senders among them whose broker is, and whose

@@ -16,11 +16,10 @@ use other_makes::{Context, Mapping, Reading, Record, labelled, normalize};
 use store::{Receipt, Refused, Submission};
 
 use crate::conditions::{self, Condition};
-use crate::config::Unknown;
 use crate::detail::Says;
 use crate::devices::Known;
 use crate::door::{No, Room, Transport, not_taken};
-use crate::hub::{Hub, Wish};
+use crate::hub::Hub;
 use crate::stores::Store;
 use crate::tally::{Aside, Tally, wide};
 use crate::trace::Step;
@@ -181,13 +180,10 @@ impl Share {
 impl Settle {
     /// Stores everything.
     pub(crate) async fn run(mut self) -> Result<Done, No> {
-        let work = self.hub.settling.begin(Instant::now());
-        let done = self.settle().await;
-        work.finish(Instant::now());
+        let done = self.hub.settle(self.began, self.settle()).await;
         self.room = None;
         match &done {
             Ok(done) => {
-                self.hub.metrics.acked(self.began.elapsed());
                 let aside = done.set_aside + done.receipt.by_store.total();
                 let (new, known) = (done.receipt.new, done.receipt.duplicate);
                 let detail = match done.waiting {
@@ -300,7 +296,9 @@ impl Settle {
             return Some(0);
         }
         let Some(known) = self.hub.devices.find(Vendor::Other, &serial) else {
-            self.stranger(serial);
+            let (tenant, from) = (&own.tenant, self.came.place());
+            let unknown = (Vendor::Other, &serial);
+            self.hub.unknown_is_named(unknown, tenant, from, self.at);
             return None;
         };
         if known.enrolment.tenant != own.tenant || !known.may_post() {
@@ -308,33 +306,6 @@ impl Settle {
         }
         shares.push(Share::of(known));
         Some(shares.len() - 1)
-    }
-
-    /// A terminal that nobody enrolled, and that a known sender speaks for: it is listed, or
-    /// enrolled for the sender's tenant, as `[enrolment]` says of unknown ones.
-    fn stranger(&self, serial: Serial) {
-        let (hub, tenant) = (&self.hub, &self.known.enrolment.tenant);
-        let unknown = hub.config.load().unknown.clone();
-        let shut = hub.is_locked(Some(tenant)) || unknown == Unknown::Reject;
-        if shut || !hub.devices.first_sight(Vendor::Other, &serial, self.at) {
-            return;
-        }
-        let wish = match unknown {
-            Unknown::Accept(_) => Wish::Enrol {
-                vendor: Vendor::Other,
-                serial: serial.clone(),
-                tenant: tenant.clone(),
-            },
-            _ => Wish::Pending {
-                vendor: Vendor::Other,
-                serial: serial.clone(),
-                address: self.came.place(),
-            },
-        };
-        if hub.wishes.try_send(wish).is_err() {
-            // The next record of it is a first sight again.
-            hub.devices.forget_pending(Vendor::Other, &serial);
-        }
     }
 
     /// Stores what one terminal got, in as few transactions as its size allows.

@@ -168,13 +168,10 @@ struct Settle {
 
 impl Settle {
     async fn run(self) -> Result<(), No> {
-        let work = self.hub.settling.begin(Instant::now());
-        let done = self.settle().await;
-        work.finish(Instant::now());
+        let done = self.hub.settle(self.began, self.settle()).await;
         let serial = &self.known.enrolment.serial;
         match &done {
             Ok(detail) => {
-                self.hub.metrics.acked(self.began.elapsed());
                 let trace = &self.hub.trace;
                 trace.step(serial, Step::Parsed, true, self.at, Says::PostRead);
                 trace.step(serial, Step::Stored, true, self.at, detail.clone());

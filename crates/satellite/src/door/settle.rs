@@ -50,15 +50,9 @@ pub(super) struct Settle {
 impl Settle {
     /// Stores everything; answers the number of records for the acknowledgement.
     pub(super) async fn run(mut self) -> Result<u64, Refusal> {
-        let work = self.hub.settling.begin(Instant::now());
-        let done = self.settle().await;
-        work.finish(Instant::now());
+        let done = self.hub.settle(self.began, self.settle()).await;
         self.room = None;
-        match &done {
-            Ok(_) => self.hub.metrics.acked(self.began.elapsed()),
-            Err(refusal) => self.step(Step::Stored, false, not_stored(*refusal)),
-        }
-        done
+        done.inspect_err(|refusal| self.step(Step::Stored, false, not_stored(*refusal)))
     }
 
     async fn settle(&self) -> Result<u64, Refusal> {

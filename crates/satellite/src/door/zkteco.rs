@@ -33,7 +33,7 @@ use crate::conditions::{self, Condition};
 use crate::config::Unknown;
 use crate::detail::{Detail, Says};
 use crate::devices::Known;
-use crate::hub::{Hub, Wish};
+use crate::hub::Hub;
 use crate::index;
 use crate::origins;
 use crate::outputs::signs;
@@ -198,22 +198,12 @@ impl Case {
         if is_shut {
             return Err(Refusal::UnknownDevice.into());
         }
-        if hub.devices.first_sight(Vendor::Zkteco, serial, self.at) {
-            let (vendor, serial) = (Vendor::Zkteco, serial.clone());
-            let wish = match &unknown {
-                Unknown::Accept(tenant) => Wish::Enrol {
-                    vendor,
-                    serial,
-                    tenant: tenant.clone(),
-                },
-                _ => Wish::Pending {
-                    vendor,
-                    serial,
-                    address: Text::from(self.address.to_string()),
-                },
-            };
-            self.wish(hub, wish);
-        }
+        let into = match &unknown {
+            Unknown::Accept(tenant) => Some(tenant),
+            Unknown::Hold | Unknown::Reject => None,
+        };
+        let from = Text::from(self.address.to_string());
+        hub.unknown_is_seen((Vendor::Zkteco, serial), into, from, self.at);
         if hub.devices.is_pending(Vendor::Zkteco, serial) {
             hub.trace.reached(serial, self.address, self.at);
             hub.trace.step(
@@ -225,18 +215,6 @@ impl Case {
             );
         }
         held(&unknown, serial, ask).map_err(No::from)
-    }
-
-    /// Hands a wish over; one that finds no room is made again at the next request.
-    fn wish(&self, hub: &Hub, wish: Wish) {
-        let (vendor, serial) = match &wish {
-            Wish::Pending { vendor, serial, .. } | Wish::Enrol { vendor, serial, .. } => {
-                (*vendor, serial.clone())
-            }
-        };
-        if hub.wishes.try_send(wish).is_err() {
-            hub.devices.forget_pending(vendor, &serial);
-        }
     }
 
     /// Notes from where it speaks, and tells people when that is from two places at once.

@@ -19,12 +19,11 @@ use tokio::task::JoinSet;
 use super::super::crowd::Room;
 use super::super::token_post::{No, not_taken};
 use super::told;
-use crate::config::Unknown;
 use crate::detail::Says;
 use crate::devices::Known;
 use crate::edge::read::{self, Around};
 use crate::edge::wire::{Answer, Aside, Batch, Carried, SCHEMA, Statement, Terminal};
-use crate::hub::{Hub, Wish};
+use crate::hub::Hub;
 use crate::stores::Store;
 use crate::tally::{self, Tally, wide};
 use crate::trace::Step;
@@ -75,12 +74,10 @@ struct Shares {
 impl Settle {
     /// Stores everything.
     pub(super) async fn run(mut self) -> Result<Done, No> {
-        let work = self.hub.settling.begin(Instant::now());
-        let done = self.settle().await;
-        work.finish(Instant::now());
+        let done = self.hub.settle(self.began, self.settle()).await;
         self.room = None;
         match &done {
-            Ok(_) => self.hub.metrics.acked(self.began.elapsed()),
+            Ok(_) => {}
             Err(No::Broken) => self.step(Step::Parsed, false, No::Broken.says()),
             Err(no) => self.step(Step::Stored, false, no.says()),
         }
@@ -227,40 +224,14 @@ impl Settle {
             return None;
         }
         let Some(known) = self.hub.devices.find(terminal.vendor, &terminal.serial) else {
-            self.stranger(terminal);
+            let unknown = (terminal.vendor, &terminal.serial);
+            let (tenant, from) = (&self.edge.enrolment.tenant, self.address.to_string());
+            self.hub
+                .unknown_is_named(unknown, tenant, Text::from(from), self.at);
             return None;
         };
         let is_ours = known.enrolment.tenant == self.edge.enrolment.tenant && known.may_post();
         is_ours.then_some(known)
-    }
-
-    /// A terminal that nobody enrolled: it is listed, or enrolled for the edge's tenant, as
-    /// `[enrolment]` says of unknown ones.
-    fn stranger(&self, terminal: &Terminal) {
-        let (hub, tenant) = (&self.hub, &self.edge.enrolment.tenant);
-        let Terminal { vendor, serial } = terminal.clone();
-        let unknown = hub.config.load().unknown.clone();
-        let shut = hub.is_locked(Some(tenant)) || unknown == Unknown::Reject;
-        if shut || !hub.devices.first_sight(vendor, &serial, self.at) {
-            return;
-        }
-        let wish = match unknown {
-            Unknown::Accept(_) => Wish::Enrol {
-                vendor,
-                serial,
-                tenant: tenant.clone(),
-            },
-            _ => Wish::Pending {
-                vendor,
-                serial,
-                address: Text::from(self.address.to_string()),
-            },
-        };
-        if hub.wishes.try_send(wish).is_err() {
-            // The next record of it is a first sight again.
-            hub.devices
-                .forget_pending(terminal.vendor, &terminal.serial);
-        }
     }
 
     /// Stores all shares, side by side, so that they are committed together.

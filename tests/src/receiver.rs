@@ -30,8 +30,8 @@ pub enum Mood {
     TakesAndDies,
     /// Sends it elsewhere.
     Redirects(SocketAddr),
-    /// Refuses for good each delivery with an event of this person.
-    Rejects(&'static str),
+    /// Says this status to each delivery with an event of this person, and takes all others.
+    Rejects(u16, &'static str),
 }
 
 /// An event as it arrived.
@@ -197,10 +197,10 @@ async fn answer(
             );
             return Ok(stream.write_all(answer.as_bytes()).await?);
         }
-        Mood::Rejects(person) => {
+        Mood::Rejects(status, person) => {
             let events = body["events"].as_array().context("no events")?;
             if events.iter().any(|event| event["person"] == person) {
-                422
+                status
             } else {
                 keep(out, &body)?
             }

@@ -518,21 +518,84 @@ async fn until_trouble(edge: &SatelliteProcess, wanted: &str) -> Result<()> {
     .await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whatever_else_answers_in_the_clouds_place_takes_nothing_from_the_edge() {
-    let (folder, site) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+/// A cloud with a door behind TLS: where that is, and the certificate that it shows.
+async fn behind_tls(folder: &Path) -> (SatelliteProcess, SocketAddr, PathBuf) {
     let pair = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let certificate = secret(folder.path(), "cert.pem", &pair.cert.pem());
-    let key = secret(folder.path(), "key.pem", &pair.signing_key.serialize_pem());
+    let certificate = secret(folder, "cert.pem", &pair.cert.pem());
+    let key = secret(folder, "key.pem", &pair.signing_key.serialize_pem());
     let secured = promises::free_port().unwrap();
-    let place = Place::sqlite(folder.path());
-    let mut setup = Setup::new(place.clone()).enrol([PUSHER]);
+    let mut setup = Setup::new(Place::sqlite(folder)).enrol([PUSHER]);
     setup.more = format!(
         "[listen.devices_tls]\naddress = \"{secured}\"\ncertificate = \"{}\"\nkey = \"{}\"\n\n",
         certificate.display(),
         key.display()
     );
     let cloud = SatelliteProcess::start(&setup).await.unwrap();
+    (cloud, secured, certificate)
+}
+
+/// What the doctor at an edge says of the cloud: grade, what was seen, and what mends it.
+async fn diagnosed(edge: &SatelliteProcess) -> Vec<[String; 3]> {
+    let text = edge.said(&["doctor", "--json"]).await.unwrap();
+    let list: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let of_edge = list.iter().filter(|finding| finding["about"] == "edge");
+    of_edge
+        .map(|finding| {
+            ["grade", "seen", "mend"].map(|key| finding[key].as_str().unwrap_or("-").to_owned())
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_of_an_edge_names_what_keeps_the_cloud_from_taking_its_records_and_what_mends_it()
+ {
+    let (folder, site) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut cloud, secured, certificate) = behind_tls(folder.path()).await;
+    let token = enrol_edge(&cloud, "acme", "SITE1").await.unwrap();
+    let to = format!("https://{secured}");
+    let edge = SatelliteProcess::prepare(&at_site(site.path(), &to, &token))
+        .await
+        .unwrap();
+    let bad = async |seen: &str, mend: &str| {
+        let found = diagnosed(&edge).await;
+        let [[grade, says, mends]] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert_eq!(grade, "bad", "{found:?}");
+        assert!(says.contains(seen) && mends.contains(mend), "{found:?}");
+    };
+
+    bad("TLS", "openssl s_client -connect 127.0.0.1").await;
+    let trusting = format!("to = \"{to}\"\nca_file = \"{}\"", certificate.display());
+    rewrite(&edge, "to = ", &trusting);
+    until("the cloud knows the token", async || {
+        let found = diagnosed(&edge).await;
+        Ok(found.iter().all(|one| one[0] == "good"))
+    })
+    .await
+    .unwrap();
+    let found = diagnosed(&edge).await;
+    for words in ["knows the token", "the certificate of 127.0.0.1"] {
+        assert!(found.iter().any(|one| one[1].contains(words)), "{found:?}");
+    }
+
+    let rotate = ["devices", "rotate-token", "SITE1"];
+    cloud.command(rotate).await.unwrap();
+    until("the old token is unknown", async || {
+        Ok(diagnosed(&edge).await[0][0] == "bad")
+    })
+    .await
+    .unwrap();
+    bad("token", "rotate-token").await;
+    cloud.kill9().await.unwrap();
+    bad("no connection", "curl -v https://127.0.0.1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_else_answers_in_the_clouds_place_takes_nothing_from_the_edge() {
+    let (folder, site) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let place = Place::sqlite(folder.path());
+    let (cloud, secured, certificate) = behind_tls(folder.path()).await;
     let token = enrol_edge(&cloud, "acme", "SITE1").await.unwrap();
 
     let stranger = Stranger::start().await.unwrap();

@@ -370,13 +370,21 @@ async fn a_broker_that_is_away_or_refuses_us_is_told_everywhere_and_listened_to_
     let said = String::from_utf8_lossy(&checked.stdout).into_owned();
     assert_eq!(checked.status.code(), Some(1), "{said}");
     assert!(said.contains("plant") && said.contains("PLANT"), "{said}");
+    let doctor = satellite.said(&["doctor"]).await.unwrap();
+    assert!(doctor.contains("the broker will not do"), "{doctor}");
+    assert!(
+        doctor.contains("satellite.toml; systemctl reload"),
+        "{doctor}"
+    );
 
     std::fs::write(folder.path().join("secret"), "a-long-password").unwrap();
     satellite.kill9().await.unwrap();
     satellite.run().await.unwrap();
     until_state(&satellite, "fine").await.unwrap();
     satellite.command(["check", "--connect"]).await.unwrap();
-    // A check disturbs nobody's session.
+    let doctor = satellite.said(&["doctor"]).await.unwrap();
+    assert!(doctor.contains("the broker lets us in"), "{doctor}");
+    // Neither disturbs nobody's session.
     assert_eq!(
         status(&satellite).await.unwrap()["failing_since"],
         Value::Null
@@ -398,7 +406,8 @@ async fn a_broker_that_is_away_or_refuses_us_is_told_everywhere_and_listened_to_
         "{condition}"
     );
     let doctor = satellite.said(&["doctor"]).await.unwrap();
-    assert!(doctor.contains("plant"), "{doctor}");
+    let knock = format!("nc -vz 127.0.0.1 {}", broker.address().port());
+    assert!(doctor.contains(&knock), "{doctor}");
     broker.up().await.unwrap();
     until_state(&satellite, "fine").await.unwrap();
     assert_eq!(

@@ -6,6 +6,7 @@
 //! keeps a connection or a cookie, and nothing the other side does takes longer than the
 //! deadline or more memory than the limit. Certificates are always verified.
 
+mod prompt;
 mod reach;
 mod tls;
 mod url;
@@ -20,6 +21,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use prompt::Prompt;
 pub use tls::{Trust, certificate_of};
 pub use url::{BadUrl, Url};
 
@@ -49,6 +51,8 @@ pub struct Answer {
     pub is_cut: bool,
     /// From the first look for the name to the last byte that was read.
     pub took: Duration,
+    /// The `Date` of the other side, as it wrote it.
+    pub date: Option<String>,
     /// The server's own certificate (DER), where the connection was encrypted.
     pub certificate: Option<Vec<u8>>,
 }
@@ -227,8 +231,12 @@ impl Fetch {
         let work = async {
             let answer = sender.send_request(request).await.map_err(broken)?;
             let status = answer.status().as_u16();
-            let location = answer.headers().get(hyper::header::LOCATION);
-            let location = location.and_then(|to| to.to_str().ok()).map(str::to_owned);
+            let header = |name| {
+                let value = answer.headers().get(name);
+                value.and_then(|it| it.to_str().ok()).map(str::to_owned)
+            };
+            let location = header(hyper::header::LOCATION);
+            let date = header(hyper::header::DATE);
             let is_cut = read(answer.into_body(), self.limit, each).await?;
             Ok(Answer {
                 status,
@@ -236,6 +244,7 @@ impl Fetch {
                 body: Vec::new(),
                 is_cut,
                 took: began.elapsed(),
+                date,
                 certificate,
             })
         };
@@ -268,8 +277,8 @@ pub trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for S {}
 
 /// Opens a connection to where the URL points, encrypted when that begins with `https`, and speaks
-/// no HTTP on it: for other protocols that are as careful about names and certificates. The path
-/// means nothing. With `only_public`, only to addresses of the open internet.
+/// no HTTP on it: for other protocols that are as careful about names and certificates, and stay
+/// connected. The path means nothing. With `only_public`, only to addresses of the open internet.
 ///
 /// # Errors
 /// [`Failed`], never later than the deadline.
@@ -281,7 +290,7 @@ pub async fn open(
 ) -> Result<Box<dyn Duplex>, Failed> {
     let stage = Arc::new(Stage::default());
     let reach = async {
-        let tcp = connect(url, &stage, only_public).await?;
+        let tcp = Prompt(connect(url, &stage, only_public).await?);
         if !url.is_encrypted() {
             return Ok(Box::new(tcp) as Box<dyn Duplex>);
         }
@@ -311,7 +320,12 @@ async fn connect(url: &Url, stage: &Stage, only_public: bool) -> Result<TcpStrea
             continue;
         }
         match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => {
+                // Or what is written in two pieces waits for the other side to say that it has the
+                // first, which it puts off for 40 ms. Without it everything is only slower.
+                stream.set_nodelay(true).ok();
+                return Ok(stream);
+            }
             Err(error) => {
                 let words = format!("{address}: {error}");
                 last = match error.kind() {

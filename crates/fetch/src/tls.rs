@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
@@ -113,11 +113,11 @@ impl ServerCertVerifier for Witness {
 }
 
 /// Encrypts a connection; answers it with the certificate that the server showed.
-pub(crate) async fn wrap(
-    tcp: TcpStream,
+pub(crate) async fn wrap<S: AsyncRead + AsyncWrite + Unpin>(
+    tcp: S,
     url: &Url,
     trust: &Trust,
-) -> Result<(TlsStream<TcpStream>, Option<Vec<u8>>), Failed> {
+) -> Result<(TlsStream<S>, Option<Vec<u8>>), Failed> {
     let early = |words: String| Failed::Tls(words, None);
     let provider = Arc::new(ring::default_provider());
     let judge = WebPkiServerVerifier::builder_with_provider(Arc::clone(&trust.0), provider.clone())

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use fetch::Trust;
-use mqtt::{Options, Publisher, Stream};
+use mqtt::{Failed, Options, Publisher, Stream};
 
 use crate::config::Link;
 
@@ -37,14 +37,25 @@ pub(crate) fn options(link: &Link) -> Options {
     }
 }
 
+/// Why a broker is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum Away {
+    /// It is not reached, over TLS where that is asked for.
+    #[error("{0}")]
+    Unreached(String),
+    /// It does not let us in.
+    #[error("{0}")]
+    Refused(Failed),
+}
+
 /// Reaches the broker and introduces itself under another name, so that no session is disturbed.
 ///
 /// # Errors
-/// Why it is not reached, or does not let us in.
-pub async fn look(link: &Link) -> Result<(), String> {
+/// [`Away`], after 20 s at the latest.
+pub async fn look(link: &Link) -> Result<(), Away> {
     let mut own = options(link);
     own.client_id.push_str("-check");
-    let stream = reach(link).await?;
+    let stream = reach(link).await.map_err(Away::Unreached)?;
     let opened = Publisher::open(stream, &own, WITHIN).await;
-    opened.map(drop).map_err(|failed| failed.to_string())
+    opened.map(drop).map_err(Away::Refused)
 }

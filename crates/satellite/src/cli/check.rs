@@ -57,10 +57,12 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
             }
             Receiver::Mqtt(to) => {
                 let looked = broker::look(&to.link).await;
+                let looked = looked.map_err(|away| away.to_string());
                 (Word::OutputBrokerReady, Word::OutputBrokerFails, looked)
             }
             Receiver::Edge(cloud) => {
-                let looked = look_at_edge(cloud).await;
+                let looked = look_at_edge(cloud).await.map(drop);
+                let looked = looked.map_err(|unfit| unfit.to_string());
                 (Word::EdgeReady, Word::EdgeFails, looked)
             }
             Receiver::Webhook(_) | Receiver::Forward(_) => continue,
@@ -71,6 +73,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     }
     for input in &context.config.inputs {
         let looked = broker::look(&input.link).await;
+        let looked = looked.map_err(|away| away.to_string());
         let words = (Word::InputBrokerReady, Word::InputBrokerFails);
         let place = input.link.place();
         if told(context, words, (&input.name, &place), looked)? == Exit::Failed {

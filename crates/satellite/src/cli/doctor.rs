@@ -1,8 +1,8 @@
 //! `satellite doctor`: looks at everything that satellite stands on, and says line by line what is
 //! good, what needs care and what is bad, with the command that mends it.
 //!
-//! Each module looks at one thing: the service, its doors, the machine, the configuration, the
-//! databases.
+//! Each module looks at one thing: the service, its doors, the machine, the configuration, the other
+//! sides of an edge and of brokers, the databases.
 //! Nothing is changed, and nothing that cannot be seen is called good. What terminals do is the
 //! business of `satellite trace` and `satellite devices`; here it is only counted.
 
@@ -11,6 +11,7 @@ mod doors;
 mod machine;
 mod service;
 mod settings;
+mod ways;
 mod words;
 
 use std::fmt::Display;
@@ -54,7 +55,8 @@ enum Grade {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Finding {
     grade: Grade,
-    /// What was looked at: `service`, `doors`, `machine`, `configuration`, or a database's label.
+    /// What was looked at: `service`, `doors`, `machine`, `configuration`, `edge`, the name of an
+    /// output or input, or a database's label.
     about: String,
     /// What was seen.
     seen: String,
@@ -115,6 +117,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     doors::look(context, open, findings.about("doors")).await;
     machine::look(context, findings.about("machine")).await;
     settings::look(context, findings.about("configuration"));
+    ways::look(context, &mut findings).await;
     for place in super::databases::places(context, None) {
         databases::look(context, &place, findings.about(&place.label)).await;
     }

@@ -9,10 +9,11 @@ pub(super) fn spanish(word: &str) -> Option<&'static str> {
     known.map(|(_, spanish)| *spanish)
 }
 
-const TERMS: [(&str, &str); 90] = [
+const TERMS: [(&str, &str); 91] = [
     // What `doctor` looks at.
     ("service", "servicio"),
     ("doors", "puertas"),
+    ("edge", "equipo remoto"),
     ("machine", "servidor"),
     ("configuration", "configuración"),
     // States of enrolments and terminals.

@@ -56,7 +56,7 @@ pub(super) struct Answer {
     /// Status code.
     pub(super) status: u16,
     pub(super) body: Bytes,
-    /// Whether the terminal may set its clock from this answer.
+    /// Whether it bears our time, from which a terminal may set its clock.
     pub(super) dated: bool,
     /// Whether the connection must end with it.
     pub(super) last: bool,

@@ -185,19 +185,59 @@ async fn tell_all(
     }
 }
 
+/// What a look at the other satellite saw.
+#[derive(Debug)]
+pub struct Looked {
+    /// Its certificate (DER), where it is spoken to over TLS.
+    pub certificate: Option<Vec<u8>>,
+    /// Its clock.
+    pub clock: Option<Millis>,
+}
+
+/// Why the other satellite would take nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// It is there and does not know us.
+    #[error("HTTP 404: {}", NO_TOKEN)]
+    Token,
+    /// It, or something else there, says this instead.
+    #[error("HTTP {0}")]
+    Says(u16),
+    /// It is not heard.
+    #[error("{0}")]
+    Unheard(Failed),
+}
+
+impl Unfit {
+    /// True when it is its certificate that will not do.
+    pub fn is_about_the_certificate(&self) -> bool {
+        matches!(self, Self::Unheard(Failed::Tls(..)))
+    }
+}
+
 /// Looks whether a satellite is there and knows the token, and hands over nothing.
 ///
 /// # Errors
-/// What is wrong, in English.
-pub async fn look(edge: &Edge) -> Result<(), String> {
-    let mut link = Link::default();
-    match post(&mut link, edge, Vec::new()).await {
+/// [`Unfit`].
+pub async fn look(edge: &Edge) -> Result<Looked, Unfit> {
+    let reply = post(&mut Link::default(), edge, Vec::new()).await;
+    let reply = reply.map_err(Unfit::Unheard)?;
+    match reply.status {
         // No batch, from somebody it knows.
-        Ok(reply) if reply.status == 400 => Ok(()),
-        Ok(reply) if reply.status == 404 => Err(format!("HTTP 404: {NO_TOKEN}")),
-        Ok(reply) => Err(format!("HTTP {}", reply.status)),
-        Err(failed) => Err(failed.to_string()),
+        400 => Ok(Looked {
+            clock: reply.date.as_deref().and_then(dated),
+            certificate: reply.certificate,
+        }),
+        404 => Err(Unfit::Token),
+        status => Err(Unfit::Says(status)),
     }
+}
+
+/// The moment of a `Date` header.
+fn dated(text: &str) -> Option<Millis> {
+    let parser = jiff::fmt::rfc2822::DateTimeParser::new();
+    let at = parser.parse_timestamp(text).ok()?;
+    Some(Millis(at.as_millisecond()))
 }
 
 /// The rows as a batch, with the statements that are true once it is held.
@@ -424,6 +464,7 @@ mod tests {
             body: body.as_bytes().to_vec(),
             is_cut: false,
             took: Duration::ZERO,
+            date: None,
             certificate: None,
         }
     }

@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub use board::OutputStatus;
 pub(crate) use board::{Board, State};
 pub use course::stands_after;
-pub use edge::look as look_at_edge;
+pub use edge::{Looked, Unfit, look as look_at_edge};
 pub use shape::{event_json, utc};
 pub use table::look as look_at_table;
 

@@ -111,7 +111,7 @@ impl Identity {
     /// another certificate.
     pub fn load(files: &TlsFiles, places: &[PathBuf]) -> Result<Self, Wrong> {
         let chain = chain(&files.certificate, places)?;
-        let (begins, ends) = validity(&chain).ok_or_else(|| {
+        let (begins, ends) = chain.first().and_then(|it| validity(it)).ok_or_else(|| {
             Wrong::certificate(
                 "the first certificate in the file cannot be read; ask for it again",
                 "no se puede leer el primer certificado del archivo; vuelva a pedirlo",
@@ -266,9 +266,9 @@ fn unpaired(error: &Error) -> Wrong {
     }
 }
 
-/// From when to when the first certificate is good.
-fn validity(chain: &[CertificateDer<'_>]) -> Option<(Millis, Millis)> {
-    let certificate = Certificate::from_der(chain.first()?).ok()?;
+/// From when to when a certificate (DER) is good.
+pub fn validity(der: &[u8]) -> Option<(Millis, Millis)> {
+    let certificate = Certificate::from_der(der).ok()?;
     let validity = certificate.tbs_certificate().validity();
     let millis = |time: x509_cert::time::Time| {
         let at = i64::try_from(time.to_unix_duration().as_millis()).ok()?;

@@ -19,7 +19,7 @@ use daemon::config::{ConfigError, Said, secret_places};
 use event::Millis;
 use tokio_rustls::TlsAcceptor;
 
-pub use identity::{Identity, Part, TlsFiles, Wrong};
+pub use identity::{Identity, Part, TlsFiles, Wrong, validity};
 
 use crate::clock;
 use crate::config::{Config, SECRETS_FOLDER};

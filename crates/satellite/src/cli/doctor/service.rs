@@ -13,6 +13,8 @@ use crate::cli::{http, program};
 
 /// Longest wait for systemd's word.
 const ASK_WITHIN: Duration = Duration::from_secs(3);
+/// An edge that is further behind has a line that is too slow, or is catching up.
+const BEHIND: Duration = Duration::from_secs(3_600);
 /// Devices that are named with each condition.
 const NAMED: usize = 3;
 
@@ -40,6 +42,14 @@ struct Way {
     name: String,
     state: String,
     trouble: Option<String>,
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    lag_seconds: f64,
+    /// Whose it is, and of an input who sends.
+    #[serde(default)]
+    tenant: String,
+    sender: Option<String>,
 }
 
 /// Where the running satellite awaits terminals; an older one does not say it.
@@ -196,8 +206,24 @@ fn ways(status: &Status, findings: &mut Findings) {
     for (says, ways, ask) in all {
         for way in ways.iter().filter(ill) {
             let (state, why) = (&way.state, way.trouble.as_deref().unwrap_or("-"));
-            let ask = format!("{} {ask}", program());
+            let ask = match &way.sender {
+                Some(sender) if state == "unenrolled" => {
+                    let add = "devices add --vendor other --tenant";
+                    format!("{} {add} {} --serial {sender}", program(), way.tenant)
+                }
+                _ => format!("{} {ask}", program()),
+            };
             findings.care(says, &[&way.name, &state, &why], ask);
+        }
+    }
+    let fine = |way: &&Way| way.kind == "edge" && way.state == "fine";
+    for edge in status.outputs.iter().filter(fine) {
+        let behind = Duration::try_from_secs_f64(edge.lag_seconds).unwrap_or_default();
+        if behind < BEHIND {
+            findings.good(Says::EdgeFollows, &[&behind.as_secs()]);
+        } else {
+            let list = format!("{} outputs list", program());
+            findings.care(Says::EdgeBehind, &[&span(behind.as_secs())], list);
         }
     }
 }
@@ -299,6 +325,32 @@ mod tests {
         );
         let none = found(|findings| by_systemd(None, findings));
         assert!(matches!(none.as_slice(), [(Grade::Care, _)]), "{none:?}");
+    }
+
+    #[test]
+    fn an_edge_that_is_an_hour_behind_needs_care_and_a_sender_that_is_not_enrolled_is_named() {
+        let told = |lag: &str| {
+            let text = r#"{"version":"0.1.0","uptime_seconds":5,"stores":[],"conditions":[],"pending":0,
+            "stages":[],"journal":{"events":0},"totals":{"panics":0},"door":{},
+            "outputs":[{"name":"edge","kind":"edge","state":"fine","trouble":null,"lag_seconds":LAG}],
+            "inputs":[{"name":"plant","tenant":"acme","sender":"PLANT","state":"unenrolled","trouble":null}]}"#;
+            let status: Status = serde_json::from_str(&text.replace("LAG", lag)).unwrap();
+            let mut findings = Findings::new(Lang::En);
+            ways(&status, &mut findings);
+            findings.list
+        };
+        let near = told("3.5");
+        assert_eq!((near[1].grade, near[1].mend.is_none()), (Grade::Good, true));
+        assert!(
+            near[0]
+                .mend
+                .as_deref()
+                .is_some_and(|mend| mend.ends_with("--tenant acme --serial PLANT")),
+            "{near:?}"
+        );
+        let far = told("90000.0");
+        assert_eq!(far[1].grade, Grade::Care);
+        assert!(far[1].seen.contains("1 d 1 h"), "{far:?}");
     }
 
     #[test]

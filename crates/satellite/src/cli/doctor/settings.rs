@@ -1,5 +1,7 @@
 //! The configuration: what it allows that the recommended one does not.
 
+use std::path::Path;
+
 use event::Millis;
 use satellite::config::Unknown;
 
@@ -17,12 +19,7 @@ pub(super) fn look(context: &Context, findings: &mut Findings) {
         let copy = "cp /usr/share/doc/satellite/examples/satellite.toml /etc/satellite/".to_owned();
         return findings.care(Says::BuiltIn, &[], copy);
     };
-    let edit = || {
-        format!(
-            "${{EDITOR:-nano}} {}; systemctl reload satellite",
-            file.display()
-        )
-    };
+    let edit = || edit(context);
     findings.good(Says::Read, &[&file.display()]);
     if matches!(config.unknown, Unknown::Accept(_)) {
         findings.care(Says::AcceptsAll, &[], edit());
@@ -37,6 +34,13 @@ pub(super) fn look(context: &Context, findings: &mut Findings) {
         findings.care(Says::NoPublicUrl, &[], edit());
     }
     certificate(context, findings, &edit());
+}
+
+/// Changes the configuration.
+pub(super) fn edit(context: &Context) -> String {
+    let usual = Path::new("/etc/satellite/satellite.toml");
+    let file = context.config.file.as_deref().unwrap_or(usual).display();
+    format!("${{EDITOR:-nano}} {file}; systemctl reload satellite")
 }
 
 /// The certificate of the door behind TLS, if there is one.
@@ -57,11 +61,18 @@ fn certificate(context: &Context, findings: &mut Findings, edit: &str) {
 fn lasts(ends: Millis, now: Millis, findings: &mut Findings) {
     let until = time::utc(ends);
     let renew = || "certbot renew; systemctl reload satellite".to_owned();
-    match (ends.0 - now.0).div_euclid(DAY_MS) {
-        ..0 => findings.bad(Says::CertificateEnded, &[&until], renew()),
-        0..RENEW_DAYS => findings.care(Says::CertificateEnds, &[&until], renew()),
-        _ => findings.good(Says::CertificateEnds, &[&until]),
+    if ends < now {
+        findings.bad(Says::CertificateEnded, &[&until], renew());
+    } else if ends_soon(ends, now) {
+        findings.care(Says::CertificateEnds, &[&until], renew());
+    } else {
+        findings.good(Says::CertificateEnds, &[&until]);
     }
+}
+
+/// Whether a certificate should have been renewed by now.
+pub(super) fn ends_soon(ends: Millis, now: Millis) -> bool {
+    (ends.0 - now.0).div_euclid(DAY_MS) < RENEW_DAYS
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ texts! {
     Faults: "fallas propias desde que arrancó: {}", "faults of its own since it started: {}";
     OutputIll: "la salida {} no entrega ({}): {}", "the output {} does not deliver ({}): {}";
     InputIll: "la entrada {} no recibe ({}): {}", "the input {} takes nothing in ({}): {}";
+    EdgeBehind: "la nube no tiene lo que el equipo remoto recibió hace {}", "the cloud lacks what the edge took in {} ago";
+    EdgeFollows: "la nube tiene todo menos los últimos {} s", "the cloud has everything but the last {} s";
     UnitRuns: "systemd lo arranca con el servidor y lo vigila", "systemd starts it with the machine and watches it";
     UnitDisabled: "systemd no lo arranca con el servidor", "systemd does not start it with the machine";
     UnitUnwatched: "systemd no lo vigila: le falta WatchdogSec", "systemd does not watch it: WatchdogSec is missing";
@@ -52,6 +54,15 @@ texts! {
     CertificateEnds: "el certificado de la puerta con TLS vence el {}", "the certificate of the door behind TLS ends on {}";
     CertificateEnded: "el certificado de la puerta con TLS venció el {}", "the certificate of the door behind TLS ended on {}";
     CertificateBad: "el certificado de la puerta con TLS no sirve: {}", "the certificate of the door behind TLS does not serve: {}";
+
+    // The other sides.
+    CloudKnowsUs: "el Programa Satélite de la nube contesta y conoce el token: {}", "the satellite in the cloud answers and knows the token: {}";
+    TokenUnknown: "en la nube {} no conocen el token, o no es de un equipo remoto; pida uno nuevo allá y escríbalo en su archivo", "the token is not known at {}, or is no edge's; ask for another one there and write it into its file";
+    CloudAway: "no se puede entregar a la nube {}: {}", "nothing can be delivered to the cloud {}: {}";
+    CloudCertificateEnds: "el certificado de {} vence el {}", "the certificate of {} ends on {}";
+    CloudClockOff: "el reloj de {} difiere {} s del de este equipo", "the clock of {} is {} s off this machine's";
+    BrokerLetsUsIn: "el broker nos deja entrar: {}", "the broker lets us in: {}";
+    BrokerAway: "el broker no sirve: {}: {}", "the broker will not do: {}: {}";
 
     // A database.
     Ready: "{}, con sus tablas al día: {}", "{}, its tables up to date: {}";

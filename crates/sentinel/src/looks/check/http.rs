@@ -107,6 +107,7 @@ mod tests {
             body: body.as_bytes().to_vec(),
             is_cut: false,
             took: Duration::from_millis(10),
+            date: None,
             certificate: None,
         }
     }

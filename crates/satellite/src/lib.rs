@@ -14,6 +14,7 @@
 pub mod admin;
 mod again;
 pub mod broker;
+pub mod bundle;
 pub mod clock;
 mod commands;
 pub mod conditions;

@@ -1,35 +1,14 @@
 //! What an edge reads of its own database besides the feed, to hand its records on.
 //!
-//! The feed shows the name of an event for the world, which is made of the enrolment here; another
-//! installation needs the identity itself. Nothing here writes, and nothing here knows who is
-//! handed anything.
+//! The identities of its events are read by [`origins`](crate::moving::origins), as by everybody who
+//! hands events to another installation. Nothing here writes, and nothing here knows who is handed
+//! anything.
 
-use event::{Ident, Millis, Vendor};
+use event::{Millis, Vendor};
 
-use crate::feed::FeedRow;
 use crate::outputs::Key;
 use crate::quarantine::{self, QuarantineRow};
-use crate::transaction::placeholders;
 use crate::{AnyEngine, Failure, Value};
-
-/// The identities of those events, in the order of their numbers.
-pub async fn idents(
-    engine: &mut AnyEngine,
-    rows: &[FeedRow],
-) -> Result<Vec<(i64, Ident)>, Failure> {
-    let mut found = Vec::with_capacity(rows.len());
-    for some in rows.chunks(500) {
-        let list = placeholders(1, some.len());
-        let sql = format!("SELECT seq, ident FROM event WHERE seq IN {list} ORDER BY seq");
-        let values: Vec<_> = some.iter().map(|row| Value::Int(row.seq)).collect();
-        for row in engine.fetch(crate::built(sql), &values).await? {
-            let ident = Ident::from_slice(row.bytes(1)?);
-            let ident = ident.ok_or_else(|| Failure::schema("event.ident is not 16 bytes"))?;
-            found.push((row.int(0)?, ident));
-        }
-    }
-    Ok(found)
-}
 
 /// The terminals of which this output has dead letters.
 pub async fn dead_terminals(

@@ -38,6 +38,7 @@ pub mod lockdown;
 pub mod maintain;
 mod memory;
 pub mod mirror;
+pub mod moving;
 mod mysql;
 pub mod outputs;
 pub mod quarantine;

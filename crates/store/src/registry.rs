@@ -286,7 +286,7 @@ async fn enrol_inside(
             let sql = crate::fixed("UPDATE enrolment SET active = NULL WHERE device_id = ?");
             engine.execute(sql, &[Value::Bytes(&before.id.0)]).await?;
             let fresh = fresh(new, Some(now), now)?;
-            insert(engine, &fresh).await?;
+            insert(engine, &fresh, true).await?;
             let action = if before.tenant == fresh.tenant {
                 "replace"
             } else {
@@ -298,7 +298,7 @@ async fn enrol_inside(
         None => {
             let seen = was_enrolled(engine, &new).await?;
             let fresh = fresh(new, seen.then_some(now), now)?;
-            insert(engine, &fresh).await?;
+            insert(engine, &fresh, true).await?;
             ("add", Enrolled::New(fresh))
         }
     };
@@ -343,7 +343,7 @@ fn fresh(new: NewEnrolment, from: Option<Millis>, now: Millis) -> Result<Enrolme
     })
 }
 
-fn describe(enrolment: &Enrolment) -> serde_json::Value {
+pub(crate) fn describe(enrolment: &Enrolment) -> serde_json::Value {
     json!({
         "device_id": enrolment.id.to_string(),
         "vendor": enrolment.vendor.as_str(),
@@ -383,15 +383,24 @@ async fn update(engine: &mut AnyEngine, kept: &Enrolment) -> Result<(), Failure>
     access::write(engine, kept.id, &kept.access).await
 }
 
-async fn insert(engine: &mut AnyEngine, fresh: &Enrolment) -> Result<(), Failure> {
+pub(crate) async fn insert(
+    engine: &mut AnyEngine,
+    fresh: &Enrolment,
+    is_active: bool,
+) -> Result<(), Failure> {
     let sql = "INSERT INTO enrolment (device_id, vendor, serial, active, tenant, state, name, \
                site, time_zone, canary, accept_from, created_at) \
-               VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?)";
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let (accept_from, created) = (fresh.accept_from.map(Millis::text), fresh.created_at.text());
     let values = [
         Value::Bytes(&fresh.id.0),
         Value::Text(fresh.vendor.as_str()),
         Value::Text(fresh.serial.as_str()),
+        if is_active {
+            Value::Int(1)
+        } else {
+            Value::Null
+        },
         Value::Text(fresh.tenant.as_str()),
         Value::Text(fresh.state.as_str()),
         Value::opt(fresh.name.as_deref()),
@@ -450,7 +459,10 @@ async fn set_state_inside(
 }
 
 /// Nobody is let in while a lockdown holds.
-async fn not_locked(engine: &mut AnyEngine, tenant: &TenantId) -> Result<(), RegistryError> {
+pub(crate) async fn not_locked(
+    engine: &mut AnyEngine,
+    tenant: &TenantId,
+) -> Result<(), RegistryError> {
     let held = lockdown::active(engine).await?;
     match held.into_iter().find(|one| one.stops(Some(tenant))) {
         Some(held) => Err(RegistryError::LockedDown(held)),

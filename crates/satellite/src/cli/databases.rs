@@ -4,10 +4,13 @@
 //! schema up to date first, as `satellite run` would. What is wrong with a database is said
 //! with its address, the trouble's name (the one in the manual) and the server's own words.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use event::TenantId;
 use store::registry::{self, Enrolment};
 use store::schema::{self, SchemaState};
-use store::{AnyEngine, Failure, Mirror, Target, Trouble};
+use store::{AnyEngine, Failure, Gate, Mirror, Observer, Target, Trouble, Writer};
 
 use super::words::{Speaks as _, Word};
 use super::{Context, out, wrong_setup};
@@ -128,6 +131,30 @@ pub(crate) async fn mirror(context: &Context) -> Option<Mirror> {
             None
         }
     }
+}
+
+/// Nobody watches a command's writer but the command that waits for it.
+struct Silent;
+
+impl Observer for Silent {
+    fn committed(&self, _: Duration, _: usize) {}
+    fn troubled(&self, _: Trouble, _: &str) {}
+    fn recovered(&self) {}
+    fn new_epoch(&self, _: i64) {}
+}
+
+/// The way into a database, for a command that stores events; and the mirror, which it needs.
+///
+/// # Errors
+/// There is no state folder.
+pub(crate) async fn writer(context: &Context, place: &Place) -> anyhow::Result<(Writer, Mirror)> {
+    let Some(mirror) = mirror(context).await else {
+        let folder = context.config.state_dir.display();
+        anyhow::bail!(context.say(Word::MirrorNeeded, &[&folder]));
+    };
+    let (target, gate) = (place.target.clone(), Gate::new(1));
+    let writer = Writer::spawn(&place.label, target, mirror.clone(), gate, Arc::new(Silent));
+    Ok((writer, mirror))
 }
 
 /// Every active enrolment: from the registry, or with a remark from its copy in the state

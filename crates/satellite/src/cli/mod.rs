@@ -31,6 +31,7 @@ mod restore;
 mod retention;
 mod run;
 mod table;
+mod tenant;
 mod terms;
 mod time;
 mod top;
@@ -126,6 +127,9 @@ enum Command {
     /// A tenant's events of a time as one CSV or JSON-lines file
     #[command(after_help = export::EXAMPLES)]
     Export(export::Args),
+    /// A whole tenant: into one file, and out of one
+    #[command(subcommand, after_help = tenant::EXAMPLES)]
+    Tenant(tenant::Command),
     /// A day's punches here against those in a file of another program
     #[command(after_help = compare::EXAMPLES)]
     Compare(compare::Args),
@@ -336,6 +340,7 @@ async fn with_config(command: Command, context: Context) -> anyhow::Result<Exit>
         Command::Restore(args) => restore::run(&args, &context).await,
         Command::Outputs(command) => outputs::run(command, &context).await,
         Command::Quarantine(command) => quarantine::run(command, &context).await,
+        Command::Tenant(command) => tenant::run(command, &context).await,
         Command::Top(args) => top::run(&args, &context).await,
         Command::Trace(args) => trace::run(&args, &context).await,
         // These need no configuration of ours and were dealt with before.

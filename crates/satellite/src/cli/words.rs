@@ -407,6 +407,23 @@ texts! {
     // Exports, comparisons.
     Exported: "eventos escritos: {}", "events written: {}";
     Exporting: "{} eventos, hasta {}", "{} events, up to {}";
+    BundleThere: "{} ya existe y no se escribe encima: indique otro archivo en --to", "{} exists and is not written over: name another file with --to";
+    BundleProgress: "{} eventos", "{} events";
+    BundleLines: "cliente {}: dispositivos {}, eventos {}, en revisión {}, renglones de auditoría {}", "tenant {}: terminals {}, events {}, in review {}, lines of the audit {}";
+    BundleWritten: "{}, SHA-256 {}", "{}, SHA-256 {}";
+    BundleSecrets: "No lleva contraseñas ni tokens: en la otra instalación indique las contraseñas de los equipos que se consultan (devices add … --secret-file) y dé token a los que envían (devices rotate-token).", "It holds no password and no token: over there, give the passwords of terminals that are dialled (devices add … --secret-file), and tokens to those that post (devices rotate-token).";
+    BundleForeign: "{} no es un archivo de `satellite tenant export`; no se cambió nada. Revise que sea el archivo correcto y que haya llegado completo (compare su SHA-256 con el que se mostró al escribirlo)", "{} is no file of `satellite tenant export`; nothing was changed. See that it is the right file and came whole (compare its SHA-256 with the one shown when it was written)";
+    BundleNewer: "{} lo escribió una versión más nueva (formato {}); no se cambió nada. Actualice el Programa Satélite y repita la orden", "{} was written by a newer version (form {}); nothing was changed. Update satellite and give the command again";
+    BundleDamaged: "{} está dañado o alguien lo cambió: {}; no se importa. Cópielo de nuevo o pida otro (compare su SHA-256 con el que se mostró al escribirlo)", "{} is damaged or was changed: {}; it is not imported. Copy it again or ask for another (compare its SHA-256 with the one shown when it was written)";
+    BundleNoTenant: "no hay cliente {} en la configuración; agregue [[tenant]] id = \"{}\", time_zone = \"{}\", o indique otro con --as. Hay: {}", "there is no tenant {} in the configuration; add [[tenant]] id = \"{}\", time_zone = \"{}\", or name another with --as. There are: {}";
+    BundleSays: "Hecho el {} (UTC) con la versión {}; datos del cliente {}", "Made at {} (UTC) by version {}; data of the tenant {}";
+    BundlePlan: "Para el cliente {}: dispositivos nuevos {}, que ya están {}, de los que aquí tienen otra alta {}", "For the tenant {}: terminals that are new {}, that are here {}, that have another enrolment here {}";
+    BundleMapped: "{}: aquí ya tiene otra alta; sus eventos van a esa, con otro event_uid, y lo que ya envió no se repite", "{}: it has another enrolment here; its events go to that one, under another event_uid, and what it sent already is not repeated";
+    BundleTaken: "{} {}: aquí es del cliente {}; no se cambió nada. Si el dispositivo ya es de {}: {} devices add --tenant {} --vendor {} --serial {}, y repita la orden", "{} {}: here it belongs to the tenant {}; nothing was changed. If the terminal is {}'s now: {} devices add --tenant {} --vendor {} --serial {}, and give the command again";
+    BundleElsewhere: "el alta {} del archivo ya es aquí del cliente {}; no se cambió nada. Use --as con ese cliente", "the enrolment {} of the file belongs to the tenant {} here; nothing was changed. Use --as with that tenant";
+    BundleNothingDone: "No se cambió nada. Para importar, la misma orden sin --dry-run", "Nothing was changed. To import it, the same command without --dry-run";
+    BundleRefused: "la base de datos no lo recibió: {}. Lo que ya entró se queda; repita la misma orden y se completa sin duplicar", "the database did not take it: {}. What is in stays; give the same command again, which completes it without a duplicate";
+    BundleImported: "{}: eventos nuevos {}, que ya estaban {}, en revisión {}", "{}: new events {}, that were there {}, in review {}";
     NoDay: "'{}' no es un día; escriba 2026-11-25", "'{}' is no day; write 2026-11-25";
     CannotWriteFile: "no se puede escribir {}: {}", "{} cannot be written: {}";
     CannotReadFile: "no se puede leer {}: {}", "{} cannot be read: {}";

@@ -93,7 +93,7 @@ pub(crate) fn unfit(why: &str, raw: Bytes, around: &Around<'_>) -> Quarantined {
     }
 }
 
-type Fit<T> = Result<T, &'static str>;
+pub(crate) type Fit<T> = Result<T, &'static str>;
 
 const OTHER_IDENTITY: &str = "its identity does not follow from the record";
 
@@ -188,7 +188,12 @@ fn own_event(carried: &Carried, raw: &Bytes, sent: Ident, around: &Around<'_>) -
 }
 
 /// The event as its columns say; times are placed in this installation's zone.
-fn as_sent(carried: &Carried, raw: &Bytes, ident: Ident, around: &Around<'_>) -> Fit<Event> {
+pub(crate) fn as_sent(
+    carried: &Carried,
+    raw: &Bytes,
+    ident: Ident,
+    around: &Around<'_>,
+) -> Fit<Event> {
     if raw.len() > Event::RAW_LIMIT {
         return Err("its bytes are too many");
     }
@@ -224,7 +229,7 @@ fn as_sent(carried: &Carried, raw: &Bytes, ident: Ident, around: &Around<'_>) ->
 }
 
 /// The years that every database can write.
-fn is_a_time(at: Millis) -> bool {
+pub(crate) fn is_a_time(at: Millis) -> bool {
     (0..253_402_207_200_000).contains(&at.0)
 }
 

@@ -250,15 +250,13 @@ async fn filled(
     let store = store(hub, output).ok_or_else(|| Failure::schema("its tenant is gone"))?;
     make_ready(link, output, hub, &store).await?;
     let mut session = store.session().await?;
-    let idents = store::edge::idents(session.engine(), rows).await;
-    let idents = finished(session, idents)?;
+    let origins = store::moving::origins(session.engine(), rows).await;
+    let origins = finished(session, origins)?;
     let events: Vec<Carried> = rows
         .iter()
         .filter_map(|row| {
-            let at = idents
-                .binary_search_by_key(&row.seq, |(seq, _)| *seq)
-                .ok()?;
-            let (_, ident) = idents.get(at)?;
+            let at = origins.binary_search_by_key(&row.seq, |it| it.seq).ok()?;
+            let ident = origins.get(at)?.ident;
             Carried::of(row, &ident.0, statement::language(hub, row))
         })
         .collect();

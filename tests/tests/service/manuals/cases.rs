@@ -30,9 +30,11 @@ pub(super) const PAGES: [&str; 23] = [
 ];
 
 /// Manuals of operators that are not followed here, and why.
-pub(super) const ELSEWHERE: [(&str, &str); 9] = [
+pub(super) const ELSEWHERE: [(&str, &str); 11] = [
     ("docs/es/equipo-remoto.md", TWO_MACHINES),
     ("docs/EDGE.md", TWO_MACHINES),
+    ("docs/es/baja-de-cliente.md", TWO_INSTALLATIONS),
+    ("docs/off-boarding.md", TWO_INSTALLATIONS),
     ("docs/es/entradas.md", BROKER),
     ("docs/INPUTS.md", BROKER),
     ("docs/es/otros-equipos.md", OTHER_MAKES),
@@ -45,6 +47,7 @@ pub(super) const ELSEWHERE: [(&str, &str); 9] = [
     ("docs/es/pantallas.md", "its screens are compared"),
 ];
 const TWO_MACHINES: &str = "needs two machines; tests/edge.rs has two satellites";
+const TWO_INSTALLATIONS: &str = "needs two installations; tests/off_boarding.rs has two";
 const BROKER: &str = "needs a broker that others publish at; tests/mqtt_in.rs has one";
 const OTHER_MAKES: &str = "needs a maker's mapping file; tests/other_makes.rs has one";
 

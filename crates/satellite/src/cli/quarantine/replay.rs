@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use daemon::exit::Exit;
 use event::{Device, DeviceId, Event, Millis, Quarantined, Serial, Text, Vendor};
@@ -14,7 +13,7 @@ use hikvision_isapi::{Chain, Hint};
 use satellite::hikvision::CHAIN_CURSOR;
 use store::quarantine::{self, QuarantineFilter, QuarantineRow};
 use store::registry::Enrolment;
-use store::{Gate, Observer, Receipt, Refused, Submission, Trouble, Writer};
+use store::{Receipt, Refused, Submission, Writer};
 
 use super::super::databases::{self, Place};
 use super::super::words::Word;
@@ -84,16 +83,6 @@ impl Outcome {
             Self::NoTerminal => Word::ReplayNoTerminal,
         }
     }
-}
-
-/// Nobody watches this writer but the command that waits for it.
-struct Silent;
-
-impl Observer for Silent {
-    fn committed(&self, _: Duration, _: usize) {}
-    fn troubled(&self, _: Trouble, _: &str) {}
-    fn recovered(&self) {}
-    fn new_epoch(&self, _: i64) {}
 }
 
 /// Replays.
@@ -173,18 +162,13 @@ impl<'a> Replayer<'a> {
         known: &'a HashMap<DeviceId, &'a Enrolment>,
     ) -> anyhow::Result<Self> {
         let engine = databases::open(context, place).await?;
-        let Some(mirror) = databases::mirror(context).await else {
-            let folder = context.config.state_dir.display();
-            anyhow::bail!(context.say(Word::MirrorNeeded, &[&folder]));
-        };
+        let (writer, mirror) = databases::writer(context, place).await?;
         let stamps = mirror.stamps().await.unwrap_or_default();
         let languages = stamps
             .into_iter()
             .filter(|(_, name, _)| name == LANGUAGE)
             .filter_map(|(id, _, value)| Some((id, value.parse().ok()?)))
             .collect();
-        let (label, target) = (&place.label, place.target.clone());
-        let writer = Writer::spawn(label, target, mirror, Gate::new(1), Arc::new(Silent));
         Ok(Self {
             context,
             place,

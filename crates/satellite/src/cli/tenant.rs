@@ -1,0 +1,37 @@
+//! `satellite tenant`: what is done with a whole tenant at once.
+//!
+//! Who goes takes everything along in one file, in the form in which the terminals sent it and
+//! normalised, and another installation takes it in ([`satellite::bundle`]).
+
+mod export;
+mod import;
+
+use clap::Subcommand;
+use daemon::exit::Exit;
+
+use super::Context;
+
+pub(crate) const EXAMPLES: &str = "Examples:
+  satellite tenant export --tenant acme --to /var/lib/satellite/acme.tar.gz
+  satellite tenant import /var/lib/satellite/acme.tar.gz --dry-run
+  satellite tenant import /var/lib/satellite/acme.tar.gz
+Importing once more, or beside terminals that send the same records again, makes no duplicate.";
+
+/// What `tenant` is told.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Everything of a tenant into one file, for another installation
+    #[command(after_help = export::EXAMPLES)]
+    Export(export::Args),
+    /// Take in what another installation wrote
+    #[command(after_help = import::EXAMPLES)]
+    Import(import::Args),
+}
+
+/// Carries it out.
+pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<Exit> {
+    match command {
+        Command::Export(args) => export::run(&args, context).await,
+        Command::Import(args) => import::run(&args, context).await,
+    }
+}

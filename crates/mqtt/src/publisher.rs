@@ -67,29 +67,35 @@ impl Publisher {
         })
     }
 
-    /// Publishes all of them, in their order, and waits until the broker has acknowledged each.
+    /// Publishes all of them, in their order, and waits until the broker has acknowledged each: for
+    /// as long as it acknowledges one within `within`, so that a slow broker, which would be slower
+    /// still if it got all of them again, gets to the end of them.
     ///
     /// # Errors
     /// [`Failed`]: any of them may have arrived, and the connection is of no more use.
     pub async fn publish(&self, messages: Vec<Message>, within: Duration) -> Result<(), Failed> {
-        let all = async {
-            let mut notices = Vec::with_capacity(messages.len());
-            for message in messages {
-                let options = PublishOptions::new(QoS::AtLeastOnce).retain(message.retained);
-                let sent = self
-                    .client
-                    .publish_tracked(message.topic, message.payload, options)
-                    .await;
-                notices.push(sent.map_err(|error| self.why(&error.to_string()))?);
-            }
-            for notice in notices {
-                let done = notice.wait_completion_async().await;
-                done.map_err(|error| self.why(&error.to_string()))?;
-            }
-            Ok(())
-        };
-        let done = tokio::time::timeout(within, all).await;
-        done.unwrap_or(Err(Failed::Late(within)))
+        let mut notices = Vec::with_capacity(messages.len());
+        for message in messages {
+            let options = PublishOptions::new(QoS::AtLeastOnce).retain(message.retained);
+            let (topic, payload) = (message.topic, message.payload);
+            let sent = self.client.publish_tracked(topic, payload, options);
+            notices.push(self.in_time(sent, within).await?);
+        }
+        for notice in notices {
+            let done = notice.wait_completion_async();
+            self.in_time(done, within).await?;
+        }
+        Ok(())
+    }
+
+    async fn in_time<T, E: std::fmt::Display>(
+        &self,
+        step: impl Future<Output = Result<T, E>>,
+        within: Duration,
+    ) -> Result<T, Failed> {
+        let done = tokio::time::timeout(within, step).await;
+        let done = done.map_err(|_| Failed::Late(within))?;
+        done.map_err(|error| self.why(&error.to_string()))
     }
 
     /// True when it is of no more use.
@@ -118,5 +124,64 @@ async fn drive(mut events: EventLoop, ended: Ended) {
             *ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed(&error));
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+    use super::*;
+
+    /// The kind and the body of the next packet; those here are shorter than 128 bytes.
+    async fn packet(from: &mut DuplexStream) -> (u8, Vec<u8>) {
+        let mut head = [0; 2];
+        from.read_exact(&mut head).await.unwrap();
+        let mut body = vec![0; usize::from(head[1])];
+        from.read_exact(&mut body).await.unwrap();
+        (head[0] >> 4, body)
+    }
+
+    /// A broker that needs so long for each message.
+    async fn slow(mut near: DuplexStream, each: Duration) {
+        assert_eq!(packet(&mut near).await.0, 1);
+        near.write_all(&[0x20, 2, 0, 0]).await.unwrap();
+        loop {
+            let (kind, body) = packet(&mut near).await;
+            assert_eq!(kind, 3);
+            tokio::time::sleep(each).await;
+            let at = 2 + usize::from(body[1]);
+            let answer = [0x40, 2, body[at], body[at + 1]];
+            if near.write_all(&answer).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn published(each: Duration, within: Duration) -> Result<(), Failed> {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let broker = tokio::spawn(slow(near, each));
+        let options = Options {
+            client_id: "test".to_owned(),
+            login: None,
+            will: None,
+        };
+        let opened = Publisher::open(Box::new(far), &options, within).await;
+        let message = Message {
+            topic: "board".to_owned(),
+            payload: Bytes::from_static(b"punch"),
+            retained: false,
+        };
+        let done = opened.unwrap().publish(vec![message; 12], within).await;
+        broker.abort();
+        done
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_broker_is_waited_for_while_it_acknowledges_and_a_silent_one_is_not() {
+        let within = Duration::from_secs(5);
+        assert_eq!(published(Duration::from_secs(2), within).await, Ok(()));
+        let silent = published(Duration::from_secs(6), within).await;
+        assert_eq!(silent, Err(Failed::Late(within)));
     }
 }

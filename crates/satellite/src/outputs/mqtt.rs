@@ -23,7 +23,7 @@ use crate::devices::Known;
 use crate::hub::Hub;
 use crate::{broker, clock};
 
-/// Longest that it may take for one delivery.
+/// Longest that a broker may take for its next acknowledgement.
 const WITHIN: Duration = Duration::from_secs(15);
 /// Between two looks at the states of terminals.
 const STATES_EVERY: Duration = Duration::from_secs(2);

@@ -358,3 +358,37 @@ async fn a_drill_restores_the_newest_copy_measures_and_leaves_evidence() -> Resu
     )
     .await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_legal_hold_and_a_lockdown_stand_on_when_an_older_copy_is_restored_and_that_is_told()
+-> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (copies, place) = (Copies::new()?, Place::sqlite(folder.path()));
+    let satellite = copied(&copies, &place, "").await?;
+    let hold = [
+        "db", "hold", "on", "--tenant", "acme", "--reason", "lawsuit",
+    ];
+    works(&satellite, &hold).await?;
+    works(&satellite, &["lockdown", "on", "--tenant", "acme"]).await?;
+    let text = works(&satellite, &["restore", "--yes", "all"]).await?;
+    for told in [
+        "acme: the legal hold that stood",
+        "acme: the lockdown that stood",
+    ] {
+        ensure!(text.contains(told), "{text}");
+    }
+    let mut checker = Checker::open(&place).await?;
+    for action in ["hold_on", "lockdown_on"] {
+        let sql = format!("SELECT detail FROM audit WHERE action = '{action}'").leak();
+        let lines = checker.texts(sql, sql).await?;
+        let stood = |line: &String| line.contains("stood since");
+        ensure!(lines.len() == 1 && lines.iter().all(stood), "{lines:?}");
+    }
+    // What ended before the copy was made does not come back by itself.
+    let text = works(&satellite, &["restore", "--yes", "all"]).await?;
+    ensure!(text.contains("acme: the legal hold"), "{text}");
+    works(&satellite, &["db", "hold", "off", "--tenant", "acme"]).await?;
+    let text = works(&satellite, &["restore", "--yes", "all"]).await?;
+    ensure!(!text.contains("the legal hold"), "{text}");
+    Ok(())
+}

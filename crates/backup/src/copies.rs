@@ -134,6 +134,32 @@ impl Location {
         self.0.join(store)
     }
 
+    /// The stores that have a whole copy here, in the order of their names.
+    ///
+    /// # Errors
+    /// The folder cannot be read; one that is not there has none.
+    pub fn stores(&self) -> Result<Vec<String>, Problem> {
+        let wrong = |error| Problem::file(&self.0, &error);
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(wrong(error)),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(wrong)?;
+            let is_folder = entry.file_type().map_err(wrong)?.is_dir();
+            let Ok(store) = entry.file_name().into_string() else {
+                continue;
+            };
+            if is_folder && !self.copies(&store)?.is_empty() {
+                found.push(store);
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
     /// Every whole copy of a store, the newest first.
     ///
     /// # Errors

@@ -58,6 +58,13 @@ impl Retention {
         self.name
     }
 
+    /// How old a copy becomes, at most, while newer ones are made.
+    pub fn reach(&self) -> SignedDuration {
+        let days = self.days.max(self.weeks * 7).max(self.months * 31);
+        let hours = i64::try_from(days * 24).unwrap_or(i64::MAX);
+        SignedDuration::from_hours(hours).max(ALL_FOR)
+    }
+
     /// Of copies made at these moments (any order), those that may go. `proven` says which were
     /// restored and found equal.
     pub fn may_go(
@@ -134,6 +141,21 @@ mod tests {
         let gone = law.may_go(&copies, |_| true, now());
         let gone: BTreeSet<Timestamp> = gone.into_iter().collect();
         copies.into_iter().filter(|at| !gone.contains(at)).collect()
+    }
+
+    #[test]
+    fn no_copy_that_a_preset_keeps_is_older_than_its_reach() {
+        for preset in PRESETS {
+            let moments = copies(6 * 366);
+            let gone: BTreeSet<Timestamp> = preset
+                .may_go(&moments, |_| true, now())
+                .into_iter()
+                .collect();
+            let kept = moments.iter().filter(|at| !gone.contains(at));
+            let oldest = now().duration_since(*kept.min().unwrap());
+            assert!(oldest <= preset.reach(), "{}: {oldest:?}", preset.name);
+            assert!(oldest.as_hours() * 10 > preset.reach().as_hours() * 7);
+        }
     }
 
     #[test]

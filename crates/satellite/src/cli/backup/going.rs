@@ -1,8 +1,10 @@
 //! `satellite backup prune`, and what a run removes at its end.
 //!
-//! Three sorts of things go, each by its own rule: copies by `backup.keep`, what a restore kept safe
-//! after a month, and the pieces of a binary log with the copies that they follow. A location is
-//! judged by what it holds itself; nothing goes anywhere while nothing newer is proven.
+//! Four sorts of things go, each by its own rule: copies by `backup.keep`, what a restore kept safe
+//! after a month, the pieces of a binary log with the copies that they follow, and what is left of a
+//! store that the configuration names no more, when it is older than `backup.keep` lets any copy
+//! become. A location is judged by what it holds itself; but for what is left of such a store, nothing
+//! goes anywhere while nothing newer is proven.
 
 use std::path::PathBuf;
 
@@ -38,6 +40,14 @@ impl Going {
 
 pub(super) fn prune(dry_run: bool, settings: &Backup, context: &Context) -> anyhow::Result<Exit> {
     let (going, unproven) = going(settings, context).map_err(|it| told(context, &it))?;
+    for left in left_in_all(settings, context).map_err(|it| told(context, &it))? {
+        let folder = left.folder.display();
+        let line = match left.ends {
+            Some(ends) => context.say(Says::LeftUntil, &[&folder, &ends.strftime("%F")]),
+            None => context.say(Says::LeftForGood, &[&folder]),
+        };
+        out::remark(&line);
+    }
     let mut pieces = 0;
     for it in &going {
         if !dry_run {
@@ -109,11 +119,72 @@ fn going(settings: &Backup, context: &Context) -> Result<(Vec<Going>, Unproven),
             let copies = copies.chain(safe);
             going.extend(copies.map(|copy| Going::Copy(location.clone(), copy)));
         }
+        for left in left(&location, settings, context)? {
+            let gone = left.copies.into_iter().filter(|copy| {
+                let age = now.duration_since(copy.at);
+                left.ends.is_some() && age > settings.keep.reach()
+            });
+            going.extend(gone.map(|copy| Going::Copy(location.clone(), copy)));
+        }
         going.extend(pieces(&location, settings, context, now)?);
     }
     unproven.sort();
     unproven.dedup_by(|one, other| one.0 == other.0);
     Ok((going, unproven))
+}
+
+/// Copies of a store that the configuration names no more.
+struct Left {
+    /// Where they are.
+    folder: PathBuf,
+    copies: Vec<Copied>,
+    /// When the last of them goes; never, when none was proven here: whether they are ours is not
+    /// known then, because several installations may share a location.
+    ends: Option<Timestamp>,
+}
+
+fn left_in_all(settings: &Backup, context: &Context) -> Result<Vec<Left>, Problem> {
+    let mut all = Vec::new();
+    for location in locations(settings) {
+        all.extend(left(&location, settings, context)?);
+    }
+    Ok(all)
+}
+
+fn left(location: &Location, settings: &Backup, context: &Context) -> Result<Vec<Left>, Problem> {
+    let state_dir = &context.config.state_dir;
+    let named: Vec<String> = databases::places(context, None)
+        .into_iter()
+        .map(|place| place.label)
+        .collect();
+    let proven = |store: &str, at| Evidence::proves(state_dir, store, at);
+    left_beside(location, &named, proven, settings.keep.reach())
+}
+
+/// What is left in a location beside the copies of the stores that are named.
+fn left_beside(
+    location: &Location,
+    named: &[String],
+    proven: impl Fn(&str, Timestamp) -> bool,
+    reach: SignedDuration,
+) -> Result<Vec<Left>, Problem> {
+    let mut all = Vec::new();
+    for folder in location.stores()? {
+        let store = folder.strip_suffix(SAFETY).unwrap_or(&folder);
+        if named.iter().any(|it| it == store) {
+            continue;
+        }
+        let own = location.copies(store)?;
+        let is_ours = own.iter().any(|copy| proven(store, copy.at));
+        let copies = location.copies(&folder)?;
+        let newest = copies.iter().map(|copy| copy.at).max();
+        all.push(Left {
+            folder: location.0.join(&folder),
+            ends: newest.filter(|_| is_ours).map(|newest| newest + reach),
+            copies,
+        });
+    }
+    Ok(all)
 }
 
 /// Whether what a restore kept safe at that moment is of no use any more.
@@ -155,6 +226,43 @@ fn pieces(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn copies_of_a_client_that_left_go_by_age_and_those_of_strangers_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        for copy in [
+            "acme/20261101T060000Z",
+            "left/20260101T060000Z",
+            "left/20261101T060000Z",
+            "left.before-restore/20261020T060000Z",
+            "strange/20200101T060000Z",
+            "server/mariadb-bin",
+        ] {
+            std::fs::create_dir_all(folder.path().join(copy)).unwrap();
+        }
+        let location = Location(folder.path().to_owned());
+        let named = ["acme".to_owned()];
+        let proven = |store: &str, _| store == "left";
+        let reach = SignedDuration::from_hours(240);
+        let all = left_beside(&location, &named, proven, reach).unwrap();
+        let told = all.iter().map(|left| {
+            let name = left.folder.file_name().unwrap().to_string_lossy();
+            let ends = left.ends.map(|at| at.strftime("%F").to_string());
+            (name.into_owned(), left.copies.len(), ends)
+        });
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [
+                ("left".to_owned(), 2, Some("2026-11-11".to_owned())),
+                (
+                    "left.before-restore".to_owned(),
+                    1,
+                    Some("2026-10-30".to_owned())
+                ),
+                ("strange".to_owned(), 1, None),
+            ]
+        );
+    }
 
     #[test]
     fn what_a_restore_kept_safe_goes_after_a_month_and_not_before_a_newer_copy_is_proven() {

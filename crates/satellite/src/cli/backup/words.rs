@@ -62,6 +62,8 @@ texts! {
     WouldGo: "se quitaría: {}", "would be removed: {}";
     PiecesGone: "quitados: {} pedazos de la bitácora del servidor", "removed: {} pieces of the server's binary log";
     PiecesWouldGo: "se quitarían: {} pedazos de la bitácora del servidor", "would be removed: {} pieces of the server's binary log";
+    LeftUntil: "{}: copias de un cliente que ya no está en la configuración; la última se quita el {}", "{}: copies of a client that the configuration names no more; the last one goes on {}";
+    LeftForGood: "{}: copias de nadie que esté en la configuración, y ninguna se comprobó aquí; no se quitan solas", "{}: copies of nobody in the configuration, none of them verified here; they do not go by themselves";
     NothingGoes: "no hay copias que quitar", "there is no copy to remove";
     NothingProven: "{}: no se quita nada mientras ninguna copia esté comprobada; ejecute: {} backup verify", "{}: nothing is removed as long as no copy is verified; run: {} backup verify";
 

@@ -6,6 +6,7 @@
 //! it is a mark that says the feed had come further than the copy, as after any other restore.
 
 mod report;
+mod standing;
 mod tail;
 mod words;
 
@@ -35,6 +36,7 @@ use super::backup::{
 use super::databases::{self, Place};
 use super::{Context, db, http, out, program};
 use crate::cli::words::{Lang, Speaks as _};
+use standing::Standing;
 use words::Says;
 
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -458,6 +460,7 @@ async fn put_back(
     for (step, safe) in steps.iter().zip(safe) {
         let (clock, place) = (Instant::now(), &step.place);
         let highest = highest(place, context).await;
+        let standing = Standing::of(place).await;
         let to = step.destination();
         let tail = step.tail.as_ref();
         let done = backup::restore(&step.copy, &step.manifest, key, &to, tail, state_dir).await;
@@ -467,6 +470,7 @@ async fn put_back(
             return Ok(Exit::Failed);
         }
         leave_mark(place, highest, context).await?;
+        standing.go_on(place, &by, context).await?;
         Unfinished::end(state_dir, &place.label).map_err(|it| told(context, &it))?;
         let rows = step.manifest.contents.rows();
         let seconds = format!("{:.1}", clock.elapsed().as_secs_f64());

@@ -37,6 +37,9 @@ texts! {
     NotSafe: "{}: no se pudo resguardar lo que hay ({}); no se tocó nada. Si ya no sirve: --without-safety-copy", "{}: what is there could not be copied ({}); nothing was touched. If it is of no use any more: --without-safety-copy";
     Followed: "{}: y la bitácora del servidor hasta {}", "{}: and the server's binary log up to {}";
     Done: "{}: restaurada la copia {} e igual a lo que se respaldó: {} renglones, en {} s", "{}: copy {} restored and equal to what was dumped: {} rows, in {} s";
+    HeldOn: "{}: la retención legal que estaba en pie desde {} sigue en pie; la copia es de antes", "{}: the legal hold that stood since {} goes on standing; the copy is older";
+    LockedOn: "{}: el bloqueo que estaba en pie desde {} sigue en pie; la copia es de antes", "{}: the lockdown that stood since {} goes on standing; the copy is older";
+    StandingUnknown: "no se pudo leer la base que había: si había una retención legal o un bloqueo después de la copia, póngalo otra vez ({} db hold, lockdown)", "the database that was there could not be read: if a legal hold or a lockdown began after the copy, begin it again ({} db hold, lockdown)";
     Failed: "{}: no se pudo restaurar: {}", "{}: could not be restored: {}";
     HalfDone: "{}: una restauración empezó y no terminó; la base puede estar a medias. Restaure otra vez: {} restore (si sabe que la base está completa, borre {})", "{}: a restore began and did not end; the database may hold half of a copy. Restore again: {} restore (if you know that the database is whole, remove {})";
     Next: "Siga: systemctl start satellite; después {} restore --report y sentinel checklist --after-restore", "Go on: systemctl start satellite; then {} restore --report and sentinel checklist --after-restore";

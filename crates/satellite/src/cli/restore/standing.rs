@@ -13,7 +13,6 @@ use store::{AnyEngine, Failure};
 
 use super::words::Says;
 use crate::cli::databases::{self, Place};
-use crate::cli::words::Speaks as _;
 use crate::cli::{Context, now, out, time};
 
 /// What stands in a database that is about to go.

@@ -5,15 +5,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use mariadb::{Flavor, Server};
 use promises::{
-    Checker, Copies, Place, Random, Running, SatelliteProcess, Setup, attlog, blocking, full, seed,
-    shared_mariadb, unkind,
+    Checker, Copies, Disk, Place, Random, Running, SatelliteProcess, Setup, attlog, blocking, full,
+    seed, shared_mariadb, unkind, until,
 };
 use tokio::process::Command;
 
@@ -30,9 +30,7 @@ async fn empty_like(place: &Place, folder: &Path) -> Result<Place> {
 
 /// What a command printed on both streams, and whether it ended with 0.
 async fn outcome(satellite: &SatelliteProcess, words: &[&str]) -> Result<(bool, String)> {
-    let output = satellite.backup(words).stdin(Stdio::null()).output();
-    let limited = tokio::time::timeout(Duration::from_secs(50), output).await;
-    let output = limited.context("the command has not ended")??;
+    let output = ended(satellite.backup(words)).await?;
     let said = [output.stdout, output.stderr].concat();
     Ok((
         output.status.success(),
@@ -151,7 +149,7 @@ async fn killing_the_backup_at_any_moment_leaves_no_copy_with_a_name_that_does_n
             .await?
             .accepts(60)
     );
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     works(&satellite, &["run"]).await?;
     let whole = u64::try_from(begun.elapsed().as_millis())?.max(50);
     let (mut random, mut killed) = (Random::new(seed()), 0);
@@ -361,6 +359,136 @@ async fn a_copy_that_cannot_be_made_is_told_within_its_time_and_leaves_the_good_
         "{board:#}"
     );
     works(&satellite, &["verify"]).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_goes_in_the_middle_of_a_copy_is_told_and_leaves_no_half_copy() -> Result<()>
+{
+    let server = Arc::new(blocking(|| Server::start(Flavor::Durable)).await?);
+    let place = Place::mariadb(server.address()).await?;
+    let copies = Copies::new()?;
+    let mut setup = Setup::new(place);
+    setup.more = copies.table("")?;
+    let mut satellite = SatelliteProcess::start(&setup.enrol(["GOES000001"])).await?;
+    for hour in 0..20 {
+        let line = |n: i32| format!("{n}\t2026-11-26 {hour:02}:00:00\t0\t1\n");
+        let lines: String = (1..=2_000).map(line).collect();
+        let upload = attlog("GOES000001", &hour.to_string(), lines.as_bytes());
+        ensure!(satellite.send(&upload).await?.accepts(2_000));
+    }
+    satellite.terminate().await?;
+    let begun = Instant::now();
+    works(&satellite, &["run"]).await?;
+    let whole = u64::try_from(begun.elapsed().as_millis())?;
+    let (mut random, mut told) = (Random::new(seed()), 0);
+    for _ in 0..6 {
+        let before = Copies::named(&copies.first(), STORE)?;
+        let run = ended(satellite.backup(&["run"]));
+        let after = random.millis(whole / 8, whole * 3 / 4);
+        let killed = Arc::clone(&server);
+        let kill = async {
+            tokio::time::sleep(after).await;
+            blocking(move || killed.kill9()).await
+        };
+        let (output, kill) = tokio::join!(run, kill);
+        kill?;
+        let output = output?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if !output.status.success() {
+            told += 1;
+            ensure!(said.contains("the last good copy is untouched"), "{said}");
+            ensure!(before == Copies::named(&copies.first(), STORE)?, "{said}");
+        }
+        let back = Arc::clone(&server);
+        blocking(move || back.restart()).await?;
+    }
+    ensure!(told >= 3, "only {told} of 6 were in the middle of a copy");
+    works(&satellite, &["run"]).await?;
+    works(&satellite, &["verify"]).await?;
+    println!("{told} of 6 times the database went in the middle of a copy of {whole} ms");
+    Ok(())
+}
+
+/// A disk of which nothing answers any more.
+struct Frozen<'a>(&'a Path);
+
+impl<'a> Frozen<'a> {
+    fn new(folder: &'a Path) -> Result<Self> {
+        let done = std::process::Command::new("fsfreeze")
+            .arg("--freeze")
+            .arg(folder)
+            .status()?;
+        ensure!(done.success(), "fsfreeze: {done}");
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        let thaw = std::process::Command::new("fsfreeze")
+            .arg("--unfreeze")
+            .arg(self.0)
+            .status();
+        assert!(
+            thaw.is_ok_and(|done| done.success()),
+            "the disk stays frozen"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_location_that_hangs_is_given_up_and_told_and_the_first_has_its_copy() -> Result<()>
+{
+    let (folder, away) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let _disk = match Disk::under(away.path()) {
+        Ok(disk) => disk,
+        Err(error) => {
+            println!("SKIPPED, NOT PROVEN HERE: no disk can be mounted ({error:#})");
+            return Ok(());
+        }
+    };
+    let (copies, place) = (Copies::new()?, Place::sqlite(folder.path()));
+    let mut setup = Setup::new(place);
+    let second = copies.second().display().to_string();
+    let table = copies.table("time_limit = \"10s\"")?;
+    setup.more = table.replace(&second, &away.path().display().to_string());
+    let satellite = SatelliteProcess::prepare(&setup).await?;
+    works(&satellite, &["run"]).await?;
+
+    let frozen = Frozen::new(away.path())?;
+    let begun = Instant::now();
+    let run = tokio::spawn(ended(satellite.backup(&["run"])));
+    let board = satellite.folder().join("state/backup.json");
+    let told = async || {
+        let text = fs::read_to_string(&board)?;
+        let board: serde_json::Value = serde_json::from_str(&text)?;
+        let error = board["tenants"][0]["error"].as_str().unwrap_or_default();
+        Ok(error.contains("second location") && board["tenants"][0]["locations"] == 1)
+    };
+    until(Duration::from_secs(40), "it is told", told).await?;
+    println!("told after {:?}", begun.elapsed());
+    let (here, there) = (
+        Copies::named(&copies.first(), STORE)?,
+        Copies::named(away.path(), STORE)?,
+    );
+    ensure!((here.len(), there.len()) == (2, 1), "{here:?} {there:?}");
+    // Whoever waits for such a disk cannot end before it answers.
+    drop(frozen);
+    let output = run.await??;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        !output.status.success() && said.contains("did not reach the second location"),
+        "{said}"
+    );
+    works(&satellite, &["run"]).await?;
+    works(&satellite, &["verify"]).await.map(drop)
+}
+
+/// The end of a command, with what it printed.
+async fn ended(mut command: Command) -> Result<Output> {
+    command.stdin(Stdio::null());
+    let limited = tokio::time::timeout(Duration::from_secs(90), command.output()).await;
+    Ok(limited.context("the command has not ended")??)
 }
 
 /// Where the password stands while a copy is made.

@@ -34,7 +34,7 @@ pub use mapping::Mapped;
 pub use network::{Network, NoNetwork};
 use notify::Language;
 use other_makes::Mapping;
-pub use output::{Hook, Old, Output, Receiver};
+pub use output::{Daily, Format, Hook, Old, Output, Receiver};
 use store::Target;
 use store::retention::Class;
 

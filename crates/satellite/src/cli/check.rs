@@ -9,7 +9,7 @@ use daemon::exit::Exit;
 use daemon::logging::Escaped;
 use satellite::broker;
 use satellite::config::{Receiver, Unknown};
-use satellite::outputs::{look_at_edge, look_at_table};
+use satellite::outputs::{look_at_edge, look_at_folder, look_at_table};
 use store::schema::{self, SchemaState};
 
 use super::databases::{self, Place};
@@ -64,6 +64,10 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
                 let looked = look_at_edge(cloud).await.map(drop);
                 let looked = looked.map_err(|unfit| unfit.to_string());
                 (Word::EdgeReady, Word::EdgeFails, looked)
+            }
+            Receiver::Folder(daily) => {
+                let looked = look_at_folder(daily).await;
+                (Word::FolderReady, Word::FolderFails, looked)
             }
             Receiver::Webhook(_) | Receiver::Forward(_) => continue,
         };

@@ -395,6 +395,8 @@ texts! {
     EverySerial: "todas las demás", "all others";
     EdgeReady: "salida {}: el Programa Satélite de la nube contesta y conoce el token: {}", "output {}: the satellite in the cloud answers and knows the token: {}";
     EdgeFails: "salida {}: no se puede entregar a la nube: {}: {}", "output {}: nothing can be delivered to the cloud: {}: {}";
+    FolderReady: "salida {}: se puede escribir en la carpeta {}", "output {}: the folder {} can be written";
+    FolderFails: "salida {}: la carpeta {} no sirve: {}", "output {}: the folder {} will not do: {}";
     TableReady: "salida {}: la tabla está lista: {}", "output {}: the table is ready: {}";
     TableFails: "salida {}: la tabla no sirve: {}: {}", "output {}: the table will not do: {}: {}";
     OutputBrokerReady: "salida {}: el broker nos deja entrar: {}", "output {}: the broker lets us in: {}";

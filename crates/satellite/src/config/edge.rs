@@ -50,7 +50,7 @@ pub(crate) const OUTPUT: &str = "edge";
 /// Events in one delivery.
 const BATCH: usize = 500;
 /// Nothing is given up: longer than any edge lives.
-const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+pub(super) const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// Shortest token, in bytes; those that satellite draws have 32.
 const TOKEN_LEAST: usize = 16;
 

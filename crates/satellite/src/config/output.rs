@@ -5,7 +5,7 @@
 //! the name, and that personal data does not leave over plain HTTP. Nothing here connects.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daemon::config::{
@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::broker::{self, Broker, RawBroker, RawLink};
 use super::columns::{self, RawTable, Table};
+use super::edge::NEVER;
 use super::{Edge, SECRETS_FOLDER, Tenant};
 
 /// Events in one delivery unless told otherwise.
@@ -28,6 +29,10 @@ const BATCH_MAX: usize = 1_000;
 const GIVE_UP_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 /// An event is tried at least so long: a receiver that is being updated is no reason.
 const GIVE_UP_LEAST: Duration = Duration::from_secs(3600);
+/// A day's file is made anew at most so often unless told otherwise.
+const ANEW: Duration = Duration::from_secs(3600);
+const ANEW_LEAST: Duration = Duration::from_secs(1);
+const ANEW_MOST: Duration = Duration::from_secs(86_400);
 /// Shortest key of a signature, in bytes.
 const KEY_LEAST: usize = 16;
 
@@ -63,6 +68,8 @@ pub enum Receiver {
     Forward(Old),
     /// The satellite that this one is an edge of.
     Edge(Edge),
+    /// A file for each day.
+    Folder(Daily),
 }
 
 impl Receiver {
@@ -74,6 +81,7 @@ impl Receiver {
             Self::Table(_) => "table",
             Self::Forward(_) => "forward",
             Self::Edge(_) => "edge",
+            Self::Folder(_) => "folder",
         }
     }
 
@@ -85,6 +93,7 @@ impl Receiver {
             Self::Table(table) => format!("{} {}", table.target, table.name),
             Self::Forward(old) => format!("{}:{}", old.url.host(), old.url.port()),
             Self::Edge(edge) => format!("{}:{}", edge.to.host(), edge.to.port()),
+            Self::Folder(daily) => daily.folder.display().to_string(),
         }
     }
 }
@@ -107,6 +116,38 @@ pub struct Old {
     pub url: Url,
     /// It may be in an inner network, and is spoken to in plain HTTP.
     pub allow_internal: bool,
+}
+
+/// A file for each day, in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Daily {
+    /// The folder.
+    pub folder: PathBuf,
+    /// How the files are written.
+    pub format: Format,
+    /// A file is made anew for late records at most so often.
+    pub every: Duration,
+}
+
+/// How a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For spreadsheets.
+    #[default]
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+impl Format {
+    /// The word of the configuration, and the end of the files' names.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+        }
+    }
 }
 
 /// An address of either sort; which one is needed, the kind says.
@@ -176,6 +217,9 @@ pub(super) struct RawOutput {
     columns: BTreeMap<String, serde_json::Value>,
     #[serde(default)]
     kinds: Vec<String>,
+    folder: Option<PathBuf>,
+    format: Option<Format>,
+    every: Option<Span>,
     batch: Option<usize>,
     give_up_after: Option<Span>,
     #[serde(default)]
@@ -188,6 +232,7 @@ enum RawKind {
     Webhook,
     Mqtt,
     Table,
+    Folder,
 }
 
 #[derive(Deserialize, Default, PartialEq, Eq)]
@@ -343,7 +388,12 @@ fn one(place: &Place<'_>, raw: RawOutput, tenants: &[Tenant]) -> Result<Output, 
         let said = ("must be at least 1h", "debe ser al menos 1h");
         return Err(place.wrong("give_up_after", said));
     }
+    let give_up_after = match raw.kind {
+        RawKind::Folder => NEVER,
+        RawKind::Webhook | RawKind::Mqtt | RawKind::Table => give_up_after,
+    };
     let to = match raw.kind {
+        RawKind::Folder => Receiver::Folder(daily(place, raw.folder, raw.format, raw.every)?),
         RawKind::Webhook => Receiver::Webhook(hook(
             place,
             raw.url.and_then(Address::web),
@@ -389,9 +439,57 @@ fn one(place: &Place<'_>, raw: RawOutput, tenants: &[Tenant]) -> Result<Output, 
     })
 }
 
+/// Whether the folder is there is no matter of the configuration: it may be mounted later.
+fn daily(
+    place: &Place<'_>,
+    folder: Option<PathBuf>,
+    format: Option<Format>,
+    every: Option<Span>,
+) -> Result<Daily, ConfigError> {
+    let folder = folder
+        .filter(|folder| folder.is_absolute())
+        .ok_or_else(|| {
+            let said = (
+                "wants a whole path, for example /var/lib/satellite/daily",
+                "pide una ruta completa, por ejemplo /var/lib/satellite/diario",
+            );
+            place.wrong("folder", said)
+        })?;
+    let every = every.map_or(ANEW, Duration::from);
+    if !(ANEW_LEAST..=ANEW_MOST).contains(&every) {
+        let said = ("must be from 1s to 1d", "debe ser de 1s a 1d");
+        return Err(place.wrong("every", said));
+    }
+    Ok(Daily {
+        folder,
+        format: format.unwrap_or_default(),
+        every,
+    })
+}
+
 /// Refuses keys that mean nothing to an output of this kind.
 fn unasked(place: &Place<'_>, raw: &RawOutput) -> Result<(), ConfigError> {
+    let of_folder = [
+        ("folder", raw.folder.is_some()),
+        ("format", raw.format.is_some()),
+        ("every", raw.every.is_some()),
+    ];
     let given: &[(&str, bool)] = match raw.kind {
+        RawKind::Folder => &[
+            ("url", raw.url.is_some()),
+            ("secret_file", raw.secret_file.is_some()),
+            ("password_file", raw.password_file.is_some()),
+            ("allow_internal", raw.allow_internal),
+            ("table", raw.table.is_some()),
+            ("columns", !raw.columns.is_empty()),
+            ("user", raw.user.is_some()),
+            ("topic", raw.topic.is_some()),
+            ("state_topic", raw.state_topic.is_some()),
+            ("status_topic", raw.status_topic.is_some()),
+            ("client_id", raw.client_id.is_some()),
+            ("ca_file", raw.ca_file.is_some()),
+            ("give_up_after", raw.give_up_after.is_some()),
+        ],
         RawKind::Webhook => &[
             ("password_file", raw.password_file.is_some()),
             ("table", raw.table.is_some()),
@@ -419,7 +517,9 @@ fn unasked(place: &Place<'_>, raw: &RawOutput) -> Result<(), ConfigError> {
             ("allow_internal", raw.allow_internal),
         ],
     };
-    match given.iter().find(|(_, given)| *given) {
+    let is_folder = matches!(raw.kind, RawKind::Folder);
+    let mut all = given.iter().chain(of_folder.iter().filter(|_| !is_folder));
+    match all.find(|(_, given)| *given) {
         None => Ok(()),
         Some((key, _)) => {
             let said = (

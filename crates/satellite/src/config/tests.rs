@@ -434,3 +434,33 @@ fn what_the_command_line_says_of_an_edge_stands_in_place_of_the_file() {
     assert_eq!(made.edge.unwrap().to.host(), "second");
     assert_eq!(made.outputs.len(), 1);
 }
+
+#[test]
+fn a_folder_for_each_days_file_needs_a_whole_path_and_nothing_of_another_kind() {
+    let output = |more: &str| {
+        let head = "[[output]]\nname = \"daily\"\ntenant = \"acme\"\nkind = \"folder\"\n";
+        format!("{TENANT}\n{head}{more}\n")
+    };
+    let config = read(&output("folder = \"/srv/daily\"")).unwrap();
+    let made = &config.outputs[0];
+    let Receiver::Folder(daily) = &made.to else {
+        panic!("{made:?}");
+    };
+    assert_eq!((daily.format, daily.every.as_secs()), (Format::Csv, 3_600));
+    // Nothing is given up: a day is marked or waits.
+    assert!(made.give_up_after > Duration::from_secs(50 * 365 * 24 * 3600));
+    for (more, key) in [
+        ("", "'folder'"),
+        ("folder = \"daily\"", "'folder'"),
+        ("folder = \"/srv\"\nevery = \"0s\"", "'every'"),
+        (
+            "folder = \"/srv\"\ngive_up_after = \"1d\"",
+            "'give_up_after'",
+        ),
+        ("folder = \"/srv\"\nurl = \"https://a.example\"", "'url'"),
+        ("folder = \"/srv\"\nformat = \"xls\"", "xls"),
+    ] {
+        let told = wrong(&output(more));
+        assert!(told.contains(key), "{more}: {told}");
+    }
+}

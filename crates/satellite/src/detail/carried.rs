@@ -6,6 +6,10 @@
 
 /// Spanish and English; `{}` are values.
 pub(super) const CARRIED: &[(&str, &str)] = &[
+    (
+        "no se puede escribir en la carpeta: {}",
+        "the folder cannot be written: {}",
+    ),
     // Any receiver over HTTP (`fetch::Failed`, `course::judge`).
     (
         "{}: no se siguen redirecciones",

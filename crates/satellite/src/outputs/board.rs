@@ -37,7 +37,7 @@ pub struct OutputStatus {
     pub name: String,
     /// Whose events it gets.
     pub tenant: String,
-    /// `webhook`, `table`, `forward`.
+    /// `webhook`, `mqtt`, `table`, `folder`, `forward`, `edge`.
     pub kind: &'static str,
     /// `fine`, `paused`, `locked` (by a lockdown), `failing`, `standing` (failing for ten minutes
     /// and more: somebody has to look), `store` (the database cannot be read), `elsewhere` (another

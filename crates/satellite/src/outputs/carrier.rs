@@ -8,7 +8,7 @@ use store::feed::FeedRow;
 
 use super::course::Verdict;
 use super::edge::Wish;
-use super::{edge, forward, mqtt, table, webhook};
+use super::{edge, folder, forward, mqtt, table, webhook};
 use crate::config::{Output, Receiver};
 use crate::hub::Hub;
 
@@ -21,6 +21,8 @@ pub(super) struct Carrier {
     line: mqtt::Line,
     /// What is remembered of the satellite that this one is an edge of.
     link: edge::Link,
+    /// What is remembered of the folder.
+    tray: folder::Tray,
 }
 
 impl Carrier {
@@ -30,6 +32,7 @@ impl Carrier {
             is_known: false,
             line: mqtt::Line::default(),
             link: edge::Link::default(),
+            tray: folder::Tray::default(),
         }
     }
 
@@ -44,8 +47,16 @@ impl Carrier {
             Receiver::Edge(cloud) => {
                 edge::tell(&mut self.link, (cloud, &self.output), hub, (from, to)).await
             }
+            Receiver::Folder(daily) => {
+                folder::make(&mut self.tray, (daily, &self.output), hub).await
+            }
             Receiver::Webhook(_) | Receiver::Table(_) | Receiver::Forward(_) => Wish::None,
         }
+    }
+
+    /// It has everything, and what it makes of it fails.
+    pub(super) fn stands(&self) -> bool {
+        self.tray.is_failing()
     }
 
     /// Whether the receiver hears anything of a row.
@@ -66,6 +77,9 @@ impl Carrier {
             Receiver::Mqtt(broker) => mqtt::publish(broker, rows, &mut self.line).await,
             Receiver::Table(table) => table::write(table, rows, &mut self.is_known).await,
             Receiver::Forward(old) => forward::post(old, rows).await,
+            Receiver::Folder(daily) => {
+                folder::deliver(&mut self.tray, (daily, &self.output), hub, rows).await
+            }
             Receiver::Edge(cloud) => {
                 let whither = (cloud, &self.output);
                 edge::deliver(&mut self.link, whither, hub, (rows, from, to)).await

@@ -49,7 +49,7 @@ const ASIDE_CURSOR: &str = "edge.quarantine";
 const NO_TOKEN: &str = "the token is not known there, or is no edge's";
 
 /// What is done next about an output that has nothing to deliver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wish {
     /// Nothing.
     None,
@@ -57,6 +57,10 @@ pub(super) enum Wish {
     Revive,
     /// The cursor goes back to there: the other database holds no more than that.
     GoBack(i64),
+    /// It is failing, for this reason.
+    Stands(String),
+    /// It fails no more.
+    Goes,
 }
 
 /// What is kept between two batches. All of it may be lost at any moment.

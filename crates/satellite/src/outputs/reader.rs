@@ -374,9 +374,16 @@ impl Reader {
         commits: u64,
     ) -> Result<Work, Failure> {
         self.passed = (standing.seq, page.up_to);
+        let stands = self.carrier.stands();
         self.hub.outputs.note(&self.output.name, |seen| {
             seen.state = Some(State::Fine);
-            (seen.oldest, seen.failing_since, seen.trouble) = (None, None, None);
+            seen.oldest = None;
+            (seen.failing_since, seen.trouble) = (None, None);
+            if stands {
+                seen.state = Some(State::Failing);
+                seen.failing_since = standing.failing_since;
+                seen.trouble.clone_from(&standing.trouble);
+            }
         });
         if page.up_to > standing.seq && self.passed_at.elapsed() >= PASS_EVERY {
             let step = self.step(standing, page.up_to);
@@ -421,6 +428,15 @@ impl Reader {
             Wish::GoBack(to) => {
                 let holder = &self.hub.instance;
                 outputs::pass(engine, key, Step { holder, from, to }).await
+            }
+            Wish::Stands(why) => {
+                let noted = outputs::failing(engine, key, &why, clock::now()).await;
+                noted.map(|()| true)
+            }
+            Wish::Goes => {
+                let (holder, to) = (self.hub.instance.as_str(), from);
+                let step = Step { holder, from, to };
+                outputs::delivered(engine, key, step, (0, clock::now())).await
             }
         };
         finished(session, done)?;

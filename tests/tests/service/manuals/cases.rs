@@ -115,6 +115,8 @@ pub(super) const FILLED: &[(&str, &str)] = &[
     (" NAME ", " nomina "),
     ("USUARIO", "games"),
     (" payroll ", " nomina "),
+    (" acme-daily ", " nomina "),
+    (" acme-diario ", " nomina "),
 ];
 
 /// A command that needs something.

@@ -31,9 +31,12 @@ pub(super) async fn look(context: &Context, findings: &mut Findings) {
                 let looked = broker::look(&to.link).await;
                 broker(context, &to.link, looked, findings.about(&output.name));
             }
-            // Nothing can be asked of these without handing them an event; the database of a table
-            // is looked at by `check --connect`.
-            Receiver::Webhook(_) | Receiver::Forward(_) | Receiver::Table(_) => {}
+            // Nothing can be asked of these without handing them an event; a table and a folder
+            // are looked at by `check --connect`.
+            Receiver::Webhook(_)
+            | Receiver::Forward(_)
+            | Receiver::Table(_)
+            | Receiver::Folder(_) => {}
         }
     }
     for input in &context.config.inputs {

@@ -1,49 +1,18 @@
 //! How events are written: as a table, as lines, as JSON, as CSV.
 //!
-//! JSON and CSV have the columns of `event_feed` under their own names, times in UTC. A
-//! spreadsheet runs cells that begin with certain characters as formulas, and these cells come
-//! from terminals: such a cell gets an apostrophe in front.
+//! JSON and CSV for programs are written as [`satellite::outputs`] writes them.
 
 use std::borrow::Cow;
 use std::io;
 
 use daemon::logging::Escaped;
 use event::Zone;
-use satellite::hex;
-use satellite::outputs::event_json;
-use serde_json::json;
+pub(crate) use satellite::outputs::{csv_head, csv_rows, guarded, json_row};
 use store::feed::FeedRow;
 
 use super::super::words::{Lang, Speaks as _, Word};
 use super::super::{Context, out, table, time};
 use super::Format;
-
-/// The columns of CSV, in their order.
-const COLUMNS: [&str; 23] = [
-    "seq",
-    "event_uid",
-    "tenant",
-    "vendor",
-    "serial",
-    "device_name",
-    "kind",
-    "person",
-    "card",
-    "local_time",
-    "time_zone",
-    "occurred_at",
-    "received_at",
-    "status_code",
-    "verify_code",
-    "vendor_code",
-    "direction",
-    "door",
-    "route",
-    "timeliness",
-    "clock",
-    "attributes",
-    "raw",
-];
 
 const HEADINGS: [Word; 8] = [
     Word::Time,
@@ -163,76 +132,6 @@ pub(super) fn rows(format: Format, rows: &[FeedRow]) -> anyhow::Result<()> {
     Ok(out::print(&text)?)
 }
 
-/// Everything in a row, as JSON.
-pub(crate) fn json_row(row: &FeedRow) -> serde_json::Value {
-    let mut event = event_json(row);
-    let raw = std::str::from_utf8(&row.raw).ok();
-    event.insert("raw".to_owned(), json!(raw));
-    let hex = raw.is_none().then(|| hex(&row.raw));
-    event.insert("raw_hex".to_owned(), json!(hex));
-    serde_json::Value::Object(event)
-}
-
-/// The headings of CSV.
-pub(crate) fn csv_head() -> anyhow::Result<String> {
-    csv_text(&[COLUMNS.map(str::to_owned)])
-}
-
-/// Rows as CSV.
-pub(crate) fn csv_rows(rows: &[FeedRow]) -> anyhow::Result<String> {
-    csv_text(&rows.iter().map(csv_cells).collect::<Vec<_>>())
-}
-
-fn csv_cells(row: &FeedRow) -> [String; 23] {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let raw = std::str::from_utf8(&row.raw).map_or_else(|_| hex(&row.raw), str::to_owned);
-    [
-        row.seq.to_string(),
-        row.event_uid.clone(),
-        text(&row.tenant),
-        row.vendor.clone(),
-        row.serial.clone(),
-        text(&row.device_name),
-        row.kind.clone(),
-        text(&row.person),
-        text(&row.card),
-        text(&row.local_time),
-        row.time_zone.clone(),
-        row.occurred_at.map(time::utc).unwrap_or_default(),
-        time::utc(row.received_at),
-        text(&row.status_code),
-        text(&row.verify_code),
-        text(&row.vendor_code),
-        text(&row.direction),
-        text(&row.door),
-        row.route.clone(),
-        row.timeliness.clone(),
-        row.clock.clone(),
-        text(&row.attributes),
-        raw,
-    ]
-}
-
-fn csv_text(rows: &[[String; 23]]) -> anyhow::Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        writer.write_record(row.iter().map(|cell| guarded(cell).into_owned()))?;
-    }
-    let bytes = writer
-        .into_inner()
-        .map_err(|error| anyhow::anyhow!("{error}"))?;
-    Ok(String::from_utf8(bytes)?)
-}
-
-/// A cell that no spreadsheet takes for a formula.
-pub(crate) fn guarded(cell: &str) -> Cow<'_, str> {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        Cow::Owned(format!("'{cell}"))
-    } else {
-        Cow::Borrowed(cell)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,41 +163,6 @@ mod tests {
             attributes: Some(r#"{"mask":"1"}"#.to_owned()),
             raw: b"=1+1\t\xff".to_vec(),
         }
-    }
-
-    #[test]
-    fn a_cell_never_becomes_a_formula() {
-        for bad in ["=1+1", "+1", "-1", "@x", "\tx", "\rx"] {
-            assert_eq!(guarded(bad), format!("'{bad}"));
-        }
-        for good in ["", "1001", "a=b", "Ana"] {
-            assert_eq!(guarded(good), good);
-        }
-        let text = csv_text(&[csv_cells(&row())]).unwrap();
-        assert!(text.contains(",'=1+1,"), "{text}");
-    }
-
-    #[test]
-    fn csv_has_as_many_cells_as_columns_and_quotes_what_needs_it() {
-        let mut row = row();
-        row.device_name = Some("a, \"b\"\nc".to_owned());
-        let text = csv_text(&[COLUMNS.map(str::to_owned), csv_cells(&row)]).unwrap();
-        let mut reader = csv::Reader::from_reader(text.as_bytes());
-        let record = reader.records().next().unwrap().unwrap();
-        assert_eq!(record.len(), COLUMNS.len());
-        assert_eq!(&record[5], "a, \"b\"\nc");
-        assert_eq!(&record[11], "2026-11-21T14:59:58.000Z");
-    }
-
-    #[test]
-    fn json_keeps_absent_values_as_null_and_bytes_that_are_no_text_as_digits() {
-        let json = json_row(&row());
-        assert_eq!(json["card"], serde_json::Value::Null);
-        assert_eq!(json["raw"], serde_json::Value::Null);
-        assert_eq!(json["raw_hex"], "3d312b3109ff");
-        assert_eq!(json["attributes"]["mask"], "1");
-        assert_eq!(json["received_at"], "2026-11-21T15:00:00.250Z");
-        assert_eq!(json.as_object().unwrap().len(), COLUMNS.len() + 1);
     }
 
     #[test]

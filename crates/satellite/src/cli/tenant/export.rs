@@ -49,6 +49,9 @@ pub(crate) struct Args {
     /// The file, which appears when it is complete and is never written over
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Writes the file.
@@ -68,6 +71,11 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     source.note(&sealed, &args.to).await?;
     let (lines, sha256) = (sealed.lines, sealed.sha256.clone());
     sealed.publish().map_err(told)?;
+    if args.json {
+        let told = json!({ "file": args.to, "sha256": sha256, "lines": lines });
+        out::json(&told)?;
+        return Ok(Exit::Fine);
+    }
     let counted: [&dyn std::fmt::Display; 5] = [
         &source.tenant,
         &lines.devices,

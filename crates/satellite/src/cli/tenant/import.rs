@@ -20,7 +20,7 @@ use satellite::bundle::line::{CursorLine, EventLine, QuarantineLine};
 use satellite::bundle::read::{self, Bundle, Flaw, Piece, Verified};
 use satellite::bundle::{Manifest, Part};
 use satellite::evidence::hash_file;
-use serde_json::json;
+use serde_json::{Value, json};
 use store::moving::{self, Terminal};
 use store::registry::{self, Enrolment, RegistryError};
 use store::{AnyEngine, Receipt, Refused, Submission, Writer, quarantine};
@@ -54,6 +54,9 @@ pub(crate) struct Args {
     /// Verify it, say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Verifies, tells, and takes in.
@@ -68,7 +71,12 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         false => databases::open_ready(context, &place).await?.0,
     };
     let plan = Plan::of(&verified, &tenant, &mut registry, context).await?;
-    plan.tell(&verified, context)?;
+    if !args.json {
+        plan.tell(&verified, context)?;
+    } else if args.dry_run {
+        out::json(&plan.as_json(&verified, &tenant, None))?;
+        return Ok(Exit::Fine);
+    }
     if args.dry_run {
         out::line(&context.say(Word::BundleNothingDone, &[]))?;
         return Ok(Exit::Fine);
@@ -80,6 +88,10 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     taken?;
     let counts = taking.counts;
     note(args, &verified, &counts, (&tenant, &mut registry), context).await?;
+    if args.json {
+        out::json(&plan.as_json(&verified, &tenant, Some(&counts)))?;
+        return Ok(Exit::Fine);
+    }
     let counted: [&dyn std::fmt::Display; 4] =
         [&tenant, &counts.new, &counts.duplicate, &counts.quarantined];
     out::line(&context.say(Word::BundleImported, &counted))?;
@@ -201,6 +213,31 @@ impl Plan {
             terminals.push((id, fate, terminal));
         }
         Ok(Self { terminals })
+    }
+
+    /// The same for machines, with what came in once it has.
+    fn as_json(&self, verified: &Verified, tenant: &TenantId, counts: Option<&Receipt>) -> Value {
+        let of = |is: fn(&Fate) -> bool| -> Vec<&str> {
+            let those = self.terminals.iter().filter(|one| is(&one.1));
+            those
+                .map(|(_, _, one)| one.enrolment.serial.as_str())
+                .collect()
+        };
+        json!({
+            "applied": counts.is_some(),
+            "tenant": tenant.as_str(),
+            "of_tenant": verified.tenant.as_str(),
+            "made_at": verified.manifest.made_at,
+            "lines": verified.manifest.lines,
+            "terminals": {
+                "new": of(|fate| matches!(fate, Fate::New)),
+                "here": of(|fate| matches!(fate, Fate::Here)),
+                "other": of(|fate| matches!(fate, Fate::Other)),
+            },
+            "new": counts.map(|it| it.new),
+            "known": counts.map(|it| it.duplicate),
+            "quarantined": counts.map(|it| it.quarantined),
+        })
     }
 
     fn tell(&self, verified: &Verified, context: &Context) -> anyhow::Result<()> {

@@ -128,7 +128,7 @@ impl Pieces<'_> {
             return Err(Flaw::Damaged(format!("{} is no file", shown(&name))));
         }
         if size > LONGEST {
-            let told = format!("{} has {size} bytes", shown(&name));
+            let told = format!("{} has {size} bytes, too many", shown(&name));
             return Err(Flaw::Damaged(told));
         }
         let mut bytes = Vec::new();

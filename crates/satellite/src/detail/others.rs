@@ -6,6 +6,32 @@
 
 /// Spanish and English; `{}` are values.
 pub(super) const OTHERS: &[(&str, &str)] = &[
+    // The file of a tenant that goes (`bundle`).
+    ("falta su final", "its end is missing"),
+    (
+        "algo sigue después de su final",
+        "something follows its end",
+    ),
+    (
+        "algo sigue después de su manifiesto",
+        "something follows its manifest",
+    ),
+    ("{} no es un archivo común", "{} is no file"),
+    ("{} mide {} bytes, demasiados", "{} has {} bytes, too many"),
+    ("{} termina antes de tiempo", "{} ends too early"),
+    ("{} no se espera ahí", "{} is not expected there"),
+    (
+        "{} no es como dice su manifiesto",
+        "{} is not as its manifest says",
+    ),
+    ("{} cambió mientras se leía", "{} changed while it was read"),
+    ("{}, renglón {}: {}", "{}, line {}: {}"),
+    (
+        "no dice lo que debería, o es de un dispositivo que el archivo no tiene",
+        "it does not say what it should, or is of no terminal of the bundle",
+    ),
+    ("un dispositivo dos veces", "a terminal twice"),
+    ("no es un dispositivo", "no terminal"),
     // Records of other makes (`other_makes`).
     ("no es JSON que se pueda leer", "no JSON that could be read"),
     ("letras que no son UTF-8", "letters that are not UTF-8"),

@@ -109,7 +109,10 @@ fn told(args: &Args, context: &Context, flaw: &Flaw) -> anyhow::Error {
         }
         Flaw::Foreign => context.say(Word::BundleForeign, &[&file]),
         Flaw::Newer(form) => context.say(Word::BundleNewer, &[&file, form]),
-        Flaw::Damaged(why) => context.say(Word::BundleDamaged, &[&file, why]),
+        Flaw::Damaged(why) => {
+            let why = context.lang.detail(why);
+            context.say(Word::BundleDamaged, &[&file, &why])
+        }
     })
 }
 

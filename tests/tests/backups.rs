@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use mariadb::{Flavor, Server};
 use promises::{
-    Checker, Copies, Disk, Place, Random, Running, SatelliteProcess, Setup, attlog, blocking, full,
-    seed, shared_mariadb, unkind, until,
+    Checker, Copies, Disk, Place, Random, Running, SatelliteProcess, Setup, Tenant, attlog,
+    blocking, full, seed, shared_mariadb, unkind, until,
 };
 use tokio::process::Command;
 
@@ -482,6 +482,75 @@ async fn a_second_location_that_hangs_is_given_up_and_told_and_the_first_has_its
     );
     works(&satellite, &["run"]).await?;
     works(&satellite, &["verify"]).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_leaves_the_temporary_tables_of_every_other_server_alone() -> Result<()> {
+    let copies = Copies::new()?;
+    let mut setup = Setup::new(shared_mariadb(Flavor::Durable).await?);
+    setup.more = copies.table("")?;
+    let satellite = SatelliteProcess::prepare(&setup).await?;
+    works(&satellite, &["run"]).await?;
+    // As a server that runs beside it has them in the folder that all use.
+    let shared = tempfile::tempdir()?;
+    let tables = ["MAI", "MAD"].map(|end| format!("#sql-temptable-1-1-1.{end}"));
+    for table in &tables {
+        fs::write(shared.path().join(table), "")?;
+    }
+    let mut verify = satellite.backup(&["verify"]);
+    verify.env("TMPDIR", shared.path());
+    let output = ended(verify).await?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{said}");
+    for table in &tables {
+        ensure!(shared.path().join(table).exists(), "{table} was taken away");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_of_a_client_that_left_are_listed_and_go_on_their_day() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let copies = Copies::new()?;
+    let mut setup = Setup::new(Place::sqlite(folder.path()));
+    setup.more = copies.table("")?;
+    setup.tenants.push(Tenant {
+        id: "beta".to_owned(),
+        own: Some(Place::Sqlite(folder.path().join("beta.db"))),
+    });
+    let mut satellite = SatelliteProcess::start(&setup).await?;
+    satellite.terminate().await?;
+    works(&satellite, &["run"]).await?;
+    works(&satellite, &["verify"]).await?;
+    let both = [copies.first(), copies.second().to_owned()];
+    for location in &both {
+        let young = Copies::named(location, "beta")?.pop();
+        let young = young.context("beta was not copied")?;
+        let old = young.with_file_name("20240305T060000Z");
+        fs::create_dir(&old)?;
+        for entry in fs::read_dir(&young)? {
+            let entry = entry?;
+            fs::copy(entry.path(), old.join(entry.file_name()))?;
+        }
+    }
+    let file = satellite.folder().join("satellite.toml");
+    let text = fs::read_to_string(&file)?;
+    let beta = text.split_once("\n[[tenant]]\nid = \"beta\"");
+    fs::write(&file, beta.context("beta is the last")?.0)?;
+
+    let listed = works(&satellite, &["list"]).await?;
+    ensure!(listed.matches("/beta/").count() == 4, "{listed}");
+    let would = works(&satellite, &["prune", "--dry-run"]).await?;
+    ensure!(would.matches("20240305T060000Z").count() == 2, "{would}");
+    works(&satellite, &["prune"]).await?;
+    for location in &both {
+        let left = Copies::named(location, "beta")?;
+        ensure!(
+            left.len() == 1 && !left[0].ends_with("20240305T060000Z"),
+            "{left:?}"
+        );
+    }
+    Ok(())
 }
 
 /// The end of a command, with what it printed.

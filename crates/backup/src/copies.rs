@@ -134,10 +134,11 @@ impl Location {
         self.0.join(store)
     }
 
-    /// The stores that have a whole copy here, in the order of their names.
+    /// The stores that have a whole copy here, in the order of their names. A folder that may not be
+    /// read, such as a disk's `lost+found`, is none of ours.
     ///
     /// # Errors
-    /// The folder cannot be read; one that is not there has none.
+    /// The location cannot be read; one that is not there has none.
     pub fn stores(&self) -> Result<Vec<String>, Problem> {
         let wrong = |error| Problem::file(&self.0, &error);
         let entries = match fs::read_dir(&self.0) {
@@ -152,7 +153,8 @@ impl Location {
             let Ok(store) = entry.file_name().into_string() else {
                 continue;
             };
-            if is_folder && !self.copies(&store)?.is_empty() {
+            let has_copies = |copies: Vec<Copied>| !copies.is_empty();
+            if is_folder && self.copies(&store).is_ok_and(has_copies) {
                 found.push(store);
             }
         }
@@ -424,6 +426,11 @@ mod tests {
             location.copies("store").unwrap(),
             std::slice::from_ref(&copy)
         );
+        // What cannot be read as ours is no store, and hides no other.
+        fs::create_dir(folder.path().join("strange")).unwrap();
+        fs::write(folder.path().join("strange/20261126T060000Z"), "").unwrap();
+        assert!(location.copies("strange").is_err());
+        assert_eq!(location.stores().unwrap(), ["store"]);
         location.sweep("store").unwrap();
         assert!(!folder.path().join("store/.20261126T090000Z").exists());
         location.remove(&copy).unwrap();

@@ -35,6 +35,8 @@ impl Scratch {
         let server = programs::find(&["mariadbd", "mysqld"], "mariadb-server")?;
         let tables = programs::find(&["mariadb-install-db"], "mariadb-server")?;
         let data = format!("--datadir={}", folder.join("data").display());
+        // A server that starts empties its temporary folder of every server's tables.
+        let temporary = format!("--tmpdir={}", folder.display());
         if folder.as_os_str().len() > SOCKET_PATH {
             let shown = folder.display();
             return Err(failed(format!(
@@ -42,7 +44,7 @@ impl Scratch {
             )));
         }
         let mut make = programs::command(&tables);
-        make.args(["--no-defaults", &data, "--skip-test-db"])
+        make.args(["--no-defaults", &data, &temporary, "--skip-test-db"])
             .arg("--auth-root-authentication-method=normal");
         as_ourselves(&mut make);
         let mut made = programs::start(&mut make)?;
@@ -58,7 +60,7 @@ impl Scratch {
             ])
             .arg(format!("--socket={}", folder.join("s").display()))
             .arg(format!("--pid-file={}", folder.join("pid").display()))
-            .arg(format!("--tmpdir={}", folder.display()))
+            .arg(&temporary)
             // Nothing in it has to outlive a power cut.
             .args([
                 "--innodb-flush-log-at-trx-commit=0",

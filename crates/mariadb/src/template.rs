@@ -80,6 +80,9 @@ fn install(data: &Path, as_root: bool) -> Result<()> {
     command
         .arg("--no-defaults")
         .arg(format!("--datadir={}", data.display()))
+        // A server that starts empties its temporary folder of every server's tables, and several
+        // test processes may do this at once.
+        .arg(format!("--tmpdir={}", data.display()))
         .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
         // Small logs: a server that wants larger ones makes them when it starts.
         .args(["--skip-name-resolve", "--innodb-log-file-size=5M"])

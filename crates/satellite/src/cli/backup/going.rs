@@ -134,16 +134,17 @@ fn going(settings: &Backup, context: &Context) -> Result<(Vec<Going>, Unproven),
 }
 
 /// Copies of a store that the configuration names no more.
-struct Left {
+pub(super) struct Left {
     /// Where they are.
     folder: PathBuf,
-    copies: Vec<Copied>,
+    pub(super) copies: Vec<Copied>,
     /// When the last of them goes; never, when none was proven here: whether they are ours is not
     /// known then, because several installations may share a location.
     ends: Option<Timestamp>,
 }
 
-fn left_in_all(settings: &Backup, context: &Context) -> Result<Vec<Left>, Problem> {
+/// What is left in every location.
+pub(super) fn left_in_all(settings: &Backup, context: &Context) -> Result<Vec<Left>, Problem> {
     let mut all = Vec::new();
     for location in locations(settings) {
         all.extend(left(&location, settings, context)?);

@@ -3,7 +3,7 @@
 //! Both read folders and the board and connect to nothing, so that they serve in the hour when
 //! every database is gone.
 
-use backup::{Board, Copied, Evidence, StoreState, same_disk};
+use backup::{Board, Copied, Evidence, Problem, StoreState, same_disk};
 use daemon::exit::Exit;
 use event::Millis;
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +11,7 @@ use satellite::config::Backup;
 use serde_json::{Value, json};
 
 use super::words::Says;
-use super::{locations, measured, tenants, told};
+use super::{going, locations, measured, tenants, told};
 use crate::cli::databases::{self, Place};
 use crate::cli::restore::SAFETY;
 use crate::cli::words::Bilingual as _;
@@ -50,28 +50,18 @@ pub(in crate::cli) fn moment(at: Timestamp, context: &Context) -> String {
 pub(super) fn list(as_json: bool, settings: &Backup, context: &Context) -> anyhow::Result<Exit> {
     let state_dir = &context.config.state_dir;
     let (mut rows, mut all) = (Vec::new(), Vec::new());
-    for place in databases::places(context, None) {
-        for location in locations(settings) {
-            let safe = format!("{}{SAFETY}", place.label);
-            let mut copies = Vec::new();
-            for label in [&place.label, &safe] {
-                let found = location.copies(label);
-                copies.extend(found.map_err(|it| told(context, &it))?);
-            }
-            for copy in copies {
-                let proven = Evidence::proves(state_dir, &copy.store, copy.at);
-                rows.push(row(&copy, proven, context));
-                all.push(json!({
-                    "store": copy.store,
-                    "copy": copy.name(),
-                    "made_at": copy.at.to_string(),
-                    "bytes": copy.bytes,
-                    "verified": proven,
-                    "kept_by_restore": copy.store == safe,
-                    "folder": copy.folder.display().to_string(),
-                }));
-            }
-        }
+    for copy in copies(settings, context).map_err(|it| told(context, &it))? {
+        let proven = Evidence::proves(state_dir, &copy.store, copy.at);
+        rows.push(row(&copy, proven, context));
+        all.push(json!({
+            "store": copy.store,
+            "copy": copy.name(),
+            "made_at": copy.at.to_string(),
+            "bytes": copy.bytes,
+            "verified": proven,
+            "kept_by_restore": copy.store.ends_with(SAFETY),
+            "folder": copy.folder.display().to_string(),
+        }));
     }
     if as_json {
         out::json(&all)?;
@@ -87,6 +77,20 @@ pub(super) fn list(as_json: bool, settings: &Backup, context: &Context) -> anyho
         out::print(&table::table(&headings(context, words), &rows))?;
     }
     Ok(Exit::Fine)
+}
+
+/// Those of each database, what restores kept safe, and what is left of clients that went.
+fn copies(settings: &Backup, context: &Context) -> Result<Vec<Copied>, Problem> {
+    let mut all = Vec::new();
+    for place in databases::places(context, None) {
+        for location in locations(settings) {
+            all.extend(location.copies(&place.label)?);
+            all.extend(location.copies(&format!("{}{SAFETY}", place.label))?);
+        }
+    }
+    let left = going::left_in_all(settings, context)?;
+    all.extend(left.into_iter().flat_map(|left| left.copies));
+    Ok(all)
 }
 
 fn row(copy: &Copied, proven: bool, context: &Context) -> Vec<String> {

@@ -68,6 +68,8 @@ const SPEEDS: &[&str] = &["on", "rows", "new rows/s"];
 const TERMINALS: u64 = 20;
 const ROWS_EACH: u64 = 500;
 const PIECE: u64 = TERMINALS * ROWS_EACH;
+/// Rows of a piece that are copied by one statement.
+const STEP: u64 = 1_000;
 /// Terminals that bring new rows at once, in submissions of so many, for so many seconds.
 const WRITERS: u64 = 32;
 const BATCH: usize = 100;
@@ -210,7 +212,7 @@ impl Grown {
         Ok(())
     }
 
-    /// One piece more, in one transaction.
+    /// One piece more, in steps that no server needs long for.
     async fn grow(&mut self) -> Result<()> {
         let random = if self.is_sqlite {
             "randomblob(16)"
@@ -225,16 +227,15 @@ impl Grown {
              device_id, {random}, {random}, {copied} FROM event WHERE seq >= ? AND seq < ? \
              AND kind = 'punch'"
         );
-        let end = self.first.saturating_add_unsigned(PIECE);
-        let values = [
-            Value::Int(i64::try_from(self.rows)?),
-            Value::Int(self.first),
-            Value::Int(end),
-        ];
-        let done = self
-            .engine
-            .execute(AssertSqlSafe(sql).into_sql_str(), &values);
-        ensure!(done.await? == PIECE, "the first piece has holes");
+        let ahead = Value::Int(i64::try_from(self.rows)?);
+        for step in 0..PIECE / STEP {
+            let from = self.first.saturating_add_unsigned(step * STEP);
+            let to = Value::Int(from.saturating_add_unsigned(STEP));
+            let values = [ahead, Value::Int(from), to];
+            let sql = AssertSqlSafe(sql.as_str()).into_sql_str();
+            let done = self.engine.execute(sql, &values).await?;
+            ensure!(done == STEP, "the first piece has holes");
+        }
         self.rows += PIECE;
         Ok(())
     }

@@ -34,8 +34,8 @@ pub(crate) struct Options {
     /// Seconds of the first two figures.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// Most events in one delivery.
-    #[arg(long, default_value_t = 1_000)]
+    /// Most events in one delivery; as many as satellite's own default.
+    #[arg(long, default_value_t = 100)]
     batch: u32,
     /// Only this kind of output: mqtt or webhook.
     #[arg(long)]

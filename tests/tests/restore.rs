@@ -392,3 +392,32 @@ async fn a_legal_hold_and_a_lockdown_stand_on_when_an_older_copy_is_restored_and
     ensure!(!text.contains("the legal hold"), "{text}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_legal_hold_outlives_a_restore_that_was_cut_off_and_a_registry_that_is_gone() -> Result<()>
+{
+    let folder = tempfile::tempdir()?;
+    let (copies, place) = (Copies::new()?, Place::sqlite(folder.path()));
+    let satellite = copied(&copies, &place, "").await?;
+    let restore = ["restore", "--yes", "all"];
+    works(&satellite, &["db", "hold", "on"]).await?;
+    let Place::Sqlite(file) = &place else {
+        anyhow::bail!("it is SQLite");
+    };
+    // Where the file is made until it is whole.
+    let in_the_way = file.with_added_extension("restoring");
+    fs::create_dir(&in_the_way)?;
+    fails(&satellite, &restore, "could not be restored").await?;
+    fs::remove_dir(&in_the_way)?;
+    destroy(&place).await?;
+    let text = works(&satellite, &restore).await?;
+    ensure!(text.contains("acme: the legal hold that stood"), "{text}");
+    let held = works(&satellite, &["db", "hold", "status", "--json"]).await?;
+    ensure!(held.contains("acme"), "{held}");
+
+    // What ended after that is not noted any more.
+    works(&satellite, &["db", "hold", "off"]).await?;
+    let text = works(&satellite, &restore).await?;
+    ensure!(!text.contains("the legal hold"), "{text}");
+    Ok(())
+}

@@ -460,7 +460,7 @@ async fn put_back(
     for (step, safe) in steps.iter().zip(safe) {
         let (clock, place) = (Instant::now(), &step.place);
         let highest = highest(place, context).await;
-        let standing = Standing::of(place).await;
+        let standing = Standing::of(place, context).await?;
         let to = step.destination();
         let tail = step.tail.as_ref();
         let done = backup::restore(&step.copy, &step.manifest, key, &to, tail, state_dir).await;

@@ -22,8 +22,8 @@ const PROGRAM: &str = "/usr/sbin/smtpd";
 /// Hides the machine's own socket and queue, and becomes the server.
 const APART: &str = "mount -t tmpfs tmpfs /run && mount -t tmpfs -o mode=711 tmpfs \
                      /var/spool/smtpd && exec /usr/sbin/smtpd -d -f \"$1\"";
-/// Longest that it may take to listen.
-const WITHIN: Duration = Duration::from_secs(15);
+/// Longest that it may take to listen, on a machine that boots systems beside it.
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// The running server.
 pub struct Smtpd {
@@ -67,22 +67,29 @@ impl Smtpd {
             keep.display()
         );
         fs::write(&config, text)?;
+        let said = folder.path().join("said");
+        let log = fs::File::create(&said)?;
         let child = Command::new("unshare")
             .args(["--mount", "sh", "-c", APART, "smtpd"])
             .arg(&config)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
             .spawn()
             .context("OpenSMTPD did not start")?;
-        let server = Self {
+        let mut server = Self {
             child,
             address,
             folder,
         };
         let begun = Instant::now();
         while TcpStream::connect(address).is_err() {
-            ensure!(begun.elapsed() < WITHIN, "OpenSMTPD does not listen");
+            let ended = server.child.try_wait()?;
+            ensure!(
+                ended.is_none() && begun.elapsed() < WITHIN,
+                "OpenSMTPD does not listen at {address} ({ended:?}): {}",
+                fs::read_to_string(&said)?
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(server)

@@ -13,7 +13,6 @@ const TERMS: [(&str, &str); 91] = [
     // What `doctor` looks at.
     ("service", "servicio"),
     ("doors", "puertas"),
-    ("edge", "equipo remoto"),
     ("machine", "servidor"),
     ("configuration", "configuración"),
     // States of enrolments and terminals.
@@ -36,6 +35,7 @@ const TERMS: [(&str, &str); 91] = [
     ("webhook", "webhook"),
     ("table", "tabla"),
     ("forward", "reenvío"),
+    ("folder", "carpeta"),
     // How records come. A push terminal is one that sends by itself.
     ("push", "envío propio"),
     ("pull", "puerto 4370"),

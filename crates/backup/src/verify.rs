@@ -4,6 +4,7 @@
 //! opened with the secret key, restored into a private server or file, each table and day is
 //! compared, and the views of the outside contract are read. The real databases are not touched.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use store::contents::{self, Contents};
 use store::{AnyEngine, Target};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::copies::{bounded, hash, moment, replace};
+use crate::copies::{bounded, hash, moment, read_moment, replace};
 use crate::log::{Ended, replay, unpack};
 use crate::scratch::Scratch;
 use crate::seal::Opened;
@@ -77,6 +78,18 @@ impl Evidence {
     pub fn proves(state_dir: &Path, store: &str, at: Timestamp) -> bool {
         let text = fs::read_to_string(Self::path(state_dir, store, at)).unwrap_or_default();
         serde_json::from_str(&text).is_ok_and(|evidence: Self| evidence.equal)
+    }
+
+    /// True when any copy of that store was once restored here and found equal, though it may be gone.
+    pub fn knows(state_dir: &Path, store: &str) -> bool {
+        let evidence = fs::read_dir(state_dir.join(EVIDENCE));
+        evidence.into_iter().flatten().flatten().any(|entry| {
+            let name = PathBuf::from(entry.file_name());
+            let at = name.file_stem().and_then(OsStr::to_str);
+            let at = at.and_then(|it| it.strip_prefix(store)?.strip_prefix('-'));
+            let at = at.and_then(|at| read_moment(OsStr::new(at)));
+            at.is_some_and(|at| Self::proves(state_dir, store, at))
+        })
     }
 
     /// Writes it, and its hash beside it.

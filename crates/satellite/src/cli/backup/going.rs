@@ -138,7 +138,7 @@ pub(super) struct Left {
     /// Where they are.
     folder: PathBuf,
     pub(super) copies: Vec<Copied>,
-    /// When the last of them goes; never, when none was proven here: whether they are ours is not
+    /// When the last of them goes; never, when none was ever proven here: whether they are ours is not
     /// known then, because several installations may share a location.
     ends: Option<Timestamp>,
 }
@@ -158,15 +158,15 @@ fn left(location: &Location, settings: &Backup, context: &Context) -> Result<Vec
         .into_iter()
         .map(|place| place.label)
         .collect();
-    let proven = |store: &str, at| Evidence::proves(state_dir, store, at);
-    left_beside(location, &named, proven, settings.keep.reach())
+    let is_ours = |store: &str| Evidence::knows(state_dir, store);
+    left_beside(location, &named, is_ours, settings.keep.reach())
 }
 
 /// What is left in a location beside the copies of the stores that are named.
 fn left_beside(
     location: &Location,
     named: &[String],
-    proven: impl Fn(&str, Timestamp) -> bool,
+    is_ours: impl Fn(&str) -> bool,
     reach: SignedDuration,
 ) -> Result<Vec<Left>, Problem> {
     let mut all = Vec::new();
@@ -175,13 +175,13 @@ fn left_beside(
         if named.iter().any(|it| it == store) {
             continue;
         }
-        let own = location.copies(store)?;
-        let is_ours = own.iter().any(|copy| proven(store, copy.at));
         let copies = location.copies(&folder)?;
         let newest = copies.iter().map(|copy| copy.at).max();
         all.push(Left {
             folder: location.0.join(&folder),
-            ends: newest.filter(|_| is_ours).map(|newest| newest + reach),
+            ends: newest
+                .filter(|_| is_ours(store))
+                .map(|newest| newest + reach),
             copies,
         });
     }
@@ -243,9 +243,9 @@ mod tests {
         }
         let location = Location(folder.path().to_owned());
         let named = ["acme".to_owned()];
-        let proven = |store: &str, _| store == "left";
+        let is_ours = |store: &str| store == "left";
         let reach = SignedDuration::from_hours(240);
-        let all = left_beside(&location, &named, proven, reach).unwrap();
+        let all = left_beside(&location, &named, is_ours, reach).unwrap();
         let told = all.iter().map(|left| {
             let name = left.folder.file_name().unwrap().to_string_lossy();
             let ends = left.ends.map(|at| at.strftime("%F").to_string());

@@ -50,7 +50,7 @@ pub use disk::Disk;
 pub use fleet::{Running, all_faults_happened, unkind};
 pub use http::{Reply, attlog, exchange, get, handshake, knock, read_reply};
 pub use link::{Line, Link};
-pub use machine::{Machine, ip};
+pub use machine::Machine;
 pub use mailbox::Mailbox;
 pub use metrics::sum_of;
 pub use mixed::{Counts, Mixed};

@@ -22,6 +22,23 @@ impl Machine {
         Ok(machine)
     }
 
+    /// Lays a wire from here to it, with these addresses, such as `10.197.0.1/30`, at its ends. The
+    /// machine's end is called `wire`.
+    ///
+    /// # Errors
+    /// It cannot be laid, or the addresses are in use.
+    pub fn wired(self, here: &str, there: &str) -> Result<Self> {
+        let name = &self.name;
+        ip(&format!(
+            "link add {name} type veth peer name wire netns {name}"
+        ))?;
+        ip(&format!("addr add {here} dev {name}"))?;
+        ip(&format!("link set {name} up"))?;
+        self.ip(&format!("addr add {there} dev wire"))?;
+        self.ip("link set wire up")?;
+        Ok(self)
+    }
+
     /// Its name, for `ip netns exec`.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -48,7 +65,7 @@ impl Drop for Machine {
 ///
 /// # Errors
 /// It failed; what it said.
-pub fn ip(words: &str) -> Result<()> {
+fn ip(words: &str) -> Result<()> {
     let output = std::process::Command::new("ip")
         .args(words.split(' '))
         .output()

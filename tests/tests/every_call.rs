@@ -321,44 +321,38 @@ fn is_skipped() -> bool {
     skipped
 }
 
+/// A terminal pushes into a SQLite store while that is done to its files.
+async fn into_sqlite(attack: impl AsyncFnOnce(&mut Sweep) -> Result<()>) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let place = Place::sqlite(folder.path());
+    let file = folder.path().join("events.db");
+    let mut sweep = Sweep::begin(&place, false, &file).await?;
+    attack(&mut sweep).await?;
+    sweep.is_exact(&place).await
+}
+
+/// A device posts into the journal, because its database is away, while that is done to its files.
+async fn into_the_journal(attack: impl AsyncFnOnce(&mut Sweep) -> Result<()>) -> Result<()> {
+    let server = blocking(|| Server::start(Flavor::Durable)).await?;
+    let place = Place::mariadb(server.address()).await?;
+    let mut sweep = Sweep::begin(&place, true, Path::new("state/journal.db")).await?;
+    server.stop()?;
+    attack(&mut sweep).await?;
+    let _server = blocking(move || server.restart().map(|()| server)).await?;
+    sweep.is_exact(&place).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whichever_call_of_a_commit_into_sqlite_fails_or_is_the_last_nothing_is_lost_or_doubled() {
     if is_skipped() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let place = Place::sqlite(folder.path());
-    let file = folder.path().join("events.db");
-    let mut sweep = Sweep::begin(&place, false, &file).await.unwrap();
-    sweep.run().await.unwrap();
-    sweep.is_exact(&place).await.unwrap();
+    into_sqlite(Sweep::run).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wherever_a_write_into_sqlite_ends_in_its_middle_nothing_is_lost_or_doubled() {
-    let folder = tempfile::tempdir().unwrap();
-    let place = Place::sqlite(folder.path());
-    let file = folder.path().join("events.db");
-    let mut sweep = Sweep::begin(&place, false, &file).await.unwrap();
-    sweep.cut_short().await.unwrap();
-    sweep.is_exact(&place).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn wherever_a_write_of_the_journal_ends_in_its_middle_nothing_is_lost_or_doubled() {
-    let server = blocking(|| Server::start(Flavor::Durable)).await.unwrap();
-    let place = Place::mariadb(server.address()).await.unwrap();
-    let mut sweep = Sweep::begin(&place, true, Path::new("state/journal.db"))
-        .await
-        .unwrap();
-    // From here on posts go to the journal.
-    server.stop().unwrap();
-    sweep.cut_short().await.unwrap();
-    let server = blocking(move || server.restart().map(|()| server))
-        .await
-        .unwrap();
-    sweep.is_exact(&place).await.unwrap();
-    drop(server);
+    into_sqlite(Sweep::cut_short).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -366,17 +360,10 @@ async fn whichever_call_of_the_journal_fails_or_is_the_last_nothing_is_lost_or_d
     if is_skipped() {
         return;
     }
-    let server = blocking(|| Server::start(Flavor::Durable)).await.unwrap();
-    let place = Place::mariadb(server.address()).await.unwrap();
-    let mut sweep = Sweep::begin(&place, true, Path::new("state/journal.db"))
-        .await
-        .unwrap();
-    // From here on posts go to the journal.
-    server.stop().unwrap();
-    sweep.run().await.unwrap();
-    let server = blocking(move || server.restart().map(|()| server))
-        .await
-        .unwrap();
-    sweep.is_exact(&place).await.unwrap();
-    drop(server);
+    into_the_journal(Sweep::run).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wherever_a_write_of_the_journal_ends_in_its_middle_nothing_is_lost_or_doubled() {
+    into_the_journal(Sweep::cut_short).await.unwrap();
 }

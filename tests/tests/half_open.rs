@@ -11,27 +11,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Result;
-use promises::{Checker, Machine, Place, SatelliteProcess, Setup, ip, sum_of, until};
+use promises::{Checker, Machine, Place, SatelliteProcess, Setup, sum_of, until};
 use terminals::Scenario;
 
 const TERMINALS: u32 = 20;
 const LIMITS: &str = "[limits]\nheader_seconds = 2\nbody_seconds = 2\nidle_seconds = 3\nconnections_per_address = 100\n";
 const LONG: Duration = Duration::from_secs(60);
-
-/// The client's site, at the end of a wire.
-fn site() -> Result<Machine> {
-    let site = Machine::new("site")?;
-    let id = std::process::id();
-    ip(&format!(
-        "link add s{id} type veth peer name w netns {}",
-        site.name()
-    ))?;
-    ip(&format!("addr add 10.197.0.1/30 dev s{id}"))?;
-    ip(&format!("link set s{id} up"))?;
-    site.ip("addr add 10.197.0.2/30 dev w")?;
-    site.ip("link set w up")?;
-    Ok(site)
-}
 
 async fn connections(satellite: &SatelliteProcess) -> Result<f64> {
     let text = satellite.admin("/metrics").await?.body;
@@ -40,7 +25,8 @@ async fn connections(satellite: &SatelliteProcess) -> Result<f64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn terminals_whose_line_dies_without_a_word_hold_no_connection_for_long_and_lose_nothing() {
-    let site = match site() {
+    let site = Machine::new("site").and_then(|it| it.wired("10.197.0.1/30", "10.197.0.2/30"));
+    let site = match site {
         Ok(site) => site,
         Err(error) => {
             println!("SKIPPED, NOT PROVEN HERE: network namespaces cannot be made ({error:#})");
@@ -81,14 +67,14 @@ async fn terminals_whose_line_dies_without_a_word_hold_no_connection_for_long_an
     .unwrap();
     assert!(connections(&satellite).await.unwrap() >= f64::from(TERMINALS) / 2.0);
 
-    site.ip("link set w down").unwrap();
+    site.ip("link set wire down").unwrap();
     let dead = "no connection of the dead line is held";
     until(Duration::from_secs(15), dead, async || {
         Ok(connections(&satellite).await? < 0.5)
     })
     .await
     .unwrap();
-    site.ip("link set w up").unwrap();
+    site.ip("link set wire up").unwrap();
 
     let ended = tokio::time::timeout(LONG * 2, fleet.wait_with_output()).await;
     let status = ended.unwrap().unwrap().status;

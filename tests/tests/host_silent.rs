@@ -9,20 +9,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Result;
-use promises::{Machine, Mailbox, SentinelProcess, exchange, get, ip};
+use promises::{Machine, Mailbox, SentinelProcess, exchange, get};
 
 /// The two machines, wired to each other, and the first one also to the test.
 fn machines() -> Result<(Machine, Machine)> {
-    let (a, b) = (Machine::new("sena")?, Machine::new("senb")?);
-    let id = std::process::id();
-    ip(&format!(
-        "link add t{id} type veth peer name u{id} netns {}",
-        a.name()
-    ))?;
-    ip(&format!("addr add 10.198.0.1/30 dev t{id}"))?;
-    ip(&format!("link set t{id} up"))?;
-    a.ip(&format!("addr add 10.198.0.2/30 dev u{id}"))?;
-    a.ip(&format!("link set u{id} up"))?;
+    let a = Machine::new("sena")?.wired("10.198.0.1/30", "10.198.0.2/30")?;
+    let b = Machine::new("senb")?;
     a.ip(&format!(
         "link add v type veth peer name w netns {}",
         b.name()

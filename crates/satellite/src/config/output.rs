@@ -226,7 +226,7 @@ pub(super) struct RawOutput {
     from: RawFrom,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum RawKind {
     Webhook,
@@ -469,66 +469,39 @@ fn daily(
 
 /// Refuses keys that mean nothing to an output of this kind.
 fn unasked(place: &Place<'_>, raw: &RawOutput) -> Result<(), ConfigError> {
-    let of_folder = [
-        ("folder", raw.folder.is_some()),
-        ("format", raw.format.is_some()),
-        ("every", raw.every.is_some()),
+    use RawKind::{Folder, Mqtt, Table, Webhook};
+    // Each key that not every kind has: whether it is given, and to which kinds it means something.
+    let keys: [(&str, bool, &[RawKind]); 16] = [
+        ("url", raw.url.is_some(), &[Webhook, Mqtt, Table]),
+        ("secret_file", raw.secret_file.is_some(), &[Webhook]),
+        ("password_file", raw.password_file.is_some(), &[Mqtt, Table]),
+        ("allow_internal", raw.allow_internal, &[Webhook, Mqtt]),
+        (
+            "give_up_after",
+            raw.give_up_after.is_some(),
+            &[Webhook, Mqtt, Table],
+        ),
+        ("table", raw.table.is_some(), &[Table]),
+        ("columns", !raw.columns.is_empty(), &[Table]),
+        ("user", raw.user.is_some(), &[Mqtt]),
+        ("topic", raw.topic.is_some(), &[Mqtt]),
+        ("state_topic", raw.state_topic.is_some(), &[Mqtt]),
+        ("status_topic", raw.status_topic.is_some(), &[Mqtt]),
+        ("client_id", raw.client_id.is_some(), &[Mqtt]),
+        ("ca_file", raw.ca_file.is_some(), &[Mqtt]),
+        ("folder", raw.folder.is_some(), &[Folder]),
+        ("format", raw.format.is_some(), &[Folder]),
+        ("every", raw.every.is_some(), &[Folder]),
     ];
-    let given: &[(&str, bool)] = match raw.kind {
-        RawKind::Folder => &[
-            ("url", raw.url.is_some()),
-            ("secret_file", raw.secret_file.is_some()),
-            ("password_file", raw.password_file.is_some()),
-            ("allow_internal", raw.allow_internal),
-            ("table", raw.table.is_some()),
-            ("columns", !raw.columns.is_empty()),
-            ("user", raw.user.is_some()),
-            ("topic", raw.topic.is_some()),
-            ("state_topic", raw.state_topic.is_some()),
-            ("status_topic", raw.status_topic.is_some()),
-            ("client_id", raw.client_id.is_some()),
-            ("ca_file", raw.ca_file.is_some()),
-            ("give_up_after", raw.give_up_after.is_some()),
-        ],
-        RawKind::Webhook => &[
-            ("password_file", raw.password_file.is_some()),
-            ("table", raw.table.is_some()),
-            ("columns", !raw.columns.is_empty()),
-            ("user", raw.user.is_some()),
-            ("topic", raw.topic.is_some()),
-            ("state_topic", raw.state_topic.is_some()),
-            ("status_topic", raw.status_topic.is_some()),
-            ("client_id", raw.client_id.is_some()),
-            ("ca_file", raw.ca_file.is_some()),
-        ],
-        RawKind::Mqtt => &[
-            ("secret_file", raw.secret_file.is_some()),
-            ("table", raw.table.is_some()),
-            ("columns", !raw.columns.is_empty()),
-        ],
-        RawKind::Table => &[
-            ("user", raw.user.is_some()),
-            ("topic", raw.topic.is_some()),
-            ("state_topic", raw.state_topic.is_some()),
-            ("status_topic", raw.status_topic.is_some()),
-            ("client_id", raw.client_id.is_some()),
-            ("ca_file", raw.ca_file.is_some()),
-            ("secret_file", raw.secret_file.is_some()),
-            ("allow_internal", raw.allow_internal),
-        ],
+    let is_strange = |(_, given, of): &&(&str, bool, &[RawKind])| *given && !of.contains(&raw.kind);
+    let Some((key, ..)) = keys.iter().find(is_strange) else {
+        return Ok(());
     };
-    let is_folder = matches!(raw.kind, RawKind::Folder);
-    let mut all = given.iter().chain(of_folder.iter().filter(|_| !is_folder));
-    match all.find(|(_, given)| *given) {
-        None => Ok(()),
-        Some((key, _)) => {
-            let said = (
-                "means nothing to an output of this kind",
-                "no sirve para una salida de este tipo",
-            );
-            Err(place.wrong(key, said))
-        }
-    }
+    let said = (
+        "means nothing to an output of this kind",
+        "no sirve para una salida de este tipo",
+    );
+    Err(place.wrong(key, said))
 }
 
 fn kinds(place: &Place<'_>, words: &[String]) -> Result<Vec<Kind>, ConfigError> {

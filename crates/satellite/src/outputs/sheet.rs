@@ -11,34 +11,8 @@ use serde_json::json;
 use store::feed::FeedRow;
 
 use super::{event_json, utc};
+use crate::config::FIELDS;
 use crate::hex;
-
-/// The columns of CSV, in their order.
-const COLUMNS: [&str; 23] = [
-    "seq",
-    "event_uid",
-    "tenant",
-    "vendor",
-    "serial",
-    "device_name",
-    "kind",
-    "person",
-    "card",
-    "local_time",
-    "time_zone",
-    "occurred_at",
-    "received_at",
-    "status_code",
-    "verify_code",
-    "vendor_code",
-    "direction",
-    "door",
-    "route",
-    "timeliness",
-    "clock",
-    "attributes",
-    "raw",
-];
 
 /// Everything in a row, as JSON.
 #[must_use]
@@ -51,12 +25,13 @@ pub fn json_row(row: &FeedRow) -> serde_json::Value {
     serde_json::Value::Object(event)
 }
 
-/// The headings of CSV.
+/// The headings of CSV: the columns of the feed, and the record's bytes.
 ///
 /// # Errors
 /// None that memory does not make.
 pub fn csv_head() -> io::Result<String> {
-    csv_text(&[COLUMNS.map(str::to_owned)])
+    let columns = FIELDS.into_iter().chain(["raw"]);
+    csv_text([columns.map(str::to_owned).collect()])
 }
 
 /// Rows as CSV.
@@ -64,13 +39,13 @@ pub fn csv_head() -> io::Result<String> {
 /// # Errors
 /// None that memory does not make.
 pub fn csv_rows(rows: &[FeedRow]) -> io::Result<String> {
-    csv_text(&rows.iter().map(csv_cells).collect::<Vec<_>>())
+    csv_text(rows.iter().map(csv_cells))
 }
 
-fn csv_cells(row: &FeedRow) -> [String; 23] {
+fn csv_cells(row: &FeedRow) -> Vec<String> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let raw = std::str::from_utf8(&row.raw).map_or_else(|_| hex(&row.raw), str::to_owned);
-    [
+    vec![
         row.seq.to_string(),
         row.event_uid.clone(),
         text(&row.tenant),
@@ -97,7 +72,7 @@ fn csv_cells(row: &FeedRow) -> [String; 23] {
     ]
 }
 
-fn csv_text(rows: &[[String; 23]]) -> io::Result<String> {
+fn csv_text(rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
         writer.write_record(row.iter().map(|cell| guarded(cell).into_owned()))?;
@@ -159,7 +134,7 @@ mod tests {
         for good in ["", "1001", "a=b", "Ana"] {
             assert_eq!(guarded(good), good);
         }
-        let text = csv_text(&[csv_cells(&row())]).unwrap();
+        let text = csv_rows(&[row()]).unwrap();
         assert!(text.contains(",'=1+1,"), "{text}");
     }
 
@@ -167,10 +142,10 @@ mod tests {
     fn csv_has_as_many_cells_as_columns_and_quotes_what_needs_it() {
         let mut row = row();
         row.device_name = Some("a, \"b\"\nc".to_owned());
-        let text = csv_text(&[COLUMNS.map(str::to_owned), csv_cells(&row)]).unwrap();
+        let text = csv_head().unwrap() + &csv_rows(std::slice::from_ref(&row)).unwrap();
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let record = reader.records().next().unwrap().unwrap();
-        assert_eq!(record.len(), COLUMNS.len());
+        assert_eq!(record.len(), FIELDS.len() + 1);
         assert_eq!(&record[5], "a, \"b\"\nc");
         assert_eq!(&record[11], "2026-11-21T14:59:58.000Z");
     }
@@ -183,6 +158,6 @@ mod tests {
         assert_eq!(json["raw_hex"], "3d312b3109ff");
         assert_eq!(json["attributes"]["mask"], "1");
         assert_eq!(json["received_at"], "2026-11-21T15:00:00.250Z");
-        assert_eq!(json.as_object().unwrap().len(), COLUMNS.len() + 1);
+        assert_eq!(json.as_object().unwrap().len(), FIELDS.len() + 2);
     }
 }

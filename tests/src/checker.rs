@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{ConnectOptions as _, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _};
 use terminals::{AccessRecord, Ledger};
 
 use crate::place::Place;
@@ -247,6 +247,66 @@ impl Checker {
             }
         };
         Ok(texts)
+    }
+
+    /// Every row of every table: the table, then the bytes of each value in the order of its columns.
+    /// Sorted, so that two of them can be held against each other.
+    ///
+    /// # Errors
+    /// A table cannot be read.
+    pub async fn everything(&mut self) -> Result<Vec<String>> {
+        let tables = self
+            .texts(
+                "SELECT CAST(table_name AS CHAR) FROM information_schema.tables \
+                 WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'",
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'",
+            )
+            .await?;
+        let mut all = Vec::new();
+        for table in tables {
+            all.extend(self.rows_of(&table).await?);
+        }
+        all.sort();
+        Ok(all)
+    }
+
+    async fn rows_of(&mut self, table: &str) -> Result<Vec<String>> {
+        let columns = match self.connection {
+            Connection::Mysql(_) => format!(
+                "SELECT CAST(column_name AS CHAR) FROM information_schema.columns \
+                 WHERE table_schema = DATABASE() AND table_name = '{table}' \
+                 ORDER BY ordinal_position"
+            ),
+            Connection::Sqlite(_) => {
+                format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid")
+            }
+        };
+        let columns = self.made(columns).await?;
+        let values = columns
+            .iter()
+            .map(|name| format!("COALESCE(HEX(`{name}`), '-')"));
+        let values: Vec<String> = values.collect();
+        let row = match self.connection {
+            Connection::Mysql(_) => format!("CONCAT_WS('|', '{table}', {})", values.join(", ")),
+            Connection::Sqlite(_) => format!("'{table}|' || {}", values.join(" || '|' || ")),
+        };
+        self.made(format!("SELECT {row} FROM `{table}`")).await
+    }
+
+    async fn made(&mut self, statement: String) -> Result<Vec<String>> {
+        let statement = AssertSqlSafe(statement);
+        Ok(match &mut self.connection {
+            Connection::Mysql(connection) => {
+                let rows = sqlx::query(statement).fetch_all(connection).await?;
+                let texts = rows.iter().map(|row| row.try_get_unchecked(0));
+                texts.collect::<Result<_, _>>()?
+            }
+            Connection::Sqlite(connection) => {
+                let rows = sqlx::query(statement).fetch_all(connection).await?;
+                let texts = rows.iter().map(|row| row.try_get(0));
+                texts.collect::<Result<_, _>>()?
+            }
+        })
     }
 
     /// Changes rows by a statement with one value of bytes, and answers how many.

@@ -187,6 +187,22 @@ async fn each_account_can_do_its_work_and_nothing_more() {
     ];
     may_not(&url("satellite_upkeep"), &others).await;
     may_not(&url("satellite_upkeep"), &forbidden[1..]).await;
+    deleted(&satellite, &admin).await;
+}
+
+/// A tenant that goes: what the service may not, the account that makes the tables may.
+async fn deleted(satellite: &SatelliteProcess, admin: &Path) {
+    for serial in ["GRA0000001", "CANARY-1"] {
+        satellite
+            .command(["devices", "block", serial])
+            .await
+            .unwrap();
+    }
+    let delete = ["tenant", "delete", "--tenant", "acme", "--yes", "acme"];
+    let refused = satellite.command(delete).await.unwrap_err().to_string();
+    assert!(refused.contains("satellite_admin of"), "{refused}");
+    let done = satellite.said_with(admin, &delete).await.unwrap();
+    assert!(done.contains("rows before, 0 after"), "{done}");
 }
 
 /// What the timer does, as the account of upkeep.

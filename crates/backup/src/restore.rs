@@ -112,7 +112,10 @@ pub async fn restore(
                 None => Ok(()),
             }
         }
-        Destination::Sqlite(path) => into_file(&mut opened, path, &manifest.contents).await,
+        Destination::Sqlite(path) => {
+            let noted = || Unfinished::begin(state_dir, &manifest.store);
+            into_file(&mut opened, path, &manifest.contents, noted).await
+        }
     }
 }
 
@@ -158,14 +161,20 @@ async fn equal(engine: &mut AnyEngine, dumped: &Contents) -> Result<(), Problem>
     .because(differences.join(", ")))
 }
 
-async fn into_file(opened: &mut Opened, path: &Path, dumped: &Contents) -> Result<(), Problem> {
+async fn into_file(
+    opened: &mut Opened,
+    path: &Path,
+    dumped: &Contents,
+    noted: impl FnOnce() -> Result<(), Problem>,
+) -> Result<(), Problem> {
     let unfinished = beside(path, UNFINISHED);
     for end in ["", "-wal", "-shm"] {
         // What an earlier try has left.
         fs::remove_file(beside(&unfinished, end)).ok();
     }
     let made = write_file(opened, &unfinished, dumped).await;
-    let put = made.and_then(|()| {
+    // Until its caller has said again what an older copy lacks, satellite must not serve from it.
+    let put = made.and_then(|()| noted()).and_then(|()| {
         for end in ["-wal", "-shm"] {
             // They belong to the file that goes.
             fs::remove_file(beside(path, end)).ok();
@@ -337,7 +346,8 @@ pub struct Request {
     pub approved_by: Option<String>,
 }
 
-/// Databases on a server whose restore has begun and not ended: half of a copy may stand there.
+/// Databases whose restore has begun and not ended: half of a copy may stand there, or what the copy
+/// lacks was not said again.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Unfinished {
     /// Labels of the stores.

@@ -18,6 +18,7 @@ pub mod command;
 mod commit;
 pub mod contents;
 mod cursor;
+pub mod departure;
 mod device_row;
 pub mod edge;
 mod engine;

@@ -127,7 +127,8 @@ pub(crate) async fn refuse(
     }
 }
 
-fn told(one: &Hold, context: &Context) -> String {
+/// That it is held, since when, by whom, and how that ends.
+pub(crate) fn told(one: &Hold, context: &Context) -> String {
     let since = time::show(one.since, &context.zone(None, Some(&one.tenant)));
     let actor = Escaped(&one.actor);
     let (tenant, program) = (&one.tenant, program());

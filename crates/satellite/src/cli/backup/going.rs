@@ -16,12 +16,10 @@ use satellite::config::Backup;
 use super::words::Says;
 use super::{Context, locations, out, program, ship, shown, told};
 use crate::cli::databases;
-use crate::cli::restore::SAFETY;
+use crate::cli::restore::{SAFE_FOR, SAFETY};
 
 /// Copies of which none is proven that nobody has to hear of: the first of a new installation.
 const UNPROVEN: usize = 1;
-/// For how long what a restore kept safe stays.
-const SAFE_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// What may go.
 enum Going {

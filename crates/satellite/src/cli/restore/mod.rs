@@ -34,7 +34,7 @@ use super::backup::{
     alone, key, locations, moment, needed, own, plan_of, shown, span, tenants, told, work,
 };
 use super::databases::{self, Place};
-use super::{Context, db, http, out, program};
+use super::{Context, db, http, out, program, tenant};
 use crate::cli::words::{Lang, Speaks as _};
 use standing::Standing;
 use words::Says;
@@ -53,6 +53,8 @@ const ALL: &str = "all";
 /// What the label of a safety copy ends with; no store has it, so that no other command takes it for
 /// the newest copy.
 pub(super) const SAFETY: &str = ".before-restore";
+/// For how long what a restore kept safe stays.
+pub(super) const SAFE_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Epochs that are left out where nothing is left that knows how far the feed had come.
 const UNKNOWN_EPOCHS: i64 = 16;
 
@@ -145,7 +147,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
         return Ok(Exit::Failed);
     }
     let approved_by = match settings.two_people {
-        true => match second_person(&steps, context)? {
+        true => match second_person(what(&steps), context)? {
             Some(person) => Some(person),
             None => return Ok(Exit::Failed),
         },
@@ -336,8 +338,8 @@ fn request(context: &Context) -> Option<Request> {
 }
 
 /// Who else approved this; asks for it when nobody did.
-fn second_person(steps: &[Step], context: &Context) -> anyhow::Result<Option<String>> {
-    let (what, asked_by) = (what(steps), actor());
+pub(super) fn second_person(what: String, context: &Context) -> anyhow::Result<Option<String>> {
+    let asked_by = actor();
     let state_dir = &context.config.state_dir;
     let same = request(context).filter(|it| it.what == what && it.asked_by == asked_by);
     if let Some(person) = same.as_ref().and_then(|it| it.approved_by.clone()) {
@@ -471,6 +473,7 @@ async fn put_back(
         }
         leave_mark(place, highest, context).await?;
         standing.go_on(place, &by, context).await?;
+        tenant::delete_again(place, &by, context).await?;
         Unfinished::end(state_dir, &place.label).map_err(|it| told(context, &it))?;
         let rows = step.manifest.contents.rows();
         let seconds = format!("{:.1}", clock.elapsed().as_secs_f64());

@@ -27,7 +27,7 @@ texts! {
 
     // The second person.
     Asked: "hace falta otra persona: que entre con su propio usuario y ejecute en la próxima hora: {} restore --approve; después repita esta orden", "a second person is needed: under their own user, within an hour: {} restore --approve; then repeat this command";
-    NoRequest: "nadie ha pedido una restauración en la última hora", "nobody has asked for a restore within the last hour";
+    NoRequest: "nadie ha pedido una restauración ni una baja en la última hora", "nobody has asked for a restore or a deletion within the last hour";
     SamePerson: "la pidió {}: tiene que aprobarla otra persona", "{} asked for it: somebody else has to approve it";
     Approved: "{} aprueba lo que pidió {}: {}", "{} approves what {} asked for: {}";
 

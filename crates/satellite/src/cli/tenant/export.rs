@@ -16,16 +16,17 @@ use satellite::bundle::line::{AuditLine, CursorLine, DeviceLine, EventLine, Quar
 use satellite::bundle::write::{Sealed, Writing};
 use satellite::bundle::{FORMAT, Lines, Manifest, Part};
 use satellite::hex;
-use serde_json::{Value, json};
+use serde_json::json;
 use store::feed::{self, FeedHead};
 use store::moving::{self, Terminal};
 use store::outputs::{self, Wanted};
-use store::registry::{self, AuditRow};
+use store::registry;
 use store::{AnyEngine, Failure};
 
 use super::super::databases::{self, Place};
 use super::super::words::{Speaks as _, Word};
 use super::super::{Context, actor, now, out, time};
+use super::whose::Whose;
 
 pub(crate) const EXAMPLES: &str = "Example:
   satellite tenant export --tenant acme --to /var/lib/satellite/acme.tar.gz
@@ -236,7 +237,13 @@ impl<'a> Source<'a> {
         let context = self.context;
         let failed = |failure| databases::told(context, &place, &failure);
         let shared = moving::shared_serials(&mut self.registry, &self.tenant).await;
-        let of = Whose::new(&self.tenant, terminals, shared.map_err(failed)?);
+        let shared: HashSet<String> = shared.map_err(failed)?.into_iter().collect();
+        let serials = terminals.iter().map(|one| one.enrolment.serial.to_string());
+        let of = Whose {
+            tenant: &self.tenant,
+            ids: ids(terminals).iter().map(ToString::to_string).collect(),
+            serials: serials.filter(|serial| !shared.contains(serial)).collect(),
+        };
         let mut after = 0;
         loop {
             let page = registry::audit_after(&mut self.registry, after, AUDIT).await;
@@ -281,51 +288,6 @@ fn languages(cursors: &[(DeviceId, Text, Text)]) -> HashMap<DeviceId, u16> {
         .collect()
 }
 
-/// Which lines of the audit are the tenant's, and what of them.
-struct Whose<'a> {
-    tenant: &'a str,
-    ids: HashSet<String>,
-    /// Serials that no other tenant ever had.
-    serials: HashSet<&'a str>,
-}
-
-impl<'a> Whose<'a> {
-    fn new(tenant: &'a TenantId, terminals: &'a [Terminal], shared: Vec<String>) -> Self {
-        let shared: HashSet<String> = shared.into_iter().collect();
-        let serials = terminals.iter().map(|one| one.enrolment.serial.as_str());
-        Self {
-            tenant: tenant.as_str(),
-            ids: ids(terminals).iter().map(ToString::to_string).collect(),
-            serials: serials.filter(|serial| !shared.contains(*serial)).collect(),
-        }
-    }
-
-    /// What the line says of this tenant; `None` when it is another's. Of a terminal that moved from
-    /// one tenant to another each gets its half.
-    fn share(&self, row: &AuditRow) -> Option<Value> {
-        let mut detail: Value = serde_json::from_str(&row.detail).unwrap_or_else(|_| json!({}));
-        let is_ours = |value: &Value| match value["device_id"].as_str() {
-            Some(id) => self.ids.contains(id),
-            None => value["tenant"].as_str() == Some(self.tenant),
-        };
-        let halves = ["before", "now"].map(|half| detail[half].is_object());
-        if halves == [true, true] {
-            let both = ["before", "now"];
-            let ours = both.map(|half| is_ours(&detail[half]));
-            for (half, _) in both.iter().zip(ours).filter(|(_, is_ours)| !is_ours) {
-                detail[*half] = Value::Null;
-            }
-            return ours.contains(&true).then_some(detail);
-        }
-        let names_one = detail["device_id"].is_string() || detail["tenant"].is_string();
-        let is_ours = match names_one {
-            true => is_ours(&detail),
-            false => row.subject == self.tenant || self.serials.contains(row.subject.as_str()),
-        };
-        is_ours.then_some(detail)
-    }
-}
-
 fn readme(tenant: &TenantId) -> String {
     let version = env!("CARGO_PKG_VERSION");
     format!(
@@ -346,65 +308,4 @@ fn readme(tenant: &TenantId) -> String {
          manifest.json  how many lines there are of each, and the SHA-256 of each file\n\n\
          To import it: satellite tenant import FILE\n"
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use event::{Millis, Serial, Vendor};
-    use store::registry::{Access, Enrolment, EnrolmentState};
-
-    fn terminal(id: u8, serial: &str) -> Terminal {
-        Terminal {
-            enrolment: Enrolment {
-                id: DeviceId([id; 16]),
-                vendor: Vendor::Zkteco,
-                serial: Serial::new(serial).unwrap(),
-                tenant: TenantId::new("acme").unwrap(),
-                state: EnrolmentState::Approved,
-                name: None,
-                site: None,
-                time_zone: None,
-                canary: false,
-                accept_from: None,
-                created_at: Millis(0),
-                access: Access::default(),
-            },
-            is_active: true,
-        }
-    }
-
-    #[test]
-    fn a_tenant_gets_its_own_lines_of_the_audit_and_nothing_of_another() {
-        let (acme, ours) = (
-            TenantId::new("acme").unwrap(),
-            DeviceId([1; 16]).to_string(),
-        );
-        let theirs = DeviceId([2; 16]).to_string();
-        let terminals = [terminal(1, "SOLD"), terminal(3, "OWN")];
-        let of = Whose::new(&acme, &terminals, vec!["SOLD".to_owned()]);
-        let share = |subject: &str, detail: Value| {
-            of.share(&AuditRow {
-                id: 1,
-                happened_at: Millis(0),
-                actor: "x".to_owned(),
-                action: "x".to_owned(),
-                subject: subject.to_owned(),
-                detail: detail.to_string(),
-            })
-        };
-        assert!(share("SOLD", json!({ "device_id": ours })).is_some());
-        assert!(share("SOLD", json!({ "device_id": theirs })).is_none());
-        assert!(share("SOLD", json!({ "command": "info" })).is_none());
-        assert!(share("OWN", json!({ "command": "info" })).is_some());
-        assert!(share("acme", json!({ "reason": null })).is_some());
-        assert!(share("beta", json!({ "reason": null })).is_none());
-        assert!(share("x", json!({ "tenant": "beta" })).is_none());
-        let (before, now) = (
-            json!({ "device_id": ours, "tenant": "acme" }),
-            json!({ "device_id": theirs, "tenant": "beta", "name": "theirs" }),
-        );
-        let moved = share("SOLD", json!({ "before": before, "now": now })).unwrap();
-        assert_eq!(moved, json!({ "before": before, "now": null }));
-    }
 }

@@ -255,6 +255,43 @@ async fn a_restore_that_cannot_be_done_names_the_next_step_and_changes_nothing()
     Ok(())
 }
 
+async fn a_restore_is_taken_back(place: Place) -> Result<()> {
+    let copies = Copies::new()?;
+    let mut satellite = copied(&copies, &place, "").await?;
+    satellite.run().await?;
+    let request = attlog("RES0000001", "2", b"2\t2026-11-26 09:01:00\t0\t1\n");
+    ensure!(satellite.send(&request).await?.accepts(1), "not accepted");
+    satellite.terminate().await?;
+    // Copies are named by the second: the one that is kept has to have another name than the one put back.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    works(&satellite, &["restore", "--yes", "all"]).await?;
+    ensure!(rows(&place).await? == 1, "the copy has one row");
+    let list = works(&satellite, &["backup", "list", "--json"]).await?;
+    let list: Value = serde_json::from_str(&list)?;
+    let all = list.as_array().context("no copies")?;
+    let kept = all.iter().find(|copy| copy["kept_by_restore"] == true);
+    let name = kept.context("no safety copy is listed")?["copy"]
+        .as_str()
+        .context("it has no name")?;
+    works(&satellite, &["restore", "--yes", "all", "--copy", name]).await?;
+    ensure!(rows(&place).await? == 2, "what there was is not back");
+    // Without a name the newest copy is still one that a backup made.
+    works(&satellite, &["restore", "--yes", "all"]).await?;
+    ensure!(rows(&place).await? == 1, "a safety copy was the newest");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_restore_replaced_comes_back_by_the_name_of_its_copy_on_sqlite() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    a_restore_is_taken_back(Place::sqlite(folder.path())).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_restore_replaced_comes_back_by_the_name_of_its_copy_on_mariadb() -> Result<()> {
+    a_restore_is_taken_back(shared_mariadb(Flavor::Durable).await?).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn satellite_does_not_start_on_half_of_a_copy_and_a_second_restore_ends_it() -> Result<()> {
     let (place, copies) = (shared_mariadb(Flavor::Durable).await?, Copies::new()?);

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use backup::log::Tail;
 use backup::{
-    Copied, Destination, Evidence, Kept as _, Location, Manifest, Request, Restored, RestoredStore,
+    Copied, Destination, Evidence, Kept as _, Location, Manifest, Problem, Request, Restored, RestoredStore,
     Source, Unfinished,
 };
 use daemon::actor::actor;
@@ -194,9 +194,10 @@ async fn steps(
                     out::remark(&context.say(Says::Other, &[&bad.folder.display(), &why]));
                 }
                 announce(&copy, &manifest, &place, context)?;
+                // The log behind a safety copy is the restore that it was kept from.
                 let wanted = tail::Wanted {
                     until,
-                    without: args.without_log,
+                    without: args.without_log || copy.store.ends_with(SAFETY),
                 };
                 let asked =
                     tail::find(&manifest, &source, wanted, settings, key, unpacked, context);
@@ -223,6 +224,18 @@ async fn steps(
     Ok(Some(steps))
 }
 
+/// Every copy under a label, and why a location could not be read: the other one may have it.
+fn in_each_location(label: &str, settings: &Backup) -> (Vec<Copied>, Option<Problem>) {
+    let (mut found, mut broken) = (Vec::new(), None);
+    for location in locations(settings) {
+        match location.copies(label) {
+            Ok(copies) => found.extend(copies),
+            Err(problem) => broken = Some(problem),
+        }
+    }
+    (found, broken)
+}
+
 /// The wanted copy of a database, in each location that has it.
 fn candidates(
     args: &Args,
@@ -231,16 +244,17 @@ fn candidates(
     settings: &Backup,
     context: &Context,
 ) -> anyhow::Result<Option<Vec<Copied>>> {
-    let (mut found, mut broken) = (Vec::new(), None);
-    for location in locations(settings) {
-        match location.copies(&place.label) {
-            Ok(copies) => found.extend(copies),
-            // The other location may have it.
-            Err(problem) => broken = Some(problem),
-        }
-    }
+    let (mut found, mut broken) = in_each_location(&place.label, settings);
     let wanted = match &args.copy {
-        Some(name) => Some(name.clone()),
+        Some(name) => {
+            if !found.iter().any(|copy| copy.name() == *name) {
+                // What an earlier restore kept is put back only by its name, never as the newest.
+                let kept = in_each_location(&format!("{}{SAFETY}", place.label), settings);
+                found = kept.0;
+                broken = broken.or(kept.1);
+            }
+            Some(name.clone())
+        }
         None => {
             // A copy that is younger than the wanted moment holds more than is wanted.
             let early = |copy: &&Copied| until.is_none_or(|until| copy.at <= until);

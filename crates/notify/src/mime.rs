@@ -12,7 +12,7 @@ use lettre::Address;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 
-use crate::letter::{SUBJECT_CHARACTERS, mail_address};
+use crate::letter::{Letter, SUBJECT_CHARACTERS, mail_address};
 use crate::{Error, text};
 
 /// The longest line that mail servers must take, without its end.
@@ -71,6 +71,26 @@ pub struct Wire {
     pub to: Address,
     /// The message: ASCII, lines ending in CR LF.
     pub bytes: Vec<u8>,
+}
+
+impl Letter {
+    /// The mail that this letter is, as the first of its thread.
+    ///
+    /// # Errors
+    /// [`Error::Address`] when its reader is no mail address, [`Error::Letter`] when the message
+    /// would not be well-formed.
+    pub fn wire(&self, from: &Sender, written_at: Timestamp) -> Result<Wire, Error> {
+        let content = Content {
+            id: self.id(),
+            thread: None,
+            to: self.to.address().to_owned(),
+            subject: self.shown_subject(),
+            text: self.body.text(),
+            html: self.body.html(),
+            written_at,
+        };
+        compose(from, &content)
+    }
 }
 
 /// Writes the message. The same content gives the same bytes.

@@ -5,6 +5,9 @@
 //! break headers, bodies, pages, spreadsheets and terminals elsewhere. The judge of mails is a
 //! reader that shares nothing with what writes them.
 
+#[path = "../../notify/tests/laws/mod.rs"]
+mod laws;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +20,7 @@ use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
+use self::laws::{has_only_our_tags, is_harmless, is_one_message};
 use crate::decide::{Ask, Core, Incident, Setting};
 use crate::observation::{Fact, Observation, Round, Subject, Trouble, Value};
 use crate::words::Phrase;
@@ -235,57 +239,6 @@ fn is_one_post((head, body): &(String, String)) {
     assert!(is_harmless(text.as_str().unwrap()), "{text:?}");
 }
 
-/// No line can be started, hidden or turned around from inside.
-fn is_harmless(text: &str) -> bool {
-    let bad = |c: char| {
-        (c.is_control() && c != '\n')
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' | '\u{feff}')
-    };
-    !text.chars().any(bad)
-}
-
-/// Every tag of a page is one of ours.
-fn has_only_our_tags(page: &str) -> bool {
-    let ours = [
-        "!DOCTYPE", "html", "head", "meta", "title", "style", "body", "h1", "h3", "p", "b", "ul",
-        "li", "pre", "a", "form", "button",
-    ];
-    page.split('<').skip(1).all(|rest| {
-        let rest = rest.strip_prefix('/').unwrap_or(rest);
-        let name = rest.split([' ', '>', '\n']).next().unwrap_or_default();
-        ours.contains(&name)
-    })
-}
-
-fn is_one_message(wire: &Wire) {
-    let text = std::str::from_utf8(&wire.bytes).unwrap();
-    assert!(text.is_ascii());
-    let bare = text.replace("\r\n", "");
-    assert!(!bare.contains(['\r', '\n', '\0']), "a bare line break");
-    assert!(text.lines().all(|line| line.len() <= 998));
-    let mail = mail_parser::MessageParser::default()
-        .parse(&wire.bytes)
-        .unwrap();
-    let names: Vec<String> = mail
-        .headers()
-        .iter()
-        .map(|it| it.name.as_str().to_lowercase())
-        .collect();
-    let once: BTreeSet<&String> = names.iter().collect();
-    assert_eq!(once.len(), names.len(), "{names:?}");
-    assert!(!names.contains(&"bcc".to_owned()), "{names:?}");
-    let to = mail.to().unwrap().first().unwrap().address().unwrap();
-    assert_eq!(to, wire.to.to_string());
-    assert!(mail.subject().unwrap().starts_with("[INC-2026-000001] "));
-    assert!(is_harmless(mail.subject().unwrap()), "{:?}", mail.subject());
-    assert_eq!((mail.text_body_count(), mail.html_body_count()), (1, 1));
-    assert_eq!(mail.attachment_count(), 0);
-    let body = mail.body_text(0).unwrap().replace("\r\n", "\n");
-    assert!(is_harmless(&body), "{body:?}");
-    let page = mail.body_html(0).unwrap();
-    assert!(has_only_our_tags(&page), "{page}");
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -300,7 +253,10 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let wires = runtime.block_on(sent(&letters));
         prop_assert_eq!(wires.len(), letters.len());
-        wires.iter().for_each(is_one_message);
+        for wire in &wires {
+            let subject = is_one_message(wire);
+            prop_assert!(subject.starts_with("[INC-2026-000001] "), "{}", subject);
+        }
         let posts = runtime.block_on(posted(&letters));
         prop_assert!(posts.len() >= 2, "{} posts", posts.len());
         posts.iter().for_each(is_one_post);

@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz`: the fuzzers of `tests/fuzz`, each for so many seconds, one after another.
 //!
-//! They start from the vectors of the parser and from what earlier runs found, which stays in
+//! They start from vectors or shipped files and from what earlier runs found, which stays in
 //! `tests/fuzz/corpus`. The first input that breaks a law ends the run; libFuzzer names the file.
 
 use std::path::{Path, PathBuf};
@@ -15,14 +15,17 @@ const FOLDER: &str = "tests/fuzz";
 /// The version of cargo-fuzz that is used.
 const CARGO_FUZZ: &str = "0.13.2";
 
-/// Each fuzzer, and the parser whose vectors it starts from.
-const FUZZERS: [(&str, &str); 6] = [
-    ("push", "zkteco-push"),
-    ("push_table", "zkteco-push"),
-    ("pull_session", "zkteco-pull"),
-    ("pull_tables", "zkteco-pull"),
-    ("isapi", "hikvision-isapi"),
-    ("isapi_answers", "hikvision-isapi"),
+/// Each fuzzer, and the folder of what it starts from.
+const FUZZERS: [(&str, &str); 9] = [
+    ("push", "protocols/zkteco-push/vectors"),
+    ("push_table", "protocols/zkteco-push/vectors"),
+    ("pull_session", "protocols/zkteco-pull/vectors"),
+    ("pull_tables", "protocols/zkteco-pull/vectors"),
+    ("isapi", "protocols/hikvision-isapi/vectors"),
+    ("isapi_answers", "protocols/hikvision-isapi/vectors"),
+    ("other_makes", "protocols/other-makes/vectors"),
+    ("configuration", "deploy"),
+    ("mail", "protocols/hikvision-isapi/vectors"),
 ];
 
 /// Runs those whose name contains `only`.
@@ -36,16 +39,16 @@ pub(crate) fn run(seconds: u32, only: &str) -> Result<ExitCode> {
         names.join(", ")
     );
     cargo::install_tool("fuzz", "cargo-fuzz", CARGO_FUZZ)?;
-    for (name, parser) in chosen {
+    for (name, begin) in chosen {
         println!("== {name}, {seconds} s");
-        one(name, parser, seconds)?;
+        one(name, begin, seconds)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn one(name: &str, parser: &str, seconds: u32) -> Result<()> {
+fn one(name: &str, begin: &str, seconds: u32) -> Result<()> {
     let corpus = folder(&Path::new(FOLDER).join("corpus").join(name))?;
-    let vectors = cargo::root().join("protocols").join(parser).join("vectors");
+    let vectors = cargo::root().join(begin);
     let mut command = cargo::cargo([
         "fuzz",
         "run",

@@ -6,6 +6,8 @@
     reason = "a test may fail"
 )]
 
+mod laws;
+
 use event::{Bytes, Millis, Quarantined, Route, Zone};
 use other_makes::{Context, Mapping, RawMapping, Reading, normalize};
 use proptest::prelude::*;
@@ -133,6 +135,7 @@ proptest! {
     #[test]
     fn no_bytes_and_no_cut_of_a_body_panic_or_vanish(bytes in prop::collection::vec(any::<u8>(), 0..400), cut in 0usize..200) {
         for text in [JSON, CSV] {
+            laws::check(&mapping(text), &bytes);
             let (_, reading) = read(text, &bytes);
             let whole = bytes.iter().any(|b| !b.is_ascii_whitespace());
             prop_assert!(text == CSV || !whole || reading.total() > 0 || bytes.starts_with(b"\xef\xbb\xbf") || bytes.trim_ascii() == b"[]" || String::from_utf8_lossy(&bytes).trim().is_empty());
@@ -151,7 +154,7 @@ proptest! {
         let text = format!("format = '{format}'\n[fields]\ntime = {}\nperson = {}\n[time]\nformat = {}\nzone = '{zone}'", quoted(&time), quoted(&person), quoted(&form));
         let raw: RawMapping = toml::from_str(&text).unwrap();
         if let Ok(mapping) = Mapping::checked(raw) {
-            mapping.read(&Bytes::from(body));
+            laws::check(&mapping, body.as_bytes());
         }
     }
 }

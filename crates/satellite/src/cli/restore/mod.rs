@@ -16,8 +16,8 @@ use std::time::Instant;
 
 use backup::log::Tail;
 use backup::{
-    Copied, Destination, Evidence, Kept as _, Location, Manifest, Problem, Request, Restored, RestoredStore,
-    Source, Unfinished,
+    Copied, Destination, Evidence, Kept as _, Location, Manifest, Problem, Request, Restored,
+    RestoredStore, Source, Unfinished,
 };
 use daemon::actor::actor;
 use daemon::config::Secret;

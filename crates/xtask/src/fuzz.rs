@@ -66,7 +66,10 @@ fn one(name: &str, begin: &str, seconds: u32) -> Result<()> {
         // Coverage needs a flag that the stable compiler keeps behind this name.
         .env("RUSTC_BOOTSTRAP", "1")
         // The build of libsystemd-sys links a program of its own, which has no fuzzer in it.
-        .env("RUSTFLAGS", "-Clink-arg=-Wl,--unresolved-symbols=ignore-all")
+        .env(
+            "RUSTFLAGS",
+            "-Clink-arg=-Wl,--unresolved-symbols=ignore-all",
+        )
         .status()
         .context("cargo did not start")?;
     ensure!(

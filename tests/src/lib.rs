@@ -11,6 +11,7 @@
 //! commands, the feed. No type of satellite or of its store is used, so that a fault in them
 //! cannot hide itself. Satellite's own counters are judged here and never trusted.
 
+mod away;
 mod backup;
 mod by_hand;
 mod checker;
@@ -40,6 +41,7 @@ mod satellite;
 mod sentinel;
 mod smtpd;
 
+pub use away::Away;
 pub use backup::Backup;
 pub use by_hand::{ByHand, until};
 pub use checker::{Checker, Comparison, FeedRow, Follower, Punch};

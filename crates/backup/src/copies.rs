@@ -18,7 +18,7 @@ use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
 
 use crate::manifest::{FORMAT, Manifest, NAME};
-use crate::{Problem, seal};
+use crate::{Problem, Remote, seal};
 
 /// The file with the hashes of all others, as `sha256sum` writes it.
 pub(crate) const SUMS: &str = "SHA256SUMS";
@@ -43,10 +43,7 @@ pub(crate) async fn bounded<T: Send + 'static>(
 
 /// True when both folders are on one disk, as far as the system can tell. Folders that are not
 /// there yet count as their parents.
-///
-/// # Errors
-/// One of them cannot be looked at.
-pub fn same_disk(one: &Path, other: &Path) -> Result<bool, Problem> {
+fn same_disk(one: &Path, other: &Path) -> Result<bool, Problem> {
     let disk = |path: &Path| {
         let there = path.ancestors().find(|path| path.exists()).unwrap_or(path);
         let read = fs::metadata(there).map(|it| it.dev());
@@ -62,16 +59,34 @@ pub struct Copied {
     pub store: String,
     /// When it was made.
     pub at: Timestamp,
-    /// Its folder.
+    /// Its folder; of one that lies in a remote, as rclone names it.
     pub folder: PathBuf,
     /// Bytes on disk.
     pub bytes: u64,
+    /// Where it has to be brought from before it can be read.
+    pub(crate) remote: Option<Remote>,
 }
 
 impl Copied {
     /// The last part of its folder, by which it is named.
     pub fn name(&self) -> String {
         moment(self.at)
+    }
+
+    /// The copy where its files can be read: as it is, or brought into `scratch`, which is ours.
+    ///
+    /// # Errors
+    /// It cannot be brought, or there is no room for it.
+    pub fn at_hand(&self, scratch: &Path) -> Result<Self, Problem> {
+        let Some(remote) = &self.remote else {
+            return Ok(self.clone());
+        };
+        let folder = remote.bring(self, scratch)?;
+        Ok(Self {
+            folder,
+            remote: None,
+            ..self.clone()
+        })
     }
 
     /// Reads its manifest.
@@ -125,21 +140,103 @@ impl Copied {
     }
 }
 
-/// A folder that holds copies.
+/// Where copies lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Location(pub PathBuf);
+pub enum Location {
+    /// In a folder of this machine, which may be a mounted disk of another one.
+    Folder(Folder),
+    /// Behind rclone.
+    Remote(Remote),
+}
 
 impl Location {
-    fn of(&self, store: &str) -> PathBuf {
-        self.0.join(store)
+    /// A folder.
+    pub fn folder(path: impl Into<PathBuf>) -> Self {
+        Self::Folder(Folder(path.into()))
     }
 
-    /// The stores that have a whole copy here, in the order of their names. A folder that may not be
-    /// read, such as a disk's `lost+found`, is none of ours.
+    /// As it is written in the configuration.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.0.display().to_string(),
+            Self::Remote(remote) => remote.shown(),
+        }
+    }
+
+    /// True when it is not on the disk of that folder.
+    ///
+    /// # Errors
+    /// One of them cannot be looked at.
+    pub fn is_apart_from(&self, folder: &Path) -> Result<bool, Problem> {
+        match self {
+            Self::Folder(it) => Ok(!same_disk(folder, &it.0)?),
+            Self::Remote(_) => Ok(true),
+        }
+    }
+
+    /// The stores that have a whole copy here, in the order of their names.
     ///
     /// # Errors
     /// The location cannot be read; one that is not there has none.
     pub fn stores(&self) -> Result<Vec<String>, Problem> {
+        match self {
+            Self::Folder(folder) => folder.stores(),
+            Self::Remote(remote) => remote.stores(),
+        }
+    }
+
+    /// Every whole copy of a store, the newest first.
+    ///
+    /// # Errors
+    /// The location cannot be read; one that is not there has none.
+    pub fn copies(&self, store: &str) -> Result<Vec<Copied>, Problem> {
+        match self {
+            Self::Folder(folder) => folder.copies(store),
+            Self::Remote(remote) => remote.copies(store),
+        }
+    }
+
+    /// Copies a copy into this location, and reads it back before it counts as one.
+    pub(crate) fn receive(&self, copy: &Copied) -> Result<(), Problem> {
+        match self {
+            Self::Folder(folder) => {
+                folder.is_mounted()?;
+                folder.receive(copy).map(drop)
+            }
+            Self::Remote(remote) => remote.receive(copy),
+        }
+    }
+
+    /// Removes a copy: first what makes it one, then what is in it.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn remove(&self, copy: &Copied) -> Result<(), Problem> {
+        match self {
+            Self::Folder(folder) => folder.remove(copy),
+            Self::Remote(remote) => remote.remove(copy),
+        }
+    }
+}
+
+/// A folder that holds copies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    fn of(&self, store: &str) -> PathBuf {
+        self.0.join(store)
+    }
+
+    /// A disk that is not mounted must not become a folder on this one.
+    pub(crate) fn is_mounted(&self) -> Result<(), Problem> {
+        let read = fs::read_dir(&self.0);
+        read.map(drop)
+            .map_err(|error| Problem::file(&self.0, &error))
+    }
+
+    /// A folder that may not be read, such as a disk's `lost+found`, is none of ours.
+    fn stores(&self) -> Result<Vec<String>, Problem> {
         let wrong = |error| Problem::file(&self.0, &error);
         let entries = match fs::read_dir(&self.0) {
             Ok(entries) => entries,
@@ -162,11 +259,7 @@ impl Location {
         Ok(found)
     }
 
-    /// Every whole copy of a store, the newest first.
-    ///
-    /// # Errors
-    /// The folder cannot be read; one that is not there has none.
-    pub fn copies(&self, store: &str) -> Result<Vec<Copied>, Problem> {
+    pub(crate) fn copies(&self, store: &str) -> Result<Vec<Copied>, Problem> {
         let folder = self.of(store);
         let wrong = |error| Problem::file(&folder, &error);
         let entries = match fs::read_dir(&folder) {
@@ -186,6 +279,7 @@ impl Location {
                     at,
                     folder,
                     bytes,
+                    remote: None,
                 });
             }
         }
@@ -232,6 +326,7 @@ impl Location {
             at,
             folder,
             bytes,
+            remote: None,
         })
     }
 
@@ -251,11 +346,8 @@ impl Location {
         self.name(&copy.store, copy.at)
     }
 
-    /// Removes a copy: first its name, then what is in it.
-    ///
-    /// # Errors
-    /// It cannot be removed.
-    pub fn remove(&self, copy: &Copied) -> Result<(), Problem> {
+    /// First its name, then what is in it.
+    fn remove(&self, copy: &Copied) -> Result<(), Problem> {
         let gone = self.of(&copy.store).join(format!(".{}", copy.name()));
         let removed = fs::rename(&copy.folder, &gone).and_then(|()| fs::remove_dir_all(&gone));
         removed.map_err(|error| Problem::file(&copy.folder, &error))
@@ -360,7 +452,7 @@ mod tests {
 
     const AT: &str = "2026-11-26T06:00:00Z";
 
-    fn made(location: &Location, at: &str) -> Copied {
+    fn made(location: &Folder, at: &str) -> Copied {
         let at: Timestamp = at.parse().unwrap();
         let folder = location.begin("store", at).unwrap();
         fs::write(folder.join("data.sql.gz.age"), [7; 500]).unwrap();
@@ -389,7 +481,7 @@ mod tests {
     #[test]
     fn a_flipped_byte_anywhere_in_a_copy_is_found_and_so_is_a_file_too_many_or_too_few() {
         let folder = tempfile::tempdir().unwrap();
-        let copy = made(&Location(folder.path().to_owned()), AT);
+        let copy = made(&Folder(folder.path().to_owned()), AT);
         copy.check().unwrap();
         let mut flipped = 0;
         for name in names(&copy.folder).unwrap() {
@@ -416,7 +508,7 @@ mod tests {
     #[test]
     fn what_has_no_name_yet_is_no_copy_and_is_swept_away() {
         let folder = tempfile::tempdir().unwrap();
-        let location = Location(folder.path().to_owned());
+        let location = Folder(folder.path().to_owned());
         let copy = made(&location, AT);
         location
             .begin("store", "2026-11-26T09:00:00Z".parse().unwrap())
@@ -441,8 +533,8 @@ mod tests {
     #[test]
     fn a_second_location_holds_the_same_bytes() {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let copy = made(&Location(one.path().to_owned()), AT);
-        let there = Location(two.path().to_owned()).receive(&copy).unwrap();
+        let copy = made(&Folder(one.path().to_owned()), AT);
+        let there = Folder(two.path().to_owned()).receive(&copy).unwrap();
         assert_eq!(there.manifest().unwrap(), copy.manifest().unwrap());
         there.check().unwrap();
         assert!(same_disk(one.path(), &two.path().join("not/there/yet")).unwrap());
@@ -451,7 +543,7 @@ mod tests {
     #[test]
     fn a_copy_of_a_later_version_is_not_read_and_names_that_version() {
         let folder = tempfile::tempdir().unwrap();
-        let copy = made(&Location(folder.path().to_owned()), AT);
+        let copy = made(&Folder(folder.path().to_owned()), AT);
         fs::write(copy.folder.join(NAME), r#"{"format": 9, "version": "7.1"}"#).unwrap();
         let told = copy.manifest().unwrap_err();
         assert!(told.said.en.contains("install that version") && told.said.en.contains("7.1"));

@@ -20,6 +20,7 @@ pub mod log;
 mod manifest;
 mod problem;
 mod programs;
+mod remote;
 mod restore;
 mod retention;
 mod scratch;
@@ -28,12 +29,13 @@ mod take;
 mod verify;
 
 pub use board::{Board, DrillState, StoreState, TenantState};
-pub use copies::{Copied, Location, same_disk};
+pub use copies::{Copied, Folder, Location};
 pub use drill::{Drill, DrillStore};
 pub use dump::Login;
 pub use log::{LogMark, LogState};
 pub use manifest::Manifest;
 pub use problem::Problem;
+pub use remote::Remote;
 pub use restore::{
     Destination, Kept, Request, Restored, RestoredStore, Unfinished, read_whole, restore,
 };

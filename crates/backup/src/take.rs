@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt as _;
 use crate::copies::{bounded, complete, moment};
 use crate::manifest::{FORMAT, Manifest};
 use crate::seal::{PIECE, Sealed};
-use crate::{Copied, Location, Login, Problem, dump, same_disk};
+use crate::{Copied, Folder, Location, Login, Problem, dump};
 
 /// Where copies are made and what makes them.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ pub struct Plan {
     /// The first location.
     pub folder: PathBuf,
     /// The second one, on another disk.
-    pub second: Option<PathBuf>,
+    pub second: Option<Location>,
     /// Public keys of `age`.
     pub recipients: Vec<String>,
     /// Longest time for one store.
@@ -117,7 +117,7 @@ pub async fn take(
     state_dir: &Path,
     now: Timestamp,
 ) -> Result<Taken, Problem> {
-    let first = Location(plan.folder.clone());
+    let first = Folder(plan.folder.clone());
     let done =
         tokio::time::timeout(plan.time_limit, make(work, plan, state_dir, &first, now)).await;
     let hung = || {
@@ -160,7 +160,7 @@ async fn make(
     work: &Work,
     plan: &Plan,
     state_dir: &Path,
-    first: &Location,
+    first: &Folder,
     now: Timestamp,
 ) -> Result<(Copied, u64), Problem> {
     let (store, location) = (work.store.clone(), first.clone());
@@ -218,7 +218,7 @@ const FIRST: (&str, &str) = ("the folder of copies", "la carpeta de copias");
 const SECOND: (&str, &str) = ("the second location", "la segunda ubicación");
 
 /// A moment that no copy has yet: now, or a second later.
-fn free_moment(location: &Location, store: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+fn free_moment(location: &Folder, store: &str, now: Timestamp) -> Result<Timestamp, Problem> {
     let taken: Vec<String> = location.copies(store)?.iter().map(Copied::name).collect();
     let mut at = Timestamp::from_second(now.as_second()).unwrap_or(now);
     while taken.contains(&moment(at)) {
@@ -274,13 +274,11 @@ async fn seal_configuration(
 }
 
 /// Carries a copy to the second location; true when that is another disk.
-async fn carry(copy: &Copied, plan: &Plan, second: &Path) -> Result<bool, Problem> {
-    let (copy, first, second) = (copy.clone(), plan.folder.clone(), second.to_owned());
+async fn carry(copy: &Copied, plan: &Plan, second: &Location) -> Result<bool, Problem> {
+    let (copy, first, second) = (copy.clone(), plan.folder.clone(), second.clone());
     bounded(plan.time_limit, SECOND, move || {
-        // A disk that is not mounted must not become a folder on this one.
-        fs::read_dir(&second).map_err(|error| Problem::file(&second, &error))?;
-        Location(second.clone()).receive(&copy)?;
-        Ok(!same_disk(&first, &second)?)
+        second.receive(&copy)?;
+        second.is_apart_from(&first)
     })
     .await
 }

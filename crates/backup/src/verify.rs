@@ -20,7 +20,7 @@ use crate::copies::{bounded, hash, moment, read_moment, replace};
 use crate::log::{Ended, replay, unpack};
 use crate::scratch::Scratch;
 use crate::seal::Opened;
-use crate::{Copied, Manifest, Problem};
+use crate::{Copied, Location, Manifest, Problem};
 
 /// The folder of evidence in the state folder.
 const EVIDENCE: &str = "backup-evidence";
@@ -121,7 +121,7 @@ pub struct Proof<'a> {
     key: &'a Secret,
     state_dir: &'a Path,
     folder: PathBuf,
-    locations: Vec<PathBuf>,
+    locations: Vec<Location>,
     scratch: Option<Scratch>,
 }
 
@@ -132,7 +132,7 @@ impl<'a> Proof<'a> {
         key: &'a Secret,
         state_dir: &'a Path,
         folder: &Path,
-        locations: Vec<PathBuf>,
+        locations: Vec<Location>,
     ) -> Self {
         let folder = folder.to_owned();
         Self {
@@ -141,6 +141,17 @@ impl<'a> Proof<'a> {
             folder,
             locations,
             scratch: None,
+        }
+    }
+
+    /// An empty folder for a copy that lies in a remote.
+    fn brought(&self) -> Result<PathBuf, Problem> {
+        let folder = self.folder.join("brought");
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Problem::file(&folder, &error))
+            }
+            _ => Ok(folder),
         }
     }
 
@@ -226,16 +237,18 @@ async fn restore_file(opened: &mut Opened, path: &Path) -> Result<AnyEngine, Pro
 /// differs from what was dumped; evidence of a difference is kept before that is told.
 pub async fn verify(copy: &Copied, proof: &mut Proof<'_>) -> Result<(Evidence, PathBuf), Problem> {
     let (begun, checked_at) = (Instant::now(), Timestamp::now());
-    let (read, shown) = (copy.clone(), copy.folder.display().to_string());
-    let (manifest, sums_sha256) = bounded(READING, ("the copy", "la copia"), move || {
+    let (away, shown) = (copy.clone(), copy.folder.display().to_string());
+    let scratch = proof.brought()?;
+    let (read, manifest, sums_sha256) = bounded(READING, ("the copy", "la copia"), move || {
+        let read = away.at_hand(&scratch)?;
         read.check()?;
         let manifest = read.manifest()?;
         let sums = read.folder.join(crate::copies::SUMS);
         let hash = hash(&sums).map_err(|error| Problem::file(&sums, &error))?;
-        Ok((manifest, hash))
+        Ok((read, manifest, hash))
     })
     .await?;
-    let mut engine = proof.restore(copy, &manifest).await?;
+    let mut engine = proof.restore(&read, &manifest).await?;
     let found = compare(&mut engine, &manifest.contents).await;
     let followed = match &found {
         Ok((differences, views)) if differences.is_empty() => {

@@ -48,6 +48,11 @@ const AGE: Package = Package {
     present: || answers("age", "--version"),
 };
 
+const RCLONE: Package = Package {
+    name: "rclone",
+    present: || answers("rclone", "version"),
+};
+
 const STRACE: Package = Package {
     name: "strace",
     present: || answers("strace", "--version"),
@@ -112,6 +117,7 @@ const TEST: &[Package] = &[
     SYSTEMD,
     MARIADB,
     AGE,
+    RCLONE,
     STRACE,
     PHP,
     PHP_MYSQL,

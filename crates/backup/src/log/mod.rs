@@ -15,8 +15,6 @@ mod pieces;
 mod replay;
 mod ship;
 
-use std::path::Path;
-
 use daemon::config::MysqlUrl;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -26,7 +24,7 @@ pub(crate) use replay::replay;
 pub use replay::{Ended, Tail, unpack};
 pub use ship::{Marked, Shipped, Shipping, ship};
 
-use crate::Problem;
+use crate::{Location, Problem};
 
 /// Where in a server's binary log a copy stands: everything before is in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,13 +53,16 @@ pub fn folder_of(url: &MysqlUrl) -> String {
     format!("{}.binlog", place.chars().map(plain).collect::<String>())
 }
 
-/// Removes a piece, and the folder of its log when it was the last.
+/// Removes a piece of a server's log, and the folder of that log when it was the last.
 ///
 /// # Errors
 /// It cannot be removed.
-pub fn remove(piece: &Path) -> Result<(), Problem> {
-    std::fs::remove_file(piece).map_err(|error| Problem::file(piece, &error))?;
-    if let Some(folder) = piece.parent() {
+pub fn remove(location: &Location, server: &str, piece: &Piece) -> Result<(), Problem> {
+    if let Location::Remote(remote) = location {
+        return remote.remove_log(server, &piece.path.to_string_lossy());
+    }
+    std::fs::remove_file(&piece.path).map_err(|error| Problem::file(&piece.path, &error))?;
+    if let Some(folder) = piece.path.parent() {
         // A folder that has others in it stays.
         std::fs::remove_dir(folder).ok();
     }

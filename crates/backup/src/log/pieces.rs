@@ -9,9 +9,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::LogMark;
-use crate::Problem;
 use crate::copies::{moment, read_moment};
 use crate::retention::ALL_FOR;
+use crate::{Location, Problem};
 
 /// Where the first event of a log begins, in bytes.
 pub(super) const FIRST: u64 = 4;
@@ -70,7 +70,7 @@ pub struct Piece {
     pub at: Timestamp,
     /// Bytes on disk.
     pub bytes: u64,
-    /// The file.
+    /// The file; in a remote, below the folder of its server's log.
     pub path: PathBuf,
 }
 
@@ -97,11 +97,8 @@ impl Piece {
     }
 }
 
-/// Every whole piece of a server's log in a location, the oldest first.
-///
-/// # Errors
-/// The folder cannot be read; one that is not there has none.
-pub fn pieces(location: &Path, server: &str) -> Result<Vec<Piece>, Problem> {
+/// Every whole piece of a server's log in a folder, the oldest first.
+pub(super) fn pieces_in(location: &Path, server: &str) -> Result<Vec<Piece>, Problem> {
     let folder = location.join(server);
     let mut found = Vec::new();
     for log_folder in entries(&folder)? {
@@ -113,6 +110,25 @@ pub fn pieces(location: &Path, server: &str) -> Result<Vec<Piece>, Problem> {
             let bytes = fs::metadata(&file).map_err(|error| Problem::file(&file, &error))?;
             found.extend(Piece::read(&log, file, bytes.len()));
         }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Every whole piece of a server's log in a location, the oldest first.
+///
+/// # Errors
+/// The location cannot be read; one that is not there has none.
+pub fn pieces(location: &Location, server: &str) -> Result<Vec<Piece>, Problem> {
+    let remote = match location {
+        Location::Folder(folder) => return pieces_in(&folder.0, server),
+        Location::Remote(remote) => remote,
+    };
+    let mut found = Vec::new();
+    for (below, bytes) in remote.log_files(server)? {
+        let log = below.split_once('/').and_then(|(log, _)| Log::read(log));
+        let piece = |log: Log| Piece::read(&log, PathBuf::from(below), bytes);
+        found.extend(log.and_then(piece));
     }
     found.sort();
     Ok(found)
@@ -297,9 +313,9 @@ mod tests {
             fs::write(log.join(name), "").unwrap();
         }
         fs::create_dir_all(folder.path().join("s.binlog/.x.1.2")).unwrap();
-        let found = pieces(folder.path(), "s.binlog").unwrap();
+        let found = pieces_in(folder.path(), "s.binlog").unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].from, found[0].to), (4, 9));
-        assert_eq!(pieces(folder.path(), "other").unwrap(), []);
+        assert_eq!(pieces_in(folder.path(), "other").unwrap(), []);
     }
 }

@@ -17,10 +17,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
 use super::events::{Cut, Stop, carry};
-use super::pieces::{Link, following, pieces};
+use super::pieces::{Link, following, pieces_in};
 use crate::copies::bounded;
 use crate::seal::Opened;
-use crate::{Manifest, Problem, programs};
+use crate::{Location, Manifest, Problem, programs};
 
 /// For looking through the folders; a disk that takes longer hangs.
 const LOOKING: std::time::Duration = std::time::Duration::from_secs(600);
@@ -61,7 +61,7 @@ pub enum Ended {
 /// A location cannot be read, or there is no room.
 pub async fn unpack(
     manifest: &Manifest,
-    locations: &[PathBuf],
+    locations: &[Location],
     key: &Secret,
     until: Option<Timestamp>,
     folder: &Path,
@@ -71,10 +71,18 @@ pub async fn unpack(
     };
     let (locations, copy) = (locations.to_vec(), manifest.started_at);
     let (database, position) = (mark.database.clone(), mark.position);
+    let brought = folder.join("brought");
     let links = bounded(LOOKING, ("the copies", "las copias"), move || {
         let mut all = Vec::new();
         for location in &locations {
-            all.extend(pieces(location, &mark.server)?);
+            let root = match location {
+                Location::Folder(folder) => &folder.0,
+                Location::Remote(remote) => {
+                    remote.bring_log(&mark.server, &brought)?;
+                    &brought
+                }
+            };
+            all.extend(pieces_in(root, &mark.server)?);
         }
         Ok(following(&all, &mark, copy))
     })

@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::events::{self, Covered};
-use super::pieces::{FIRST, Log, Piece, pieces};
+use super::pieces::{FIRST, Log, Piece, pieces_in};
 use super::{LogMark, folder_of};
 use crate::copies::{bounded, hash};
 use crate::dump::{OptionFile, keeps_log};
 use crate::seal::Sealed;
 use crate::take::{Private, pack};
-use crate::{Login, Plan, Problem, programs};
+use crate::{Location, Login, Plan, Problem, programs};
 
 /// What the first location is called in an error.
 const FOLDER: (&str, &str) = ("the folder of copies", "la carpeta de copias");
@@ -107,7 +107,7 @@ async fn round(shipping: &Shipping<'_>) -> Result<Shipped, Problem> {
     let (plan, until) = (shipping.plan, Timestamp::now());
     let server = folder_of(&shipping.login.url);
     let (folder, label) = (plan.folder.clone(), server.clone());
-    let there = bounded(plan.time_limit, FOLDER, move || pieces(&folder, &label)).await?;
+    let there = bounded(plan.time_limit, FOLDER, move || pieces_in(&folder, &label)).await?;
     let private = Private::named(shipping.state_dir, "ship-work")?;
     let mut broken = None;
     for start in starts(&there, shipping.copies) {
@@ -319,30 +319,36 @@ fn name(unnamed: &Path, path: &Path) -> io::Result<()> {
 }
 
 /// Carries to the second location what it lacks.
-async fn mirror(plan: &Plan, second: &Path, server: &str) -> Result<(), Problem> {
-    let (first, second, server) = (plan.folder.clone(), second.to_owned(), server.to_owned());
-    bounded(plan.time_limit, SECOND, move || {
-        // A disk that is not mounted must not become a folder on this one.
-        fs::read_dir(&second).map_err(|error| Problem::file(&second, &error))?;
-        let root = first.join(&server);
-        for piece in pieces(&first, &server)? {
-            let place = piece.path.strip_prefix(&root).unwrap_or(&piece.path);
-            let path = second.join(&server).join(place);
-            if path.exists() {
-                continue;
-            }
-            let unnamed = begin(&path)?;
-            let copied = fs::copy(&piece.path, &unnamed)
-                .and_then(|_| File::open(&unnamed)?.sync_all())
-                .and_then(|()| Ok(hash(&piece.path)? == hash(&unnamed)?));
-            if !copied.map_err(|error| Problem::file(&unnamed, &error))? {
-                return Err(Problem::damaged(&unnamed.display().to_string(), "SHA-256"));
-            }
-            name(&unnamed, &path).map_err(|error| Problem::file(&path, &error))?;
+async fn mirror(plan: &Plan, second: &Location, server: &str) -> Result<(), Problem> {
+    let (first, second, server) = (plan.folder.clone(), second.clone(), server.to_owned());
+    bounded(plan.time_limit, SECOND, move || match &second {
+        Location::Folder(folder) => {
+            folder.is_mounted()?;
+            mirror_folder(&first, &folder.0, &server)
         }
-        Ok(())
+        Location::Remote(remote) => remote.receive_log(&first, &server),
     })
     .await
+}
+
+fn mirror_folder(first: &Path, second: &Path, server: &str) -> Result<(), Problem> {
+    let root = first.join(server);
+    for piece in pieces_in(first, server)? {
+        let place = piece.path.strip_prefix(&root).unwrap_or(&piece.path);
+        let path = second.join(server).join(place);
+        if path.exists() {
+            continue;
+        }
+        let unnamed = begin(&path)?;
+        let copied = fs::copy(&piece.path, &unnamed)
+            .and_then(|_| File::open(&unnamed)?.sync_all())
+            .and_then(|()| Ok(hash(&piece.path)? == hash(&unnamed)?));
+        if !copied.map_err(|error| Problem::file(&unnamed, &error))? {
+            return Err(Problem::damaged(&unnamed.display().to_string(), "SHA-256"));
+        }
+        name(&unnamed, &path).map_err(|error| Problem::file(&path, &error))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

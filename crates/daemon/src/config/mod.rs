@@ -98,6 +98,11 @@ impl Source {
         }
     }
 
+    /// The file, as it is known.
+    pub fn path(&self) -> &Path {
+        Path::new(&self.file)
+    }
+
     /// Reads the file.
     ///
     /// # Errors

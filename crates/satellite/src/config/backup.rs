@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use backup::Retention;
+use backup::{Location, Remote, Retention};
 use daemon::config::{ConfigError, Said, Source, Span};
 use serde::Deserialize;
 
@@ -16,8 +16,8 @@ use serde::Deserialize;
 pub struct Backup {
     /// The first location.
     pub folder: PathBuf,
-    /// The second one, on another disk.
-    pub second: Option<PathBuf>,
+    /// The second one, on another disk or behind rclone.
+    pub second: Option<Location>,
     /// Public keys of `age`, at least two.
     pub recipients: Vec<String>,
     /// The file with a secret key, where copies are proven or restored: a path or a bare name.
@@ -43,7 +43,7 @@ pub struct Backup {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawBackup {
     folder: PathBuf,
-    second: Option<PathBuf>,
+    second: Option<String>,
     recipients: Vec<String>,
     identity_file: Option<String>,
     keep: Option<String>,
@@ -79,11 +79,26 @@ pub(super) fn checked(source: &Source, raw: RawBackup) -> Result<Backup, ConfigE
             format!("debe ser uno de {names}"),
         ));
     };
-    if raw.second.as_ref() == Some(&raw.folder) {
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    let time_limit = raw.time_limit.map_or_else(|| hours(1), Duration::from);
+    let place = |text: String| match Remote::named(&text, rclone_beside(source), time_limit) {
+        Some(remote) => Location::Remote(remote),
+        None => Location::folder(text),
+    };
+    let second = raw.second.map(place);
+    if second == Some(Location::folder(raw.folder.as_path())) {
         return Err(wrong(
             "second",
             "is the same folder; name one on another disk".to_owned(),
             "es la misma carpeta; indique una en otro disco".to_owned(),
+        ));
+    }
+    if matches!(&second, Some(Location::Remote(remote)) if !remote.is_whole()) {
+        return Err(wrong(
+            "second",
+            "must be written as rclone:REMOTE:PATH, with the name that `rclone listremotes` tells"
+                .to_owned(),
+            "se escribe rclone:REMOTO:RUTA, con el nombre que dice `rclone listremotes`".to_owned(),
         ));
     }
     if raw.password_file.is_some() && raw.user.is_none() {
@@ -93,20 +108,25 @@ pub(super) fn checked(source: &Source, raw: RawBackup) -> Result<Backup, ConfigE
             "está sin un user a su lado".to_owned(),
         ));
     }
-    let hours = |hours: u64| Duration::from_secs(hours * 3600);
     Ok(Backup {
         folder: raw.folder,
-        second: raw.second,
+        second,
         recipients: raw.recipients,
         identity_file: raw.identity_file,
         keep,
         every: raw.every.map_or_else(|| hours(3), Duration::from),
-        time_limit: raw.time_limit.map_or_else(|| hours(1), Duration::from),
+        time_limit,
         two_people: raw.two_people.unwrap_or(false),
         binary_log: raw.binary_log.unwrap_or(false),
         user: raw.user,
         password_file: raw.password_file,
     })
+}
+
+/// The configuration of rclone that stands beside ours; without one rclone looks for its own.
+fn rclone_beside(source: &Source) -> Option<PathBuf> {
+    let beside = source.path().with_file_name("rclone.conf");
+    beside.is_file().then_some(beside)
 }
 
 fn is_public_key(text: &str) -> bool {

@@ -6,9 +6,10 @@
 //! become. A location is judged by what it holds itself; but for what is left of such a store, nothing
 //! goes anywhere while nothing newer is proven.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 
-use backup::{Copied, Evidence, Location, Problem, log};
+use backup::log::{self, Piece};
+use backup::{Copied, Evidence, Location, Problem};
 use daemon::exit::Exit;
 use jiff::{SignedDuration, Timestamp};
 use satellite::config::Backup;
@@ -24,37 +25,37 @@ const UNPROVEN: usize = 1;
 /// What may go.
 enum Going {
     Copy(Location, Copied),
-    Piece(PathBuf),
+    Piece(Location, String, Piece),
 }
 
 impl Going {
     fn remove(&self) -> Result<(), Problem> {
         match self {
             Self::Copy(location, copy) => location.remove(copy),
-            Self::Piece(path) => log::remove(path),
+            Self::Piece(location, server, piece) => log::remove(location, server, piece),
         }
     }
 }
 
 pub(super) fn prune(dry_run: bool, settings: &Backup, context: &Context) -> anyhow::Result<Exit> {
-    let (going, unproven) = going(settings, context).map_err(|it| told(context, &it))?;
-    for left in left_in_all(settings, context).map_err(|it| told(context, &it))? {
-        let folder = left.folder.display();
+    let found = look(settings, context);
+    for left in &found.left {
+        let place = &left.place;
         let line = match left.ends {
-            Some(ends) => context.say(Says::LeftUntil, &[&folder, &ends.strftime("%F")]),
-            None => context.say(Says::LeftForGood, &[&folder]),
+            Some(ends) => context.say(Says::LeftUntil, &[place, &ends.strftime("%F")]),
+            None => context.say(Says::LeftForGood, &[place]),
         };
         out::remark(&line);
     }
     let mut pieces = 0;
-    for it in &going {
+    for it in &found.going {
         if !dry_run {
             it.remove().map_err(|it| told(context, &it))?;
         }
         let word = if dry_run { Says::WouldGo } else { Says::Gone };
         match it {
             Going::Copy(_, copy) => out::line(&context.say(word, &[&copy.folder.display()]))?,
-            Going::Piece(_) => pieces += 1,
+            Going::Piece(..) => pieces += 1,
         }
     }
     if pieces > 0 {
@@ -64,93 +65,114 @@ pub(super) fn prune(dry_run: bool, settings: &Backup, context: &Context) -> anyh
         };
         out::line(&context.say(word, &[&pieces]))?;
     }
-    for (store, _) in unproven {
-        out::remark(&context.say(Says::NothingProven, &[&store, &program()]));
+    for store in found.unproven.keys() {
+        out::remark(&context.say(Says::NothingProven, &[store, &program()]));
     }
-    if going.is_empty() {
+    if found.going.is_empty() {
         out::line(&context.say(Says::NothingGoes, &[]))?;
     }
-    Ok(Exit::Fine)
+    Ok(if found.is_whole {
+        Exit::Fine
+    } else {
+        Exit::Failed
+    })
 }
 
 /// What a run removes at its end. A copy that cannot be removed is told by `prune` itself.
 pub(super) fn prune_quietly(settings: &Backup, context: &Context) {
-    let going = going(settings, context);
-    let (going, unproven) = match going {
-        Ok(found) => found,
-        Err(problem) => {
-            out::complain(&shown(context, &problem));
-            return;
-        }
-    };
-    for it in &going {
+    let found = look(settings, context);
+    for it in &found.going {
         if let Err(problem) = it.remove() {
             out::complain(&shown(context, &problem));
         }
     }
-    for (store, _) in unproven.iter().filter(|(_, copies)| *copies > UNPROVEN) {
+    for (store, _) in found.unproven.iter().filter(|it| *it.1 > UNPROVEN) {
         out::remark(&context.say(Says::NothingProven, &[store, &program()]));
     }
 }
 
-/// Stores with copies of which none is proven, and how many there are.
-type Unproven = Vec<(String, usize)>;
+/// What was found in the locations.
+#[derive(Default)]
+struct Found {
+    going: Vec<Going>,
+    /// Stores with copies in a location of which none is proven, and how many there are at most.
+    unproven: BTreeMap<String, usize>,
+    left: Vec<Left>,
+    /// False when a location could not be read, which has been told.
+    is_whole: bool,
+}
 
-fn going(settings: &Backup, context: &Context) -> Result<(Vec<Going>, Unproven), Problem> {
-    let (state_dir, now) = (&context.config.state_dir, Timestamp::now());
-    let (mut going, mut unproven) = (Vec::new(), Vec::new());
+/// Looks through every location. One that cannot be read keeps nothing in the other one.
+fn look(settings: &Backup, context: &Context) -> Found {
+    let mut found = Found {
+        is_whole: true,
+        ..Found::default()
+    };
     for location in locations(settings) {
-        for place in databases::places(context, None) {
-            let proven = |at: Timestamp| Evidence::proves(state_dir, &place.label, at);
-            let copies = location.copies(&place.label)?;
-            let moments: Vec<Timestamp> = copies.iter().map(|copy| copy.at).collect();
-            let last_proven = moments.iter().copied().find(|at| proven(*at));
-            if last_proven.is_none() && !moments.is_empty() {
-                unproven.push((place.label.clone(), moments.len()));
-            }
-            let gone = settings.keep.may_go(&moments, proven, now);
-            let copies = copies.into_iter().filter(|copy| gone.contains(&copy.at));
-            let safe = location.copies(&format!("{}{SAFETY}", place.label))?;
-            let safe = safe
-                .into_iter()
-                .filter(|copy| is_over(copy.at, last_proven, now));
-            let copies = copies.chain(safe);
-            going.extend(copies.map(|copy| Going::Copy(location.clone(), copy)));
+        if let Err(problem) = look_in(&location, &mut found, settings, context) {
+            out::complain(&shown(context, &problem));
+            found.is_whole = false;
         }
-        for left in left(&location, settings, context)? {
-            let gone = left.copies.into_iter().filter(|copy| {
-                let age = now.duration_since(copy.at);
-                left.ends.is_some() && age > settings.keep.reach()
-            });
-            going.extend(gone.map(|copy| Going::Copy(location.clone(), copy)));
-        }
-        going.extend(pieces(&location, settings, context, now)?);
     }
-    unproven.sort();
-    unproven.dedup_by(|one, other| one.0 == other.0);
-    Ok((going, unproven))
+    found
+}
+
+fn look_in(
+    location: &Location,
+    found: &mut Found,
+    settings: &Backup,
+    context: &Context,
+) -> Result<(), Problem> {
+    let (state_dir, now) = (&context.config.state_dir, Timestamp::now());
+    let mut going = Vec::new();
+    for place in databases::places(context, None) {
+        let proven = |at: Timestamp| Evidence::proves(state_dir, &place.label, at);
+        let copies = location.copies(&place.label)?;
+        let moments: Vec<Timestamp> = copies.iter().map(|copy| copy.at).collect();
+        let last_proven = moments.iter().copied().find(|at| proven(*at));
+        if last_proven.is_none() && !moments.is_empty() {
+            let most = found.unproven.entry(place.label.clone()).or_default();
+            *most = (*most).max(moments.len());
+        }
+        let gone = settings.keep.may_go(&moments, proven, now);
+        let copies = copies.into_iter().filter(|copy| gone.contains(&copy.at));
+        let safe = location.copies(&format!("{}{SAFETY}", place.label))?;
+        let safe = safe
+            .into_iter()
+            .filter(|copy| is_over(copy.at, last_proven, now));
+        let copies = copies.chain(safe);
+        going.extend(copies.map(|copy| Going::Copy(location.clone(), copy)));
+    }
+    let left = left(location, settings, context)?;
+    for it in &left {
+        let gone = it.copies.iter().filter(|copy| {
+            let age = now.duration_since(copy.at);
+            it.ends.is_some() && age > settings.keep.reach()
+        });
+        going.extend(gone.map(|copy| Going::Copy(location.clone(), copy.clone())));
+    }
+    going.extend(pieces(location, settings, context, now)?);
+    found.going.extend(going);
+    found.left.extend(left);
+    Ok(())
 }
 
 /// Copies of a store that the configuration names no more.
 pub(super) struct Left {
-    /// Where they are.
-    folder: PathBuf,
+    /// Where they are, as people name it.
+    place: String,
     pub(super) copies: Vec<Copied>,
     /// When the last of them goes; never, when none was ever proven here: whether they are ours is not
     /// known then, because several installations may share a location.
     ends: Option<Timestamp>,
 }
 
-/// What is left in every location.
-pub(super) fn left_in_all(settings: &Backup, context: &Context) -> Result<Vec<Left>, Problem> {
-    let mut all = Vec::new();
-    for location in locations(settings) {
-        all.extend(left(&location, settings, context)?);
-    }
-    Ok(all)
-}
-
-fn left(location: &Location, settings: &Backup, context: &Context) -> Result<Vec<Left>, Problem> {
+/// What is left in a location.
+pub(super) fn left(
+    location: &Location,
+    settings: &Backup,
+    context: &Context,
+) -> Result<Vec<Left>, Problem> {
     let state_dir = &context.config.state_dir;
     let named: Vec<String> = databases::places(context, None)
         .into_iter()
@@ -176,7 +198,7 @@ fn left_beside(
         let copies = location.copies(&folder)?;
         let newest = copies.iter().map(|copy| copy.at).max();
         all.push(Left {
-            folder: location.0.join(&folder),
+            place: format!("{}/{folder}", location.shown()),
             ends: newest
                 .filter(|_| is_ours(store))
                 .map(|newest| newest + reach),
@@ -213,11 +235,12 @@ fn pieces(
         // The database that was proven the longest time ago decides for its whole server.
         let proven: Option<Vec<Timestamp>> = proven.into_iter().collect();
         let proven = proven.and_then(|all| all.into_iter().min());
-        let all = log::pieces(&location.0, &server.label)?;
+        let all = log::pieces(location, &server.label)?;
         let moments: Vec<Timestamp> = all.iter().map(|piece| piece.at).collect();
         let gone = log::may_go(&moments, &copies, proven, settings.every, now);
         let gone = all.into_iter().filter(|piece| gone.contains(&piece.at));
-        going.extend(gone.map(|piece| Going::Piece(piece.path)));
+        let label = &server.label;
+        going.extend(gone.map(|piece| Going::Piece(location.clone(), label.clone(), piece)));
     }
     Ok(going)
 }
@@ -239,15 +262,15 @@ mod tests {
         ] {
             std::fs::create_dir_all(folder.path().join(copy)).unwrap();
         }
-        let location = Location(folder.path().to_owned());
+        let location = Location::folder(folder.path());
         let named = ["acme".to_owned()];
         let is_ours = |store: &str| store == "left";
         let reach = SignedDuration::from_hours(240);
         let all = left_beside(&location, &named, is_ours, reach).unwrap();
         let told = all.iter().map(|left| {
-            let name = left.folder.file_name().unwrap().to_string_lossy();
+            let name = left.place.rsplit('/').next().unwrap();
             let ends = left.ends.map(|at| at.strftime("%F").to_string());
-            (name.into_owned(), left.copies.len(), ends)
+            (name.to_owned(), left.copies.len(), ends)
         });
         assert_eq!(
             told.collect::<Vec<_>>(),

@@ -305,11 +305,9 @@ fn save(board: &Board, context: &Context) -> anyhow::Result<()> {
 
 /// Where copies are, the first location first.
 pub(super) fn locations(settings: &Backup) -> Vec<Location> {
-    let all = [Some(&settings.folder), settings.second.as_ref()];
-    all.into_iter()
-        .flatten()
-        .map(|folder| Location(folder.clone()))
-        .collect()
+    let first = Location::folder(settings.folder.as_path());
+    let second = settings.second.clone();
+    std::iter::once(first).chain(second).collect()
 }
 
 /// A problem in the language of this command.

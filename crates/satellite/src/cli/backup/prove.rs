@@ -8,7 +8,8 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use backup::{Board, Copied, Drill, DrillState, DrillStore, Location, Proof};
+use anyhow::Context as _;
+use backup::{Board, Copied, Drill, DrillState, DrillStore, Proof};
 use daemon::config::{ConfigError, Said, Secret, secret_file, secret_places};
 use daemon::exit::Exit;
 use event::TenantId;
@@ -70,17 +71,16 @@ async fn prove(
     let state_dir = &context.config.state_dir;
     let mut board = Board::open(state_dir).map_err(|it| told(context, &it))?;
     let temporary = Temporary::new()?;
-    let places = locations(settings).into_iter().map(|it| it.0).collect();
+    let places = locations(settings);
+    let location = places.last().context("there is a location")?.clone();
     let mut proof = Proof::new(&key, state_dir, &temporary.0, places);
-    let folder = settings.second.as_ref().unwrap_or(&settings.folder);
-    let location = Location(folder.clone());
     let mut stores = Vec::new();
     for place in databases::places(context, tenant) {
         let copies = location
             .copies(&place.label)
             .map_err(|it| told(context, &it))?;
         let Some(newest) = copies.first() else {
-            let values: [&dyn std::fmt::Display; 3] = [&place.label, &folder.display(), &program()];
+            let values: [&dyn std::fmt::Display; 3] = [&place.label, &location.shown(), &program()];
             let why = context.say(Says::NothingToProve, &values);
             out::complain(&why);
             stores.push(DrillStore {

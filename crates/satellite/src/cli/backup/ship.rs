@@ -138,7 +138,7 @@ async fn round(
 fn marks(server: &Server, settings: &Backup) -> Vec<Marked> {
     let mut marks = Vec::new();
     for place in &server.places {
-        let location = backup::Location(settings.folder.clone());
+        let location = backup::Location::folder(settings.folder.as_path());
         let copies = location.copies(&place.label).unwrap_or_default();
         let newest = copies.first().and_then(|copy| copy.manifest().ok());
         if let Some(manifest) = newest

@@ -3,7 +3,7 @@
 //! Both read folders and the board and connect to nothing, so that they serve in the hour when
 //! every database is gone.
 
-use backup::{Board, Copied, Evidence, Problem, StoreState, same_disk};
+use backup::{Board, Copied, Evidence, Location, Problem, StoreState};
 use daemon::exit::Exit;
 use event::Millis;
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +11,7 @@ use satellite::config::Backup;
 use serde_json::{Value, json};
 
 use super::words::Says;
-use super::{going, locations, measured, tenants, told};
+use super::{going, locations, measured, shown, tenants, told};
 use crate::cli::databases::{self, Place};
 use crate::cli::restore::SAFETY;
 use crate::cli::words::Bilingual as _;
@@ -49,8 +49,20 @@ pub(in crate::cli) fn moment(at: Timestamp, context: &Context) -> String {
 /// Every copy in every location.
 pub(super) fn list(as_json: bool, settings: &Backup, context: &Context) -> anyhow::Result<Exit> {
     let state_dir = &context.config.state_dir;
+    let (mut copies, mut exit) = (Vec::new(), Exit::Fine);
+    for location in locations(settings) {
+        match copies_in(&location, settings, context) {
+            Ok(found) => copies.extend(found),
+            // What lies in the other location is wanted all the more.
+            Err(problem) => {
+                out::complain(&shown(context, &problem));
+                exit = Exit::Failed;
+            }
+        }
+    }
+    copies.sort_by(|one, other| (&one.store, other.at).cmp(&(&other.store, one.at)));
     let (mut rows, mut all) = (Vec::new(), Vec::new());
-    for copy in copies(settings, context).map_err(|it| told(context, &it))? {
+    for copy in copies {
         let proven = Evidence::proves(state_dir, &copy.store, copy.at);
         rows.push(row(&copy, proven, context));
         all.push(json!({
@@ -76,19 +88,21 @@ pub(super) fn list(as_json: bool, settings: &Backup, context: &Context) -> anyho
         ];
         out::print(&table::table(&headings(context, words), &rows))?;
     }
-    Ok(Exit::Fine)
+    Ok(exit)
 }
 
 /// Those of each database, what restores kept safe, and what is left of clients that went.
-fn copies(settings: &Backup, context: &Context) -> Result<Vec<Copied>, Problem> {
+fn copies_in(
+    location: &Location,
+    settings: &Backup,
+    context: &Context,
+) -> Result<Vec<Copied>, Problem> {
     let mut all = Vec::new();
     for place in databases::places(context, None) {
-        for location in locations(settings) {
-            all.extend(location.copies(&place.label)?);
-            all.extend(location.copies(&format!("{}{SAFETY}", place.label))?);
-        }
+        all.extend(location.copies(&place.label)?);
+        all.extend(location.copies(&format!("{}{SAFETY}", place.label))?);
     }
-    let left = going::left_in_all(settings, context)?;
+    let left = going::left(location, settings, context)?;
     all.extend(left.into_iter().flat_map(|left| left.copies));
     Ok(all)
 }
@@ -188,9 +202,9 @@ fn second(settings: &Backup, context: &Context) -> String {
     let Some(second) = &settings.second else {
         return context.say(Says::NoSecond, &[]);
     };
-    match same_disk(&settings.folder, second) {
-        Ok(false) => second.display().to_string(),
-        _ => context.say(Says::SameDisk, &[&second.display()]),
+    match second.is_apart_from(&settings.folder) {
+        Ok(true) => second.shown(),
+        _ => context.say(Says::SameDisk, &[&second.shown()]),
     }
 }
 
@@ -201,7 +215,7 @@ fn plan_json(
     context: &Context,
 ) -> Value {
     let second = settings.second.as_ref();
-    let apart = second.is_some_and(|it| same_disk(&settings.folder, it) == Ok(false));
+    let apart = second.is_some_and(|it| it.is_apart_from(&settings.folder) == Ok(true));
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
     json!({
         "store": place.label,
@@ -210,7 +224,7 @@ fn plan_json(
         "every_seconds": settings.every.as_secs(),
         "keep": settings.keep.name(),
         "location": settings.folder.display().to_string(),
-        "second": second.map(|it| it.display().to_string()),
+        "second": second.map(Location::shown),
         "second_is_another_disk": apart,
         "last_good": text(state.and_then(|state| state.started_at)),
         "last_verified": text(state.and_then(|state| state.verified_at)),

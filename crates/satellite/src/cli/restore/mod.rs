@@ -95,6 +95,8 @@ struct Step {
     place: Place,
     source: Source,
     copy: Copied,
+    /// The copy where it can be read.
+    files: Copied,
     manifest: Manifest,
     tail: Option<Tail>,
 }
@@ -179,16 +181,16 @@ async fn steps(
         let mut chosen = None;
         let mut wrong = None;
         for copy in copies {
-            match backup::read_whole(&copy, key, &to).await {
-                Ok(manifest) => {
-                    chosen = Some((copy, manifest));
+            match at_hand(&copy, unpacked, key, &to).await {
+                Ok((files, manifest)) => {
+                    chosen = Some((copy, files, manifest));
                     break;
                 }
                 Err(problem) => wrong = Some((copy, problem)),
             }
         }
         match (chosen, wrong) {
-            (Some((copy, manifest)), wrong) => {
+            (Some((copy, files, manifest)), wrong) => {
                 if let Some((bad, problem)) = wrong {
                     let why = shown(context, &problem);
                     out::remark(&context.say(Says::Other, &[&bad.folder.display(), &why]));
@@ -209,6 +211,7 @@ async fn steps(
                     place,
                     source,
                     copy,
+                    files,
                     manifest,
                     tail,
                 });
@@ -222,6 +225,18 @@ async fn steps(
         }
     }
     Ok(Some(steps))
+}
+
+/// Reads all of a copy, which is brought here first when it lies elsewhere.
+async fn at_hand(
+    copy: &Copied,
+    unpacked: &tail::Unpacked,
+    key: &Secret,
+    to: &Destination<'_>,
+) -> Result<(Copied, Manifest), Problem> {
+    let files = copy.at_hand(&unpacked.0.join("brought"))?;
+    let manifest = backup::read_whole(&files, key, to).await?;
+    Ok((files, manifest))
 }
 
 /// Every copy under a label, and why a location could not be read: the other one may have it.
@@ -273,14 +288,11 @@ fn candidates(
         .copy
         .as_ref()
         .map_or_else(String::new, |name| format!(" {name}"));
-    let folders: Vec<String> = locations(settings)
-        .iter()
-        .map(|Location(folder)| folder.display().to_string())
-        .collect();
+    let places: Vec<String> = locations(settings).iter().map(Location::shown).collect();
     let values: [&dyn std::fmt::Display; 4] = [
         &place.label,
         &Escaped(&named),
-        &folders.join(", "),
+        &places.join(", "),
         &program(),
     ];
     out::complain(&context.say(Says::NoCopy, &values));
@@ -479,7 +491,7 @@ async fn put_back(
         let standing = Standing::of(place, context).await?;
         let to = step.destination();
         let tail = step.tail.as_ref();
-        let done = backup::restore(&step.copy, &step.manifest, key, &to, tail, state_dir).await;
+        let done = backup::restore(&step.files, &step.manifest, key, &to, tail, state_dir).await;
         if let Err(problem) = done {
             let why = shown(context, &problem);
             out::complain(&context.say(Says::Failed, &[&place.label, &why]));

@@ -19,7 +19,7 @@ use crate::cli::backup::{locations, moment, shown, span, told};
 use crate::cli::{Context, out, time};
 
 /// A folder for what is opened; gone with this value.
-pub(super) struct Unpacked(PathBuf);
+pub(super) struct Unpacked(pub(super) PathBuf);
 
 impl Unpacked {
     pub(super) fn new(context: &Context) -> anyhow::Result<Self> {
@@ -67,7 +67,6 @@ pub(super) async fn find(
     unpacked: &Unpacked,
     context: &Context,
 ) -> anyhow::Result<Option<Option<Tail>>> {
-    let folders: Vec<PathBuf> = locations(settings).into_iter().map(|it| it.0).collect();
     let folder = unpacked.0.join(&manifest.store);
     DirBuilder::new().mode(0o700).create(&folder)?;
     let tail = match (wanted.without, is_elsewhere(manifest, source)) {
@@ -77,7 +76,8 @@ pub(super) async fn find(
             None
         }
         (false, None) => {
-            let opened = log::unpack(manifest, &folders, key, wanted.until, &folder);
+            let places = locations(settings);
+            let opened = log::unpack(manifest, &places, key, wanted.until, &folder);
             opened.await.map_err(|it| told(context, &it))?
         }
     };

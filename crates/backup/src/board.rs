@@ -329,6 +329,7 @@ mod tests {
                 at: at(when),
                 folder: PathBuf::from("/b").join(store),
                 bytes: 9,
+                remote: None,
             },
             finished_at: at(when),
             rows: 3,

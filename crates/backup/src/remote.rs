@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::process::{Command, Stdio};
+use std::sync::{OnceLock, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -21,8 +21,6 @@ use crate::{Copied, Problem, programs};
 
 /// How a location is written that is none of this machine's folders.
 const SCHEME: &str = "rclone:";
-/// From look to look whether the program has ended.
-const PAUSE: Duration = Duration::from_millis(20);
 /// Bytes of a complaint that are kept.
 const SAID: u64 = 4 << 10;
 /// What rclone ends with when the folder that is listed is not there.
@@ -272,31 +270,18 @@ impl Remote {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| self.wrong(error))?;
         let (out, err) = (child.stdout.take(), child.stderr.take());
-        let out = thread::spawn(move || read(out, u64::MAX));
+        let (done, ended) = mpsc::channel();
         let err = thread::spawn(move || read(err, SAID));
-        let status = self.wait(&mut child)?;
-        let (out, err) = (
-            out.join().unwrap_or_default(),
-            err.join().unwrap_or_default(),
-        );
+        // A program closes what it writes to when it ends.
+        thread::spawn(move || done.send(read(out, u64::MAX)).ok());
+        let Ok(out) = ended.recv_timeout(self.limit) else {
+            child.kill().ok();
+            child.wait().ok();
+            return Err(Problem::hung(("rclone", "rclone"), self.limit.as_secs()));
+        };
+        let status = child.wait().map_err(|error| self.wrong(error))?.code();
+        let err = err.join().unwrap_or_default();
         Ok((status, if status == Some(0) { out } else { err }))
-    }
-
-    /// Waits for its end; a program that takes too long is ended.
-    fn wait(&self, child: &mut Child) -> Result<Option<i32>, Problem> {
-        let begun = Instant::now();
-        loop {
-            if let Some(status) = child.try_wait().map_err(|error| self.wrong(error))? {
-                return Ok(status.code());
-            }
-            if begun.elapsed() > self.limit {
-                child.kill().ok();
-                child.wait().ok();
-                let seconds = self.limit.as_secs();
-                return Err(Problem::hung(("rclone", "rclone"), seconds));
-            }
-            thread::sleep(PAUSE);
-        }
     }
 
     fn wrong(&self, cause: impl std::fmt::Display) -> Problem {

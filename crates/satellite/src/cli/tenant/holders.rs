@@ -73,9 +73,9 @@ fn copies(places: &[Place], context: &Context) -> anyhow::Result<Vec<Holder>> {
                 continue;
             };
             let server = log::folder_of(&login.url);
-            let pieces = log::pieces(&location.0, &server).map_err(wrong)?;
+            let pieces = log::pieces(&location, &server).map_err(wrong)?;
             if let Some(last) = pieces.iter().map(|piece| piece.at).max() {
-                let folder = location.0.join(&server).display().to_string();
+                let folder = format!("{}/{server}", location.shown());
                 found.push(holder(
                     "shipped_log",
                     folder,
@@ -91,7 +91,10 @@ impl Holder {
     /// Whether it is there today, as far as that can be seen from here.
     pub(super) fn is_there(&self, today: &str) -> bool {
         match self.kind.as_str() {
-            "copy" | "safety_copy" | "file" => Path::new(&self.place).exists(),
+            // What lies behind rclone has no path here, and is judged by its day.
+            "copy" | "safety_copy" | "file" if Path::new(&self.place).is_absolute() => {
+                Path::new(&self.place).exists()
+            }
             _ => self.until.as_deref().is_none_or(|until| until >= today),
         }
     }

@@ -3,6 +3,7 @@
 //!
 //! The real program against a real server of SFTP; what lies there is judged by `sha256sum`.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
@@ -220,6 +221,25 @@ async fn a_server_of_sftp_that_refuses_or_hangs_is_told_in_time_and_the_first_lo
     works(&satellite, &["backup", "verify"]).await.map(drop)
 }
 
+/// How many pieces of a log are there, each of them equal to the one here.
+fn same_pieces(here: &Path, there: &Path) -> Result<usize> {
+    let mut count = 0;
+    for server in fs::read_dir(there)?.flatten() {
+        if server.path().extension() != Some(OsStr::new("binlog")) {
+            continue;
+        }
+        for log in fs::read_dir(server.path())?.flatten() {
+            for piece in fs::read_dir(log.path())?.flatten() {
+                let path = piece.path();
+                let own = here.join(path.strip_prefix(there)?);
+                ensure!(fs::read(&path)? == fs::read(own)?, "{}", path.display());
+                count += 1;
+            }
+        }
+    }
+    Ok(count)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binary_log_behind_sftp_follows_its_copy_when_the_first_location_is_gone() -> Result<()> {
     let (away, copies) = (Away::start().await?, Copies::new()?);
@@ -236,10 +256,25 @@ async fn a_binary_log_behind_sftp_follows_its_copy_when_the_first_location_is_go
     works(&satellite, &["backup", "ship", "--once"]).await?;
     let said = works(&satellite, &["backup", "verify"]).await?;
     ensure!(said.contains("on top: 1 more record"), "{said}");
+    // Whenever shipping is killed, what has a piece's name there is that piece.
+    let mut random = Random::new(seed());
+    for minute in 3..9 {
+        punch(&satellite, minute).await?;
+        let mut ship = satellite.backup(&["ship", "--once"]);
+        let mut ship = ship.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        tokio::time::sleep(random.millis(0, 700)).await;
+        ship.kill().await?;
+        // What it has started may still be writing.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        same_pieces(&copies.first(), &away.copies())?;
+    }
+    works(&satellite, &["backup", "ship", "--once"]).await?;
+    let pieces = same_pieces(&copies.first(), &away.copies())?;
+    ensure!(pieces > 2, "only {pieces} pieces");
     satellite.terminate().await?;
     fs::remove_dir_all(copies.first())?;
     works(&satellite, &["restore", "--yes", "all"]).await?;
-    ensure!(rows(&place).await? == 2, "{} of 2", rows(&place).await?);
+    ensure!(rows(&place).await? == 8, "{} of 8", rows(&place).await?);
     // Pieces go with the copies that they follow.
     works(&satellite, &["backup", "prune"]).await.map(drop)
 }

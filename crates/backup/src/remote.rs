@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{OnceLock, mpsc};
@@ -17,6 +17,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::copies::{SUMS, read_moment};
+use crate::log::pieces_in;
 use crate::{Copied, Problem, programs};
 
 /// How a location is written that is none of this machine's folders.
@@ -154,7 +155,7 @@ impl Remote {
             "--no-mimetype",
             at,
         ];
-        match self.order(&order)? {
+        match self.order(&order, "")? {
             (Some(0), said) => serde_json::from_slice(&said).map_err(|it| self.wrong(it)),
             (Some(NOT_THERE), _) => Ok(Vec::new()),
             (_, said) => Err(self.wrong(String::from_utf8_lossy(&said))),
@@ -208,21 +209,51 @@ impl Remote {
     pub(crate) fn bring(&self, copy: &Copied, into: &Path) -> Result<PathBuf, Problem> {
         let below = format!("{}/{}", copy.store, copy.name());
         let folder = into.join(&below);
-        self.done(&["copy", &self.path(&below), &folder.display().to_string()])?;
+        self.fetch(&below, &folder)?;
         Ok(folder)
     }
 
-    /// Carries the log of a server here, as far as it is not there. Pieces never change.
+    fn fetch(&self, below: &str, folder: &Path) -> Result<(), Problem> {
+        let here = folder.display().to_string();
+        let fetched = self.done(&["copy", &self.path(below), &here]);
+        fetched.map(drop).map_err(|problem| match &problem.cause {
+            Some(cause) if cause.contains("no space left") => Problem::no_space(&here),
+            _ => problem,
+        })
+    }
+
+    /// Longest time for one order.
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Carries those pieces of a server's log here that are not there. Like in a folder a piece gets
+    /// its name when all of it is there: it goes up beside, is read back, and is moved.
     pub(crate) fn receive_log(&self, first: &Path, server: &str) -> Result<(), Problem> {
-        let here = first.join(server).display().to_string();
-        let order = [
-            "copy",
-            "--size-only",
-            "--exclude=.*",
-            &here,
-            &self.path(server),
-        ];
-        self.done(&order).map(drop)
+        let there: BTreeSet<String> = self.list(server)?.into_iter().map(|it| it.path).collect();
+        let root = first.join(server);
+        let names = pieces_in(first, server)?.into_iter().filter_map(|piece| {
+            let below = piece.path.strip_prefix(&root).ok()?;
+            Some(below.to_string_lossy().into_owned())
+        });
+        let missing: Vec<String> = names.filter(|name| !there.contains(name)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let list = missing.join("\n");
+        let (here, part) = (
+            root.display().to_string(),
+            self.path(&format!("{server}.part")),
+        );
+        for order in [
+            ["copy", "--size-only", &here, &part],
+            ["check", "--download", &here, &part],
+            ["move", "--size-only", &part, &self.path(server)],
+        ] {
+            let order = [&order[..], &["--files-from-raw=-"]].concat();
+            self.succeeds(self.order(&order, &list)?)?;
+        }
+        Ok(())
     }
 
     /// Brings the log of a server into a folder of ours.
@@ -230,8 +261,7 @@ impl Remote {
         if self.log_files(server)?.is_empty() {
             return Ok(());
         }
-        let there = into.join(server).display().to_string();
-        self.done(&["copy", &self.path(server), &there]).map(drop)
+        self.fetch(server, &into.join(server))
     }
 
     /// Path below the folder of a server's log, and size, of each of its files.
@@ -251,7 +281,11 @@ impl Remote {
 
     /// An order that has to succeed; what it wrote.
     fn done(&self, words: &[&str]) -> Result<Vec<u8>, Problem> {
-        match self.order(words)? {
+        self.succeeds(self.order(words, "")?)
+    }
+
+    fn succeeds(&self, ended: (Option<i32>, Vec<u8>)) -> Result<Vec<u8>, Problem> {
+        match ended {
             (Some(0), said) => Ok(said),
             (_, said) => Err(self.wrong(String::from_utf8_lossy(&said))),
         }
@@ -259,16 +293,19 @@ impl Remote {
 
     /// Carries an order out; its exit status, and what it wrote: to standard output where it
     /// succeeded, else its complaint.
-    fn order(&self, words: &[&str]) -> Result<(Option<i32>, Vec<u8>), Problem> {
+    fn order(&self, words: &[&str], input: &str) -> Result<(Option<i32>, Vec<u8>), Problem> {
         let program = programs::find(&["rclone"], "rclone")?;
         let mut command = Command::new(program);
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }
         command.args(ALWAYS).args(words);
-        command.env("LC_ALL", "C").stdin(Stdio::null());
+        command.env("LC_ALL", "C").stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| self.wrong(error))?;
+        let (stdin, input) = (child.stdin.take(), input.to_owned());
+        // Whoever does not read it to its end says why in another way.
+        thread::spawn(move || stdin.map(|mut it| it.write_all(input.as_bytes()).ok()));
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let (done, ended) = mpsc::channel();
         let err = thread::spawn(move || read(err, SAID));
@@ -287,12 +324,14 @@ impl Remote {
     fn wrong(&self, cause: impl std::fmt::Display) -> Problem {
         let shown = self.shown();
         let name = self.at.split(':').next().unwrap_or_default();
+        let with = self.config.as_ref();
+        let with = with.map_or_else(String::new, |it| format!(" --config {}", it.display()));
         Problem::new(
             format!(
-                "{shown} cannot be used; see what `rclone lsd {name}:` says, then run it again"
+                "{shown} cannot be used; see what `rclone lsd {name}:{with}` says, then run it again"
             ),
             format!(
-                "{shown} no se puede usar; vea qué dice `rclone lsd {name}:` y ejecútelo otra vez"
+                "{shown} no se puede usar; vea qué dice `rclone lsd {name}:{with}` y ejecútelo otra vez"
             ),
         )
         .because(cause)

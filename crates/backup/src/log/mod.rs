@@ -19,6 +19,7 @@ use daemon::config::MysqlUrl;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use pieces::pieces_in;
 pub use pieces::{Piece, may_go, pieces};
 pub(crate) use replay::replay;
 pub use replay::{Ended, Tail, unpack};

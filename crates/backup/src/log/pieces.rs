@@ -98,7 +98,7 @@ impl Piece {
 }
 
 /// Every whole piece of a server's log in a folder, the oldest first.
-pub(super) fn pieces_in(location: &Path, server: &str) -> Result<Vec<Piece>, Problem> {
+pub(crate) fn pieces_in(location: &Path, server: &str) -> Result<Vec<Piece>, Problem> {
     let folder = location.join(server);
     let mut found = Vec::new();
     for log_folder in entries(&folder)? {

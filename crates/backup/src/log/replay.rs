@@ -72,7 +72,11 @@ pub async fn unpack(
     let (locations, copy) = (locations.to_vec(), manifest.started_at);
     let (database, position) = (mark.database.clone(), mark.position);
     let brought = folder.join("brought");
-    let links = bounded(LOOKING, ("the copies", "las copias"), move || {
+    let limit = locations.iter().fold(LOOKING, |limit, it| match it {
+        Location::Folder(_) => limit,
+        Location::Remote(remote) => limit.max(remote.limit()),
+    });
+    let links = bounded(limit, ("the copies", "las copias"), move || {
         let mut all = Vec::new();
         for location in &locations {
             let root = match location {

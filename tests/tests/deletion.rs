@@ -6,6 +6,7 @@
 //! the bytes of the files.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -418,10 +419,45 @@ async fn a_deletion_that_is_killed_in_the_middle_is_ended_by_the_same_command() 
     through_kills(shared_mariadb(Flavor::Durable).await?).await
 }
 
-async fn does_not_come_back(store: Place) -> Result<()> {
+/// Who comes back with the file of the export has its old numbers, and a copy of that time keeps it.
+async fn who_is_imported_again_stays(
+    satellite: &mut SatelliteProcess,
+    mine: &Place,
+    marks: &[String],
+    bundle: &str,
+) -> Result<()> {
+    works(satellite, &["tenant", "import", bundle]).await?;
+    works(satellite, &["backup", "run"]).await?;
+    satellite.terminate().await?;
+    let text = works(satellite, &["restore", "--yes", "all"]).await?;
+    ensure!(!text.contains("the copy held the tenant"), "{text}");
+    ensure!(
+        of_its(mine, marks).await? > 4_050,
+        "who came back was deleted"
+    );
+    Ok(())
+}
+
+/// The copies go, and then no copy known holds it.
+async fn no_known_copy_holds_it(satellite: &SatelliteProcess, copies: &Copies) -> Result<()> {
+    for folder in [copies.first(), copies.second().to_owned()] {
+        fs::remove_dir_all(folder)?;
+    }
+    let text = works(satellite, &["tenant", "deleted", "--lang", "es"]).await?;
+    ensure!(text.contains("cadena está completa"), "{text}");
+    ensure!(!text.contains("(copia de seguridad)"), "{text}");
+    Ok(())
+}
+
+async fn does_not_come_back(store: Place, own: Option<Place>) -> Result<()> {
     let copies = Copies::new()?;
-    let mut satellite = two_tenants(store.clone(), None, &copies.table("")?).await?;
+    let mut satellite = two_tenants(store.clone(), own.clone(), &copies.table("")?).await?;
+    let mine = own.unwrap_or_else(|| store.clone());
     let marks = marks(&store).await?;
+    let bundle = satellite.folder().join("acme.tar.gz");
+    let bundle = bundle.display().to_string();
+    let export = ["tenant", "export", "--tenant", "acme", "--to", &bundle];
+    works(&satellite, &export).await?;
     works(&satellite, &["backup", "run"]).await?;
     let others = of_others(&store, &marks).await?;
     block(&satellite).await?;
@@ -440,7 +476,7 @@ async fn does_not_come_back(store: Place) -> Result<()> {
     let restore = ["restore", "--yes", "all"];
     let (fine, _) = said(&satellite, &restore, "operator").await?;
     ensure!(
-        !fine && of_its(&store, &marks).await? > 4_050,
+        !fine && of_its(&store, &marks).await? > 0,
         "the copy has it"
     );
     fails(&satellite, &["run"], "a restore began and did not end").await?;
@@ -450,6 +486,7 @@ async fn does_not_come_back(store: Place) -> Result<()> {
     let text = works(&satellite, &restore).await?;
     ensure!(text.contains("the copy held the tenant acme"), "{text}");
     ensure!(of_its(&store, &marks).await? == 0, "it came back");
+    ensure!(of_its(&mine, &marks).await? == 0, "it came back");
     let steady = |rows: Vec<String>| -> Vec<String> {
         rows.into_iter()
             .filter(|row| !row.starts_with("feed_head|"))
@@ -465,27 +502,78 @@ async fn does_not_come_back(store: Place) -> Result<()> {
     }
     let sql = "SELECT subject FROM audit WHERE action = 'tenant_deleted_again'";
     let audit = Checker::open(&store).await?.texts(sql, sql).await?;
-    ensure!(audit == ["acme"], "{audit:?}");
+    ensure!(audit.iter().all(|subject| subject == "acme"), "{audit:?}");
+    ensure!(
+        audit.len() == if mine == store { 1 } else { 2 },
+        "{audit:?}"
+    );
     satellite.run().await?;
     let request = attlog("ACM0000001", "4", &punches(PERSON, 0, 1));
     ensure!(!satellite.send(&request).await?.accepts(1));
 
-    // The copies go, and then nothing known holds it.
-    for folder in [copies.first(), copies.second().to_owned()] {
-        fs::remove_dir_all(folder.join("store"))?;
-    }
-    let text = works(&satellite, &["tenant", "deleted", "--lang", "es"]).await?;
-    ensure!(text.contains("cadena está completa"), "{text}");
-    ensure!(!text.contains("(copia de seguridad)"), "{text}");
-    Ok(())
+    who_is_imported_again_stays(&mut satellite, &mine, &marks, &bundle).await?;
+    no_known_copy_holds_it(&satellite, &copies).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_tenant_does_not_come_back_with_an_older_copy_not_even_through_a_cut()
 -> Result<()> {
     let folder = tempfile::tempdir()?;
-    does_not_come_back(Place::sqlite(folder.path())).await?;
-    does_not_come_back(shared_mariadb(Flavor::Durable).await?).await
+    does_not_come_back(Place::sqlite(folder.path()), None).await?;
+    does_not_come_back(shared_mariadb(Flavor::Durable).await?, None).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_tenant_does_not_come_back_in_a_database_of_its_own() -> Result<()> {
+    let (folder, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let own = Some(Place::sqlite(other.path()));
+    does_not_come_back(Place::sqlite(folder.path()), own).await
+}
+
+/// What carries its events away, and a lockdown, stand against it; afterwards no cursor is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_with_an_output_or_under_lockdown_is_not_deleted() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let store = Place::sqlite(folder.path());
+    let key = folder.path().join("key");
+    fs::write(&key, "0123456789abcdef0123456789abcdef\n")?;
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640))?;
+    let output = format!(
+        "[[output]]\nname = \"hook\"\ntenant = \"acme\"\nkind = \"webhook\"\n\
+         url = \"http://127.0.0.1:9/x\"\nsecret_file = \"{}\"\nallow_internal = true\n\
+         from = \"start\"\n\n",
+        key.display()
+    );
+    let mut satellite = two_tenants(store.clone(), None, &output).await?;
+    let marks = marks(&store).await?;
+    let cursors = "SELECT COUNT(*) FROM output_cursor WHERE tenant = 'acme'";
+    until(LONG, "the output has begun", async || {
+        Ok(Checker::open(&store).await?.number(cursors).await? == 1)
+    })
+    .await?;
+    block(&satellite).await?;
+    works(&satellite, &["lockdown", "on"]).await?;
+    fails(&satellite, &SURE, "lockdown off").await?;
+    works(&satellite, &["lockdown", "off"]).await?;
+    fails(&satellite, &SURE, "outputs (hook)").await?;
+    let json = [&DELETE[..], &["--json"]].concat();
+    let look: Value = serde_json::from_str(&works(&satellite, &json).await?)?;
+    ensure!(
+        look["terminals"] == 3 && look["stores"][0]["rows"]["event"] == 4_050,
+        "{look:#}"
+    );
+    ensure!(
+        look["against"].as_array().is_some_and(|all| all.len() == 1),
+        "{look:#}"
+    );
+
+    let text = fs::read_to_string(satellite.config())?;
+    fs::write(satellite.config(), text.replace(&output, ""))?;
+    satellite.terminate().await?;
+    satellite.run().await?;
+    works(&satellite, &SURE).await?;
+    ensure!(of_its(&store, &marks).await? == 0);
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -499,7 +499,8 @@ async fn put_back(
         }
         leave_mark(place, highest, context).await?;
         standing.go_on(place, &by, context).await?;
-        tenant::delete_again(place, &by, context).await?;
+        let reached = tail.map_or(step.copy.at, |tail| tail.until.max(step.copy.at));
+        tenant::delete_again(place, reached, &by, context).await?;
         Unfinished::end(state_dir, &place.label).map_err(|it| told(context, &it))?;
         let rows = step.manifest.contents.rows();
         let seconds = format!("{:.1}", clock.elapsed().as_secs_f64());

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use backup::Kept as _;
+use jiff::Timestamp;
 use serde_json::json;
 use store::{Failure, departure, registry};
 
@@ -13,23 +14,26 @@ use super::proof::{Begun, Chain, Deletion};
 use super::purge::{self, DELETED_AGAIN, Guard};
 use super::words::Says;
 
-/// Every deletion that was begun here, with the hash of its proof where there is one.
-fn all(state_dir: &Path) -> io::Result<Vec<(Deletion, Option<String>)>> {
+/// Every deletion that a database as it was at this moment does not know of, with the hash of its proof
+/// where there is one. What came in afterwards under the same numbers was imported again and stays.
+fn since(state_dir: &Path, moment: Timestamp) -> io::Result<Vec<(Deletion, Option<String>)>> {
     let proofs = Chain::read(state_dir)?.proofs.into_iter();
     let mut all: Vec<(Deletion, Option<String>)> = proofs
+        .filter(|(proof, _)| proof.finished_at > moment)
         .map(|(proof, hash)| (proof.deletion, Some(hash)))
         .collect();
     all.extend(Begun::read(state_dir).map(|begun| (begun.deletion, None)));
     Ok(all)
 }
 
-/// Deletes again, in a database that was just put back, whoever was deleted before; says so, and puts
-/// it into the audit, which also gets the hashes that it is too old to have.
+/// Deletes again, in a database that was just put back as it was at this moment, whoever was deleted
+/// since; says so, and puts it into the audit, which also gets the hashes that it is too old to have.
 ///
 /// # Errors
 /// It could not be done, and then satellite must not serve from this database.
 pub(in crate::cli) async fn delete_again(
     place: &Place,
+    moment: Timestamp,
     by: &str,
     context: &Context,
 ) -> anyhow::Result<()> {
@@ -37,7 +41,7 @@ pub(in crate::cli) async fn delete_again(
     let is_registry = registry_place.label == place.label;
     let failed = |failure: Failure| databases::told(context, place, &failure);
     let mut any = false;
-    for (deletion, hash) in all(&context.config.state_dir)? {
+    for (deletion, hash) in since(&context.config.state_dir, moment)? {
         let departed = deletion.departed();
         let mut engine = databases::open(context, place).await?;
         let serials = departure::own_serials(&mut engine, &departed.devices).await;

@@ -35,12 +35,20 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// not full, so that a stream of punches goes in a few deliveries a second and not in one for each,
 /// with a transaction of its own.
 const GLANCE: Duration = Duration::from_millis(250);
+/// Rows a second while a backlog is drained, at most: what is left of the machine and of the
+/// database's disk is for the terminals that punch meanwhile.
+const DRAIN: u32 = 7_000;
 /// Between two looks while something else than the receiver stops the output.
 const STOPPED: Duration = Duration::from_secs(1);
 /// How far behind a row another one is looked for.
 const BEHIND: usize = 100;
 /// How long others' rows may be passed without the cursor being moved.
 const PASS_EVERY: Duration = Duration::from_secs(30);
+
+/// How long so many rows take while a backlog is drained, at least.
+fn share_of_a_drain(rows: usize) -> Duration {
+    Duration::from_secs(1) * u32::try_from(rows).unwrap_or(u32::MAX) / DRAIN
+}
 
 /// What the next turn waits for.
 enum Rest {
@@ -171,6 +179,7 @@ impl Reader {
     }
 
     async fn work(&mut self, store: &Store) -> Result<Rest, Failure> {
+        let begun = Instant::now();
         let lane = self.lane(store).await;
         let mut session = store.session().await?;
         let done = self.look(session.engine(), store).await;
@@ -198,8 +207,12 @@ impl Reader {
                 let Some(next) = self.tried(store, &rows, next).await? else {
                     return Ok(Rest::None);
                 };
-                self.settle(store, &standing, (rows, to), next, is_full)
-                    .await
+                let share = share_of_a_drain(rows.len());
+                let settled = self.settle(store, &standing, (rows, to), next, is_full);
+                Ok(match settled.await? {
+                    Rest::None if is_full => Rest::For(share.saturating_sub(begun.elapsed())),
+                    rest => rest,
+                })
             }
             Work::Revive(rows) => {
                 // Nothing is said of the feed as a whole: it was delivered up to where it stands.

@@ -42,6 +42,7 @@ pub struct Postbox {
     address: SocketAddr,
     posts: Arc<Mutex<Vec<Post>>>,
     refuses: Arc<AtomicBool>,
+    door: tokio::task::AbortHandle,
 }
 
 impl Postbox {
@@ -53,19 +54,29 @@ impl Postbox {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
             .context("no port for mail")?;
-        let postbox = Self {
-            address: listener.local_addr()?,
-            posts: Arc::default(),
-            refuses: Arc::default(),
+        let address = listener.local_addr()?;
+        let (posts, refuses) = (Arc::default(), Arc::default());
+        let desk = Desk {
+            posts: Arc::clone(&posts),
+            refuses: Arc::clone(&refuses),
         };
-        let its = postbox.clone();
-        tokio::spawn(async move {
+        let door = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let its = its.clone();
-                tokio::spawn(async move { its.serve(stream).await.ok() });
+                let desk = desk.clone();
+                tokio::spawn(async move { desk.serve(stream).await.ok() });
             }
         });
-        Ok(postbox)
+        Ok(Self {
+            address,
+            posts,
+            refuses,
+            door: door.abort_handle(),
+        })
+    }
+
+    /// Nobody listens any more.
+    pub fn die(&self) {
+        self.door.abort();
     }
 
     /// As it stands in a configuration.
@@ -105,7 +116,16 @@ impl Postbox {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+}
 
+/// What each conversation shares.
+#[derive(Clone)]
+struct Desk {
+    posts: Arc<Mutex<Vec<Post>>>,
+    refuses: Arc<AtomicBool>,
+}
+
+impl Desk {
     async fn serve(&self, stream: TcpStream) -> Result<()> {
         let (read, mut write) = stream.into_split();
         let mut read = BufReader::new(read);

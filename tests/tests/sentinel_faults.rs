@@ -576,6 +576,38 @@ async fn a_relay_that_refuses_is_passed_by_and_told_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_dies_while_no_letter_uses_it_is_told_by_the_other_within_90_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let (satellite, place) = bare_satellite(folder.path()).await;
+    let (first, second) = (
+        Postbox::open().await.unwrap(),
+        Postbox::open().await.unwrap(),
+    );
+    let relays = [first.url(), second.url()];
+    let sentinel = sentinel(&configuration(&relays, &watching(&satellite, &place))).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(first.posts().is_empty() && second.posts().is_empty());
+    let begin = Instant::now();
+    first.die();
+    let titles = [
+        "Aviso: Falla un servidor de correo; el otro funciona",
+        "Warning: One mail relay fails; another works",
+    ];
+    let name = first.url();
+    let facts = [[name.as_str(), name.as_str()]];
+    let told = told(&second, titles, &facts, Duration::from_secs(90)).await;
+    println!(
+        "first relay dies, no letter: told after {:?}",
+        told.at.duration_since(begin)
+    );
+    // The letter met the dead relay too: both who saw it speak of one incident.
+    tokio::time::sleep(Duration::from_secs(75)).await;
+    let all = sentinel.json(["incidents", "--json"]).await.unwrap();
+    assert_eq!(all.as_array().unwrap().len(), 1, "{all:#}");
+    assert_eq!(second.posts().len(), 2, "one letter to each reader");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_hangs_holds_no_alert_back_for_longer_than_its_deadline() {
     let folder = tempfile::tempdir().unwrap();
     let (mut satellite, place) = bare_satellite(folder.path()).await;

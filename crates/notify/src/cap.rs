@@ -2,8 +2,9 @@
 //!
 //! At most three mails to one recipient in ten minutes; when not all that waits fits, all of it
 //! goes together as one digest. The first critical letter of each kind is never held back and never folded into a
-//! digest. Nothing is ever thrown away here: a letter is sent, folded, or waits for the next
-//! plan.
+//! digest, nor is the first of a kind that the caller names: a storm must not hide that the way out
+//! of all letters is failing. Nothing is ever thrown away here: a letter is sent, folded, or waits
+//! for the next plan.
 
 use std::collections::HashSet;
 
@@ -18,26 +19,36 @@ pub struct CapRule {
     pub window: SignedDuration,
     /// After how long without a critical letter of its kind one counts as the first again.
     pub critical_again: SignedDuration,
+    /// Kinds whose first letter passes as a critical one does, although it is none.
+    pub pass: &'static [&'static str],
 }
 
 impl Default for CapRule {
-    /// 3 mails in 10 minutes; a kind is new again after an hour.
     fn default() -> Self {
-        Self {
-            mails: 3,
-            window: SignedDuration::from_mins(10),
-            critical_again: SignedDuration::from_hours(1),
-        }
+        Self::USUAL
     }
 }
 
 impl CapRule {
+    /// 3 mails in 10 minutes; a kind is new again after an hour.
+    pub const USUAL: Self = Self {
+        mails: 3,
+        window: SignedDuration::from_mins(10),
+        critical_again: SignedDuration::from_hours(1),
+        pass: &[],
+    };
+
     /// No cap at all.
     pub fn none() -> Self {
         Self {
             mails: usize::MAX,
             ..Self::default()
         }
+    }
+
+    /// Whether the first letter of that kind is never held back.
+    pub(crate) fn passes(&self, kind: &str, critical: bool) -> bool {
+        critical || self.pass.contains(&kind)
     }
 }
 
@@ -48,9 +59,9 @@ pub struct History {
     pub delivered: Vec<Timestamp>,
     /// Mails that have passed the cap and are not delivered yet.
     pub under_way: usize,
-    /// Kinds of which a critical letter is under way, or was delivered within
+    /// Kinds of which a letter that passes is under way, or was delivered within
     /// [`CapRule::critical_again`].
-    pub critical_kinds: HashSet<String>,
+    pub passed_kinds: HashSet<String>,
 }
 
 /// A letter that has not passed the cap.
@@ -85,11 +96,11 @@ pub fn plan(rule: &CapRule, history: &History, waiting: &[Waiting], now: Timesta
     let mut order: Vec<&Waiting> = waiting.iter().collect();
     order.sort_by_key(|letter| (!letter.critical, letter.id));
 
-    let mut known = history.critical_kinds.clone();
+    let mut known = history.passed_kinds.clone();
     let mut plan = Plan::default();
     let mut rest = Vec::new();
     for letter in order {
-        if letter.critical && known.insert(letter.kind.clone()) {
+        if rule.passes(&letter.kind, letter.critical) && known.insert(letter.kind.clone()) {
             plan.send.push(letter.id);
             places = places.saturating_sub(1);
         } else {
@@ -132,7 +143,7 @@ mod tests {
         let history = History {
             delivered: vec![at(0), at(1), at(2)],
             under_way: 0,
-            critical_kinds: HashSet::from(["offline".to_owned()]),
+            passed_kinds: HashSet::from(["offline".to_owned()]),
         };
         let storm = [
             waiting(1, "offline", true),
@@ -149,6 +160,28 @@ mod tests {
         assert_eq!((later.send, later.fold.len()), (vec![3], 0));
         let all = plan(&rule, &history, &storm, at(602));
         assert_eq!((all.send, all.fold), (vec![3], vec![1, 2, 4]));
+    }
+
+    #[test]
+    fn the_first_of_a_named_kind_passes_a_full_window_and_its_second_waits() {
+        let rule = CapRule {
+            pass: &["relay"],
+            ..CapRule::default()
+        };
+        let mut history = History {
+            delivered: vec![at(0), at(1), at(2)],
+            ..History::default()
+        };
+        let storm = [
+            waiting(1, "slow", false),
+            waiting(2, "relay", false),
+            waiting(3, "relay", false),
+        ];
+        let first = plan(&rule, &history, &storm, at(10));
+        assert_eq!((first.send, first.fold), (vec![2], vec![]));
+        history.passed_kinds.insert("relay".to_owned());
+        let second = plan(&rule, &history, &storm[2..], at(11));
+        assert_eq!(second, Plan::default());
     }
 
     #[test]
@@ -181,12 +214,12 @@ mod tests {
                     }
                 }
                 let young = |since: &Timestamp| now.duration_since(*since) < rule.critical_again;
-                history.critical_kinds = critical_at
+                history.passed_kinds = critical_at
                     .iter().filter(|(_, since)| young(since)).map(|(kind, _)| kind.clone()).collect();
                 let made = plan(&rule, &history, &box_, now);
                 for id in &made.send {
                     let letter = box_.iter().find(|letter| letter.id == *id).unwrap();
-                    let first = letter.critical && !history.critical_kinds.contains(&letter.kind)
+                    let first = letter.critical && !history.passed_kinds.contains(&letter.kind)
                         && !critical_at.iter().any(|(kind, when)| *kind == letter.kind && *when == now);
                     if letter.critical { critical_at.push((letter.kind.clone(), now)); }
                     if !first { ordinary.push(now); }

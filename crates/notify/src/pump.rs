@@ -82,19 +82,12 @@ impl Shared {
 }
 
 impl Pump {
-    /// A pump for that outbox with the wall clock, four letters at a time and the usual caps.
+    /// A pump for that outbox with the wall clock and four letters at a time.
     ///
     /// # Errors
     /// [`Error::Database`] when the outbox cannot be read.
-    pub async fn new(outbox: Outbox, ways: Ways) -> Result<Self, Error> {
-        Self::with(
-            outbox,
-            ways,
-            CapRule::default(),
-            Arc::new(Timestamp::now),
-            4,
-        )
-        .await
+    pub async fn new(outbox: Outbox, ways: Ways, rule: CapRule) -> Result<Self, Error> {
+        Self::with(outbox, ways, rule, Arc::new(Timestamp::now), 4).await
     }
 
     /// The same with all of it chosen; `concurrency` is at least 1.
@@ -134,12 +127,16 @@ impl Pump {
         (self.0.clock)()
     }
 
-    /// The numbers for metrics.
+    /// The numbers for metrics. What the file says of a relay that is no longer one of ours fails
+    /// nobody.
     ///
     /// # Errors
     /// [`Error::Database`].
     pub async fn figures(&self) -> Result<Figures, Error> {
-        self.0.outbox.figures(self.now()).await
+        let mut figures = self.0.outbox.figures(self.now()).await?;
+        let ours = |name: &str| self.0.ways.relays.iter().any(|it| it.name() == name);
+        figures.failing_relays.retain(|(name, ..)| ours(name));
+        Ok(figures)
     }
 
     /// Delivers until it is cancelled; then letters in flight have five seconds. What was not

@@ -149,8 +149,8 @@ async fn history(
     .bind(recipient)
     .fetch_one(&mut *connection)
     .await?;
-    let kinds: Vec<(String,)> = sqlx::query_as(
-        "SELECT DISTINCT kind FROM outbox_letter WHERE recipient = ?1 AND critical \
+    let kinds: Vec<(String, bool)> = sqlx::query_as(
+        "SELECT DISTINCT kind, critical FROM outbox_letter WHERE recipient = ?1 \
          AND channel = 'mail' AND (state = 'sending' OR \
          (state = 'delivered' AND ended_at BETWEEN ?2 AND ?3))",
     )
@@ -164,7 +164,11 @@ async fn history(
     Ok(History {
         delivered: times?,
         under_way: usize::try_from(under_way).unwrap_or_default(),
-        critical_kinds: kinds.into_iter().map(|(kind,)| kind).collect(),
+        passed_kinds: kinds
+            .into_iter()
+            .filter(|(kind, critical)| rule.passes(kind, *critical))
+            .map(|(kind, _)| kind)
+            .collect(),
     })
 }
 

@@ -138,13 +138,19 @@ impl SmtpRelay {
     }
 
     /// Whether the relay would take a letter now, as far as that shows without one: connected,
-    /// greeted, encrypted and logged in as [`Relay::deliver`] does it, and then left.
+    /// greeted and encrypted as [`Relay::deliver`] does it, with `login` also logged in, and then
+    /// left.
     ///
     /// # Errors
     /// [`Failed`], within a little more than the deadline.
-    pub async fn greets(&self) -> Result<(), Failed> {
-        let opened = self.within("handshake", Whose::Relay, self.open());
-        let mut connection = opened.await?;
+    pub async fn greets(&self, login: bool) -> Result<(), Failed> {
+        let opened = async {
+            match login {
+                true => self.open().await,
+                false => self.encrypted().await,
+            }
+        };
+        let mut connection = self.within("handshake", Whose::Relay, opened).await?;
         drop(tokio::time::timeout(Duration::from_millis(300), connection.quit()).await);
         Ok(())
     }
@@ -220,8 +226,8 @@ impl SmtpRelay {
             .map_err(broken)
     }
 
-    /// Connected, greeted, encrypted and logged in, as far as each is wanted.
-    async fn open(&self) -> Result<AsyncSmtpConnection, Failed> {
+    /// Connected, greeted, and encrypted where that is wanted.
+    async fn encrypted(&self) -> Result<AsyncSmtpConnection, Failed> {
         let mut connection = self.greet().await?;
         if !self.implicit {
             match self.how_to_encrypt() {
@@ -235,6 +241,12 @@ impl SmtpRelay {
                 StartTls::Opportunistic => {}
             }
         }
+        Ok(connection)
+    }
+
+    /// The same, and logged in where that is wanted.
+    async fn open(&self) -> Result<AsyncSmtpConnection, Failed> {
+        let mut connection = self.encrypted().await?;
         if let Some((user, password)) = &self.login {
             let safe = self.implicit || self.is_local();
             if !safe && self.how_to_encrypt() != StartTls::Required {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use daemon::logging::Escaped;
 use fetch::Fetch;
 use jiff::Timestamp;
-use notify::{Letter, Outbox, Pump, Relay, Sender, SmtpRelay, Ways};
+use notify::{CapRule, Letter, Outbox, Pump, Relay, Sender, SmtpRelay, Ways};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::SentinelGuard;
@@ -152,5 +152,5 @@ async fn pump(guard: &SentinelGuard, state_dir: &Path) -> anyhow::Result<Pump> {
         webhooks: Vec::new(),
     };
     let outbox = Outbox::open(&state_dir.join("guard.db")).await?;
-    Ok(Pump::new(outbox, ways).await?)
+    Ok(Pump::new(outbox, ways, CapRule::default()).await?)
 }

@@ -99,7 +99,7 @@ macro_rules! kinds {
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
             /// The word in tables, metrics and letters.
-            pub fn as_str(self) -> &'static str {
+            pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word),+ }
             }
 
@@ -241,6 +241,8 @@ kinds! {
     OutputStanding "output_standing" App Warning;
     /// Events that such a program did not take.
     OutputDeadLetters "output_dead_letters" App Warning;
+    /// satellite takes nothing in from a broker on which it should listen.
+    InputStanding "input_standing" Component Warning;
 
     // Certificates and the mail path.
     /// A certificate ends soon.

@@ -11,6 +11,7 @@ pub mod certificate;
 pub mod check;
 pub mod database;
 pub mod host;
+pub mod inputs;
 pub mod mail;
 pub mod outputs;
 pub mod round_trip;
@@ -51,6 +52,7 @@ pub fn all(config: &Config, board: &Arc<Board>) -> Vec<Arc<dyn Look>> {
     if let Some((admin, page)) = admin.as_ref().zip(page) {
         looks.push(Arc::new(terminals::Terminals::new(admin, &watch.stores)));
         looks.push(Arc::new(outputs::OutputsLook::new(Arc::clone(&page))));
+        looks.push(Arc::new(inputs::InputsLook::new(Arc::clone(&page))));
         let tenants: Vec<String> = config.tenants().map(str::to_owned).collect();
         if !tenants.is_empty() {
             let watched = &config.looks.backup;

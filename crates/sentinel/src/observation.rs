@@ -70,6 +70,15 @@ pub enum Subject {
         /// Its name in satellite's configuration.
         name: String,
     },
+    /// A broker from which satellite takes records in.
+    Input {
+        /// Whose records come.
+        tenant: String,
+        /// Its name in satellite's configuration.
+        name: String,
+        /// The enrolled sender, a terminal to whoever looks at terminals.
+        sender: String,
+    },
     /// A check of a client's application.
     Check {
         /// Whose.
@@ -110,10 +119,27 @@ impl Subject {
         Self::Host { name }
     }
 
+    /// A mail relay.
+    pub fn relay(name: &str) -> Self {
+        let relay = Some(cut(name, NAME_CHARACTERS));
+        Self::Mail { relay }
+    }
+
     /// An output of satellite.
     pub fn output(tenant: &str, name: &str) -> Self {
         let (tenant, name) = (cut(tenant, NAME_CHARACTERS), cut(name, NAME_CHARACTERS));
         Self::Output { tenant, name }
+    }
+
+    /// An input of satellite.
+    pub fn input(tenant: &str, name: &str, sender: &str) -> Self {
+        let (tenant, name) = (cut(tenant, NAME_CHARACTERS), cut(name, NAME_CHARACTERS));
+        let sender = cut(sender, NAME_CHARACTERS);
+        Self::Input {
+            tenant,
+            name,
+            sender,
+        }
     }
 
     /// A check of an application.
@@ -129,6 +155,7 @@ impl Subject {
             Self::Store { tenant }
             | Self::Backup { tenant }
             | Self::Output { tenant, .. }
+            | Self::Input { tenant, .. }
             | Self::Check { tenant, .. } => Some(tenant),
             _ => None,
         }
@@ -145,6 +172,7 @@ impl Subject {
             Self::Certificate { .. } => "certificate",
             Self::Backup { .. } => "backup",
             Self::Output { .. } => "output",
+            Self::Input { .. } => "input",
             Self::Check { .. } => "check",
             Self::Peer { .. } => "peer",
             Self::Sentinel => "sentinel",
@@ -164,7 +192,9 @@ impl fmt::Display for Subject {
             | Self::Certificate { at: name }
             | Self::Backup { tenant: name }
             | Self::Peer { name } => write!(f, ":{name}"),
-            Self::Output { tenant, name } | Self::Check { tenant, name } => {
+            Self::Output { tenant, name }
+            | Self::Input { tenant, name, .. }
+            | Self::Check { tenant, name } => {
                 write!(f, ":{tenant}/{name}")
             }
             Self::Terminal {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use daemon::exit::Exit;
 use jiff::Timestamp;
-use notify::{Body, Language, Letter, Outbox, Pump, State, send_once};
+use notify::{Body, CapRule, Language, Letter, Outbox, Pump, State, send_once};
 use sentinel::config::Contact;
 
 use super::{Context, out};
@@ -48,7 +48,7 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<E
     }
     // Its own outbox in memory: the running sentinel's letters are left alone.
     let ways = sentinel::run::ways(&context.config)?;
-    let pump = Pump::new(Outbox::in_memory().await?, ways).await?;
+    let pump = Pump::new(Outbox::in_memory().await?, ways, CapRule::default()).await?;
     let standings = send_once(&pump, &letters, PATIENCE).await?;
     for standing in &standings {
         out::line(&standing.words(context.language))?;

@@ -45,6 +45,9 @@ pub(crate) fn confirm(kind: Kind) -> SignedDuration {
         | Kind::LetterLost
         | Kind::MailRoundTrip
         | Kind::SentinelDisk => 0,
+        // Asked three times: a relay that starts again is back by then, and so is one that failed
+        // one letter and was asked once more.
+        Kind::RelayFailing => 35,
         // A moment of high load is none.
         Kind::HostCpu | Kind::HostMemory | Kind::HostSwap | Kind::DatabaseSlow => 300,
         // Whoever sets copies up makes the first one, and proves it, within minutes.
@@ -85,7 +88,8 @@ pub(crate) fn gather(kind: Kind, severity: Severity) -> SignedDuration {
         // Nothing is above these that could explain them; what stands still is only said of a
         // satellite whose database answers.
         (Kind::SatelliteDown | Kind::AcknowledgedNotFound | Kind::IngestStalled, _) => 0,
-        (_, Severity::Critical) => 5,
+        // Whether no relay at all works is seen in the same round.
+        (_, Severity::Critical) | (Kind::RelayFailing, _) => 5,
         // A site that is cut falls silent within a round of polls; the mail is promised within
         // 30 s of that, the look's own 10 s included.
         (Kind::TerminalOffline, _) => 15,

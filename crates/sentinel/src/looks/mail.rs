@@ -3,10 +3,12 @@
 //! What the outbox knows (how old its oldest letter is, which were given up) belongs to the
 //! process that owns it and is told by it. Here the relays are asked for a handshake, without a
 //! letter: connection, greeting, EHLO, and TLS where it is in use, so that a relay that broke
-//! at night is known before the letter that needs it. Whether a letter really arrives is
+//! at night is known before the letter that needs it. The password is tried more seldom, because
+//! providers count logins, and each time while the relay fails. Whether a letter really arrives is
 //! another look's question (`round_trip`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -16,15 +18,40 @@ use notify::SmtpRelay;
 use crate::config::Mail;
 use crate::{Fact, Kind, Look, Observation, Round, Severity, Subject, Trouble, Value};
 
-/// From round to round: often enough to be known before a letter needs it, seldom enough for a
-/// relay that counts.
-const EVERY: Duration = Duration::from_secs(120);
+/// From round to round: a relay that breaks is asked three times and told within 90 s, also when it
+/// hangs.
+const EVERY: Duration = Duration::from_secs(20);
+/// With each so many handshakes comes a login: every two minutes.
+const LOGIN_EVERY: u32 = 6;
 /// For each relay.
 const ASK_WITHIN: Duration = Duration::from_secs(15);
 
 /// The look at all relays.
 pub struct Relays {
-    relays: Vec<Arc<SmtpRelay>>,
+    relays: Vec<Arc<Asked>>,
+}
+
+struct Asked {
+    relay: SmtpRelay,
+    /// Handshakes that went well since the last login was due.
+    rounds: AtomicU32,
+}
+
+impl Asked {
+    async fn ask(&self) -> Result<(), notify::Failed> {
+        let rounds = self.rounds.load(Ordering::Relaxed);
+        let greeted = self.relay.greets(rounds == 0).await;
+        let next = match greeted {
+            Ok(()) => (rounds + 1) % LOGIN_EVERY,
+            Err(_) => 0,
+        };
+        self.rounds.store(next, Ordering::Relaxed);
+        greeted
+    }
+
+    fn name(&self) -> &str {
+        notify::Relay::name(&self.relay)
+    }
 }
 
 impl Relays {
@@ -43,15 +70,20 @@ impl Relays {
             if let Some(pem) = &relay.authorities {
                 smtp = smtp.trust(pem)?;
             }
-            relays.push(Arc::new(smtp));
+            relays.push(Arc::new(Asked {
+                relay: smtp,
+                rounds: AtomicU32::new(0),
+            }));
         }
         Ok(Self { relays })
     }
+}
 
-    fn subject(relay: &SmtpRelay) -> Subject {
-        let relay = Some(notify::Relay::name(relay).to_owned());
-        Subject::Mail { relay }
-    }
+/// What is wrong with a relay that fails with these words, whoever met it.
+pub(crate) fn failing(relay: &str, words: Value) -> Trouble {
+    Trouble::new(Kind::RelayFailing)
+        .fact(Fact::Place, Value::heard(relay))
+        .fact(Fact::Detail, words)
 }
 
 #[async_trait]
@@ -65,11 +97,11 @@ impl Look for Relays {
     }
 
     fn deadline(&self) -> Duration {
-        ASK_WITHIN + Duration::from_secs(10)
+        ASK_WITHIN + Duration::from_secs(4)
     }
 
     fn subjects(&self) -> Vec<Subject> {
-        let each = self.relays.iter().map(|relay| Self::subject(relay));
+        let each = self.relays.iter().map(|asked| Subject::relay(asked.name()));
         [Subject::Mail { relay: None }]
             .into_iter()
             .chain(each)
@@ -78,39 +110,39 @@ impl Look for Relays {
 
     async fn look(&self, now: Timestamp) -> Round {
         let mut asking = tokio::task::JoinSet::new();
-        for relay in &self.relays {
-            let relay = Arc::clone(relay);
+        for asked in &self.relays {
+            let asked = Arc::clone(asked);
             asking.spawn(async move {
                 let began = Instant::now();
-                let greeted = relay.greets().await;
-                (Self::subject(&relay), greeted, began.elapsed())
+                let greeted = asked.ask().await;
+                (asked, greeted, began.elapsed())
             });
         }
-        let (mut seen, mut failing, mut last) = (Vec::new(), 0, Value::heard(""));
+        let (mut seen, mut silent, mut last) = (Vec::new(), 0, Value::heard(""));
         while let Some(done) = asking.join_next().await {
-            let Ok((subject, greeted, took)) = done else {
+            let Ok((asked, greeted, took)) = done else {
                 continue;
             };
+            let subject = Subject::relay(asked.name());
             seen.push(match greeted {
                 Ok(()) => {
                     Observation::fine(subject, now).number("took_seconds", took.as_secs_f64())
                 }
                 Err(failed) => {
-                    failing += 1;
+                    silent += 1;
                     last = Value::heard(&failed.words);
-                    let trouble = Trouble::new(Kind::RelayFailing);
-                    let trouble = trouble.fact(Fact::Detail, last.clone());
+                    let trouble = failing(asked.name(), last.clone());
                     Observation::wrong(subject, now, vec![trouble])
                 }
             });
         }
-        let down = failing > 0 && failing == self.relays.len();
+        let down = silent > 0 && silent == self.relays.len();
         let trouble = down.then(|| {
             Trouble::new(Kind::MailDown)
                 .severity(Severity::Critical)
                 .fact(
                     Fact::Count,
-                    Value::Count(i64::try_from(failing).unwrap_or(i64::MAX)),
+                    Value::Count(i64::try_from(silent).unwrap_or(i64::MAX)),
                 )
                 .fact(Fact::Detail, last)
         });
@@ -120,7 +152,12 @@ impl Look for Relays {
             now,
             trouble.into_iter().collect(),
         ));
-        Round::part(seen)
+        // One that was taken out of the configuration fails nobody any more.
+        if seen.len() > self.relays.len() {
+            Round::whole(seen)
+        } else {
+            Round::part(seen)
+        }
     }
 }
 
@@ -129,6 +166,8 @@ mod tests {
     use super::*;
     use crate::Finding;
     use crate::config::Relay;
+    use daemon::config::Secret;
+    use std::sync::atomic::AtomicBool;
     use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
     use tokio::net::TcpListener;
 
@@ -152,6 +191,60 @@ mod tests {
             }
         });
         url
+    }
+
+    /// A server that asks for a password and is content with it or not; it counts logins.
+    async fn with_password(good: Arc<AtomicBool>, logins: Arc<AtomicU32>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("smtp://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (reader, mut writer) = stream.into_split();
+                let mut lines = BufReader::new(reader).lines();
+                writer.write_all(b"220 mx\r\n").await.ok();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    let answer = match line.split(' ').next().unwrap() {
+                        "EHLO" => "250-mx\r\n250 AUTH PLAIN LOGIN\r\n",
+                        "AUTH" => {
+                            logins.fetch_add(1, Ordering::SeqCst);
+                            match good.load(Ordering::SeqCst) {
+                                true => "235 welcome\r\n",
+                                false => "535 no\r\n",
+                            }
+                        }
+                        _ => "221 bye\r\n",
+                    };
+                    writer.write_all(answer.as_bytes()).await.ok();
+                }
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn a_password_is_tried_every_two_minutes_and_each_time_while_it_fails() {
+        let (good, logins) = (Arc::new(AtomicBool::new(true)), Arc::default());
+        let url = with_password(Arc::clone(&good), Arc::clone(&logins)).await;
+        let relay = Relay {
+            url,
+            login: Some(("s".to_owned(), Secret::new("p".to_owned()))),
+            authorities: None,
+        };
+        let look = Relays::new(&Mail {
+            from: "a@x.mx".to_owned(),
+            relays: vec![relay],
+            round_trip: None,
+        });
+        let look = look.unwrap();
+        let mut failed = Vec::new();
+        for round in 0..12 {
+            good.store(round < 4, Ordering::SeqCst);
+            let seen = look.look(Timestamp::now()).await;
+            failed.push(seen.observations[0].finding != Finding::Fine);
+        }
+        // The one of the first round, and from the seventh on, which is the next, all.
+        assert_eq!(failed, [[false; 6], [true; 6]].concat());
+        assert_eq!(logins.load(Ordering::SeqCst), 7);
     }
 
     async fn seen(urls: &[&str]) -> Vec<(String, Option<Kind>)> {

@@ -160,7 +160,11 @@ fn place(config: &Config, incident: &Incident, language: Language) -> String {
                 return String::new();
             }
             Subject::Store { tenant: id } | Subject::Backup { tenant: id } => tenant(id),
-            Subject::Check { tenant: id, name } | Subject::Output { tenant: id, name } => {
+            Subject::Check { tenant: id, name }
+            | Subject::Output { tenant: id, name }
+            | Subject::Input {
+                tenant: id, name, ..
+            } => {
                 format!("{}, {}", tenant(id), text::short(name, 30))
             }
             other => name_of(other, language),
@@ -208,6 +212,10 @@ pub fn name_of(subject: &Subject, language: Language) -> String {
         }
         Subject::Output { tenant, name } => {
             let word = pick(language, "salida", "output");
+            format!("{word} {} {}", short(tenant), short(name))
+        }
+        Subject::Input { tenant, name, .. } => {
+            let word = pick(language, "entrada", "input");
             format!("{word} {} {}", short(tenant), short(name))
         }
         Subject::Check { tenant, name } => format!("{} {}", short(tenant), short(name)),

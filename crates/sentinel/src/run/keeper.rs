@@ -23,6 +23,7 @@ use crate::database::Database;
 use crate::decide::{Ask, Changes, Core, Restored, Setting};
 use crate::kind::Kind;
 use crate::look::Look;
+use crate::looks::mail::failing as failing_relay;
 use crate::message;
 use crate::observation::{Fact, Finding, Observation, Round, Subject, Trouble, Value};
 
@@ -415,16 +416,11 @@ impl Keeper {
         if figures.failed > self.last_failed {
             (self.last_failed, self.lost_at) = (figures.failed, Some(now));
         }
-        let relays = self
-            .config
-            .mail
-            .as_ref()
-            .map_or(0, |mail| mail.relays.len());
-        let troubles = mail_troubles(&figures, relays, self.lost_at, now);
-        let mail = Observation::wrong(Subject::Mail { relay: None }, now, troubles);
-        let round = Round::part(vec![itself, mail]);
-        self.take(&ITSELF.into(), &round, Duration::ZERO, now);
-        (self.snapshot.figures, self.snapshot.relays) = (figures, relays);
+        let relays = self.post.relays();
+        let mut seen = mail(&figures, &relays, self.lost_at, now);
+        seen.push(itself);
+        self.take(&ITSELF.into(), &Round::whole(seen), Duration::ZERO, now);
+        (self.snapshot.figures, self.snapshot.relays) = (figures, relays.len());
     }
 
     /// The daily mail about the day before.
@@ -475,13 +471,15 @@ fn setting<'a>(config: &'a Config, hub: &'a Hub) -> Setting<'a> {
     Setting { config, links }
 }
 
-/// What the numbers of the mail path mean.
-fn mail_troubles(
+/// What the numbers of the mail path mean: for each relay, under the name by which the look at
+/// relays calls it too, so that one broken relay is one incident whoever sees it first, and for
+/// the whole.
+fn mail(
     figures: &notify::Figures,
-    relays: usize,
+    relays: &[String],
     lost_at: Option<Timestamp>,
     now: Timestamp,
-) -> Vec<Trouble> {
+) -> Vec<Observation> {
     let mut troubles = Vec::new();
     let oldest = figures.stuck.filter(|stuck| *stuck > WAITING);
     if let Some(oldest) = oldest {
@@ -492,15 +490,14 @@ fn mail_troubles(
                 .fact(Fact::Waiting, waiting),
         );
     }
-    if let Some((name, _, words)) = figures.failing_relays.first() {
-        let all = figures.failing_relays.len() >= relays;
-        let kind = if all {
-            Kind::MailDown
-        } else {
-            Kind::RelayFailing
-        };
+    let failing = &figures.failing_relays;
+    let words = |name: &str| {
+        let found = failing.iter().find(|(its, ..)| its == name);
+        found.map(|(_, _, words)| Value::heard(words))
+    };
+    if let Some((name, _, words)) = failing.first().filter(|_| failing.len() >= relays.len()) {
         troubles.push(
-            Trouble::new(kind)
+            Trouble::new(Kind::MailDown)
                 .fact(Fact::Place, Value::heard(name))
                 .fact(Fact::Detail, Value::heard(words)),
         );
@@ -509,5 +506,10 @@ fn mail_troubles(
     if lost_at.is_some_and(|at| now.duration_since(at) < hour) {
         troubles.push(Trouble::new(Kind::LetterLost));
     }
-    troubles
+    let each = relays.iter().map(|name| {
+        let trouble = words(name).map(|words| failing_relay(name, words));
+        Observation::wrong(Subject::relay(name), now, trouble.into_iter().collect())
+    });
+    let whole = Observation::wrong(Subject::Mail { relay: None }, now, troubles);
+    each.chain([whole]).collect()
 }

@@ -36,7 +36,7 @@ use crate::observation::Round;
 use crate::{admin, looks};
 
 use keeper::Keeper;
-pub use post::ways;
+pub use post::{CAPS, ways};
 pub(crate) use snapshot::{CheckState, Snapshot};
 
 /// Rounds that may wait for the core.

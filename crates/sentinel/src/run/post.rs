@@ -7,11 +7,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use notify::{Figures, Letter, Outbox, Pump, Relay, Sender, SmtpRelay, Ways, Webhook};
+use notify::{CapRule, Figures, Letter, Outbox, Pump, Relay, Sender, SmtpRelay, Ways, Webhook};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::kind::Kind;
+
+/// How many mails one person gets. Of all that is wrong with the mail path only this is no
+/// critical letter already: who waits for ten minutes to hear that the first relay is broken may
+/// lose the second meanwhile, and then nobody hears anything.
+pub const CAPS: CapRule = CapRule {
+    pass: &[Kind::RelayFailing.as_str()],
+    ..CapRule::USUAL
+};
 
 struct Running {
     pump: Pump,
@@ -58,7 +67,7 @@ pub fn ways(config: &Config) -> anyhow::Result<Ways> {
 }
 
 async fn start(outbox: Outbox, ways: Ways) -> anyhow::Result<Running> {
-    let pump = Pump::new(outbox, ways).await?;
+    let pump = Pump::new(outbox, ways, CAPS).await?;
     let end = CancellationToken::new();
     let (its, token) = (pump.clone(), end.clone());
     let task = tokio::spawn(async move { its.run(token).await });
@@ -100,6 +109,12 @@ impl Post {
         now: jiff::Timestamp,
     ) -> Result<(), notify::Error> {
         self.memory.pump.outbox().queue_all(letters, now).await
+    }
+
+    /// The names of the relays.
+    pub(super) fn relays(&self) -> Vec<String> {
+        let relays = self.ways.relays.iter();
+        relays.map(|relay| relay.name().to_owned()).collect()
     }
 
     /// The numbers of both.

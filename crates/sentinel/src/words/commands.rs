@@ -53,6 +53,7 @@ pub(super) const OUTPUT: &[&str] = &[
     "satellite outputs list",
     "satellite outputs resume {output}",
 ];
+pub(super) const INPUT: &[&str] = &["satellite doctor", "satellite devices list"];
 pub(super) const LETTERS: &[&str] = &[
     "satellite outputs list",
     "satellite outputs replay {output} --dead",

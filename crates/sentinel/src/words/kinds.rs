@@ -5,6 +5,7 @@
 
 use notify::Language;
 
+use super::around::AROUND;
 use super::commands::STATUS;
 use super::pick;
 use super::table::ROWS;
@@ -93,7 +94,7 @@ pub(super) type Row = (
 
 /// The words of that kind.
 pub fn of_kind(kind: Kind) -> KindWords {
-    let row = ROWS.iter().find(|(known, ..)| *known == kind);
+    let row = ROWS.iter().chain(AROUND).find(|(known, ..)| *known == kind);
     let (side, commands, es, en) = row.map_or((Side::Ours, STATUS, [""; 2], [""; 2]), |row| {
         (row.1, row.2, row.3, row.4)
     });

@@ -4,6 +4,7 @@
 //! dispositivo, checada, Nivel de atención. Every kind and every fact has its words in both
 //! languages, because both are functions of the whole vocabulary.
 
+mod around;
 mod commands;
 mod kinds;
 mod phrases;

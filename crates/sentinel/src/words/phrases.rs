@@ -55,6 +55,7 @@ phrases! {
     // satellite.
     OutputUnread: "el Programa Satélite todavía no la lee", "satellite does not read it yet";
     OutputPaused: "alguien la puso en pausa", "somebody paused it";
+    SenderNotEnrolled: "el emisor {} no está dado de alta para este cliente, o está bloqueado", "the sender {} is not enrolled for this tenant, or blocked";
     SatelliteSilent: "el Programa Satélite no informa de ella", "satellite does not say";
     ListUnknown: "la lista de dispositivos: {}", "the list of terminals: {}";
     ListLoading: "el Programa Satélite todavía no conoce sus dispositivos", "satellite does not know its terminals yet";

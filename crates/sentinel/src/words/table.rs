@@ -1,16 +1,17 @@
 //! The table of words: each kind with its side, its commands, its title and its advice.
 //!
 //! Titles fit the subject of a mail on a telephone; advice is one sentence. Read it beside the
-//! operators' manual, whose pages carry the same kinds.
+//! operators' manual, whose pages carry the same kinds. What lies around satellite (programs,
+//! brokers, certificates, mail) stands in `around.rs`.
 
 use super::commands::{
-    ATTACK, COPIES, DISK, DURABLE, HOST, LETTERS, LIST, LOCKDOWN, MAIL, OUTPUT, PENDING, PROOF,
-    READ_ONLY, REPLICA, SATELLITE, SESSIONS, SHIPPING, STALL, STATUS, STORE, TERMINAL,
+    ATTACK, COPIES, DISK, DURABLE, HOST, LIST, LOCKDOWN, PENDING, PROOF, READ_ONLY, REPLICA,
+    SATELLITE, SESSIONS, SHIPPING, STALL, STATUS, STORE, TERMINAL,
 };
 use super::kinds::{Row, Side};
 use crate::kind::Kind;
 
-/// Every kind once; a test compares.
+/// Every kind once, here or in `around.rs`; a test compares.
 pub(super) const ROWS: &[Row] = &[
     (
         Kind::SatelliteDown,
@@ -674,120 +675,6 @@ pub(super) const ROWS: &[Row] = &[
         [
             "A lockdown is in force",
             "Punches are stored; commands and enrolments are stopped. End it when it is over.",
-        ],
-    ),
-    (
-        Kind::OutputStanding,
-        Side::Application,
-        OUTPUT,
-        [
-            "Las checadas no llegan al programa del cliente",
-            "Están guardadas y esperan: revisar el programa que recibe, o reanudar la salida si está en pausa.",
-        ],
-        [
-            "Punches do not reach the client's program",
-            "They are stored and wait: check the program that receives, or resume the output if it is paused.",
-        ],
-    ),
-    (
-        Kind::OutputDeadLetters,
-        Side::Application,
-        LETTERS,
-        [
-            "El programa del cliente rechazó checadas",
-            "Están guardadas: corregir lo que rechaza el programa y enviarlas otra vez.",
-        ],
-        [
-            "The client's program refused punches",
-            "They are stored: put right what the program refuses, and send them once more.",
-        ],
-    ),
-    (
-        Kind::CertificateExpiring,
-        Side::Server,
-        STATUS,
-        [
-            "Un certificado está por vencer",
-            "Renovarlo antes de la fecha indicada.",
-        ],
-        ["A certificate ends soon", "Renew it before the date shown."],
-    ),
-    (
-        Kind::CertificateBad,
-        Side::Server,
-        STATUS,
-        [
-            "Un certificado venció o no es válido",
-            "Renovarlo ahora; los dispositivos con TLS no pueden enviar.",
-        ],
-        [
-            "A certificate has ended or is not valid",
-            "Renew it now; terminals with TLS cannot send.",
-        ],
-    ),
-    (
-        Kind::MailQueue,
-        Side::MailProvider,
-        MAIL,
-        [
-            "Avisos en espera: el correo no sale",
-            "Revisar los servidores de correo; los avisos están guardados y siguen intentando.",
-        ],
-        [
-            "Alerts wait: mail does not leave",
-            "Check the mail relays; alerts are kept and tried again.",
-        ],
-    ),
-    (
-        Kind::RelayFailing,
-        Side::MailProvider,
-        MAIL,
-        [
-            "Falla un servidor de correo; el otro funciona",
-            "Revisar la cuenta y el servidor que falla.",
-        ],
-        [
-            "One mail relay fails; another works",
-            "Check the account and the relay that fails.",
-        ],
-    ),
-    (
-        Kind::MailDown,
-        Side::MailProvider,
-        MAIL,
-        [
-            "Ningún servidor de correo acepta avisos",
-            "Revisar la cuenta de correo propia; usar el teléfono mientras tanto.",
-        ],
-        [
-            "No mail relay takes alerts",
-            "Check the mail account; use the telephone meanwhile.",
-        ],
-    ),
-    (
-        Kind::MailRoundTrip,
-        Side::MailProvider,
-        MAIL,
-        [
-            "El correo de prueba no regresa",
-            "Revisar la bandeja, el correo no deseado y la cuenta.",
-        ],
-        [
-            "Test mail does not come back",
-            "Check the inbox, the spam folder and the account.",
-        ],
-    ),
-    (
-        Kind::LetterLost,
-        Side::MailProvider,
-        MAIL,
-        [
-            "Un aviso no se pudo entregar",
-            "Corregir la dirección del contacto y avisarle por teléfono.",
-        ],
-        [
-            "An alert could not be delivered",
-            "Correct the contact's address and call them.",
         ],
     ),
 ];

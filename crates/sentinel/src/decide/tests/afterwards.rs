@@ -60,3 +60,27 @@ fn terminals_that_come_back_late_after_a_hang_call_nobody() {
     assert_eq!(world.kinds(), [Kind::SatelliteHang]);
     assert_eq!(world.told(), []);
 }
+
+#[test]
+fn a_broker_that_is_away_is_one_incident_of_its_sender_and_a_sender_without_one_its_own() {
+    let standing = || vec![Trouble::new(Kind::InputStanding)];
+    let both = |offline: bool| {
+        move |core: &mut Core, now: Timestamp| {
+            let input = Subject::input("acme", "gateway", "GW");
+            let input = Observation::wrong(input, now, standing());
+            core.observe("inputs", &Round::whole(vec![input]), now);
+            let trouble = offline.then(|| Trouble::new(Kind::TerminalOffline));
+            let sender = Subject::terminal("acme", Some("Toluca"), "GW");
+            let sender = Observation::wrong(sender, now, trouble.into_iter().collect());
+            core.observe("terminals", &Round::whole(vec![sender]), now);
+        }
+    };
+    let mut away = World::at("10:00");
+    away.pass(300, both(true));
+    let incident = away.only();
+    assert_eq!(incident.kind, Kind::TerminalOffline);
+    assert_eq!((incident.members.len(), incident.roots().count()), (2, 1));
+    let mut not_enrolled = World::at("10:00");
+    not_enrolled.pass(300, both(false));
+    assert_eq!(not_enrolled.only().kind, Kind::InputStanding);
+}

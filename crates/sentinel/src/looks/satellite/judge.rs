@@ -324,6 +324,7 @@ pub(super) mod tests {
             attacks: Vec::new(),
             backup: None,
             outputs: Vec::new(),
+            inputs: Vec::new(),
             stages: vec![Stage {
                 name: "settle".to_owned(),
                 stalled: false,

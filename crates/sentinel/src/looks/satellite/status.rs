@@ -41,6 +41,9 @@ pub struct Status {
     /// Where events are carried on to; one that is too old to do that says nothing of it.
     #[serde(default)]
     pub outputs: Vec<Output>,
+    /// From where records are taken in; as above.
+    #[serde(default)]
+    pub inputs: Vec<Input>,
     /// The stages of the work.
     pub stages: Vec<Stage>,
     /// What waits on disk.
@@ -187,6 +190,25 @@ pub struct Output {
     /// Events that it did not take; the first satellite with outputs does not count them.
     #[serde(default)]
     pub dead_letters: u64,
+}
+
+/// A broker from which records are taken in.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Input {
+    /// Its name in satellite's configuration.
+    pub name: String,
+    /// Whose records come.
+    pub tenant: String,
+    /// The broker's host and port.
+    pub place: String,
+    /// The enrolled sender.
+    pub sender: String,
+    /// How it stands, in a word.
+    pub state: String,
+    /// Since when the broker is not reached, UTC.
+    pub failing_since: Option<String>,
+    /// Why.
+    pub trouble: Option<String>,
 }
 
 /// A stage of the work.

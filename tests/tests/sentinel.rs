@@ -447,3 +447,38 @@ async fn killing_sentinel_and_cutting_its_power_loses_no_alert_and_repeats_at_mo
     );
     sentinel.kill9().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_sentinel_has_answered_is_there_after_a_power_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::sqlite(folder.path());
+    let satellite = SatelliteProcess::start(&Setup::new(place.clone()))
+        .await
+        .unwrap();
+    let postbox = Postbox::open().await.unwrap();
+    let text = configuration(&satellite, &place, &postbox.url());
+    let mut sentinel = SentinelProcess::prepare(&text).unwrap();
+    let mut disk = match Disk::under(&sentinel.folder().join("state")) {
+        Ok(disk) => disk,
+        Err(error) => {
+            return println!("SKIPPED, NOT PROVEN HERE: a disk cannot be made: {error:#}");
+        }
+    };
+    sentinel.run().await.unwrap();
+    let mut answered = Vec::new();
+    for cut in 0..6 {
+        let why = format!("before cut {cut}");
+        let begin = ["maintenance", "begin", "--for", "2h", "--why", &why];
+        sentinel.command(begin).await.unwrap();
+        answered.push(why);
+        Disk::cut(&[&disk]).unwrap();
+        sentinel.kill9().await.unwrap();
+        disk.power_on().unwrap();
+        sentinel.run().await.unwrap();
+    }
+    let windows = sentinel.json(["maintenance", "list", "--json"]).await;
+    let windows = windows.unwrap();
+    let kept = windows.as_array().unwrap().iter();
+    let kept: Vec<&str> = kept.filter_map(|window| window["why"].as_str()).collect();
+    assert_eq!(kept, answered);
+}

@@ -77,14 +77,14 @@ const MUTANTS: &[Mutant] = &[
         ),
     },
     Mutant {
-        name: "no-sync-of-sentinels-outbox",
-        file: "crates/notify/src/outbox.rs",
+        name: "no-sync-of-sentinels-file",
+        file: "crates/sentinel/src/database/mod.rs",
         from: ".synchronous(SqliteSynchronous::Full)",
         to: ".synchronous(SqliteSynchronous::Off)",
         test: (
             "promises",
             "sentinel",
-            "killing_sentinel_and_cutting_its_power_loses_no_alert_and_repeats_at_most_one_mail_each",
+            "what_sentinel_has_answered_is_there_after_a_power_cut",
         ),
     },
 ];

@@ -1,15 +1,17 @@
-//! Promise: a machine that vanishes is told within two minutes.
+//! Promise: a machine that vanishes is told within two minutes, and so is another sentinel.
 //!
 //! Two network namespaces stand for two machines: in one runs sentinel, in the other
 //! `sentinel host`. Then the cable between them is pulled. Making namespaces needs root; where
 //! that is missing this is skipped, and says so.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use promises::{Machine, Mailbox, SentinelProcess, exchange, get};
+use promises::{Machine, Mailbox, Post, Postbox, SentinelProcess, exchange, free_port, get};
 
 /// The two machines, wired to each other, and the first one also to the test.
 fn machines() -> Result<(Machine, Machine)> {
@@ -111,4 +113,55 @@ async fn a_machine_that_vanishes_is_told_by_mail_within_two_minutes() {
     println!("told after {} s", took.as_secs());
     assert!(mail.contains("soporte@example.mx"), "{mail}");
     drop((agent, sentinel, a, b));
+}
+
+/// One of two sentinels that name each other.
+async fn sentinel_beside(
+    admin: std::net::SocketAddr,
+    peer: std::net::SocketAddr,
+    postbox: &Postbox,
+) -> SentinelProcess {
+    let tables = format!(
+        "language = \"es\"\n[listen]\nadmin = \"{admin}\"\n[host]\nwatch = false\n[watch]\n\
+         [[peer]]\nname = \"la-otra\"\nhealth_url = \"http://{peer}/healthz\"\n\
+         [mail]\nfrom = \"sentinela@example.mx\"\nrelays = [\"{}\"]\n\
+         [[level]]\nto = [{{ address = \"soporte@example.mx\" }}]\n",
+        postbox.url(),
+    );
+    let mut sentinel = SentinelProcess::prepare(&tables).unwrap();
+    sentinel.run().await.unwrap();
+    sentinel
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_peer_is_told_within_two_minutes_and_its_return_within_three() {
+    let (one, other) = (free_port().unwrap(), free_port().unwrap());
+    let (postbox, elsewhere) = (
+        Postbox::open().await.unwrap(),
+        Postbox::open().await.unwrap(),
+    );
+    let _watching = sentinel_beside(one, other, &postbox).await;
+    let mut peer = sentinel_beside(other, one, &elsewhere).await;
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    let began = Instant::now();
+    peer.kill9().await.unwrap();
+    let down = postbox
+        .wait(Duration::from_secs(120), |_| true)
+        .await
+        .unwrap();
+    println!(
+        "a killed peer: told after {:?}",
+        down.at.duration_since(began)
+    );
+    let began = Instant::now();
+    peer.run().await.unwrap();
+    let thread = down.header("message-id");
+    let answers = |post: &Post| thread.is_some() && post.header("in-reply-to") == thread;
+    let back = postbox
+        .wait(Duration::from_secs(180), answers)
+        .await
+        .unwrap();
+    println!("it is back: told after {:?}", back.at.duration_since(began));
+    assert_eq!(postbox.posts().len(), 2);
+    assert!(elsewhere.posts().is_empty(), "the peer has nothing to say");
 }

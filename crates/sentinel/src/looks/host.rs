@@ -31,6 +31,11 @@ const EVERY: Duration = Duration::from_secs(30);
 const DEADLINE: Duration = Duration::from_secs(20);
 /// A machine that says nothing for so long is silent.
 const SILENT_AFTER: Duration = Duration::from_secs(90);
+/// How long another sentinel is asked in vain before it is silent. It is told within two minutes: up
+/// to ten seconds and a time-out pass before this begins, a round and the gathering come after it.
+const PEER_SILENT_AFTER: Duration = Duration::from_secs(85);
+/// Longest wait for its answer.
+const PEER_WITHIN: Duration = Duration::from_secs(7);
 
 /// This machine.
 pub struct ThisHost {
@@ -183,11 +188,11 @@ impl Look for Peer {
     }
 
     fn every(&self) -> Duration {
-        Duration::from_secs(20)
+        Duration::from_secs(10)
     }
 
     fn deadline(&self) -> Duration {
-        Duration::from_secs(15)
+        PEER_WITHIN + Duration::from_secs(2)
     }
 
     fn subjects(&self) -> Vec<Subject> {
@@ -196,7 +201,8 @@ impl Look for Peer {
     }
 
     async fn look(&self, now: Timestamp) -> Round {
-        let asked = Fetch::get(self.health.clone()).limit(4096).send().await;
+        let asked = Fetch::get(self.health.clone()).limit(4096);
+        let asked = asked.within(PEER_WITHIN).send().await;
         let name = self.machine.clone();
         let subject = Subject::Peer { name };
         let why = match asked {
@@ -211,7 +217,7 @@ impl Look for Peer {
             }
             Err(failed) => said(&failed),
         };
-        if self.failing_for(true) < SILENT_AFTER {
+        if self.failing_for(true) < PEER_SILENT_AFTER {
             return Round::one(Observation::unknown(subject, now, why));
         }
         let trouble = Trouble::new(Kind::PeerSilent)

@@ -79,7 +79,7 @@ async fn a_peer_is_fine_while_its_health_page_says_so_and_silent_only_after_a_wh
     let gone = peer("/healthz");
     assert!(matches!(seen(&gone).await, Finding::Unknown { .. }));
     // As if that had been long ago.
-    let long_ago = Instant::now().checked_sub(SILENT_AFTER);
+    let long_ago = Instant::now().checked_sub(PEER_SILENT_AFTER);
     *gone.failing.lock().unwrap() = long_ago;
     assert!(matches!(seen(&gone).await, Finding::Wrong { .. }));
 }

@@ -14,7 +14,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use mariadb::Flavor;
 use promises::{
-    Checker, Copies, Place, SatelliteProcess, Setup, Tenant, attlog, shared_mariadb, until,
+    Checker, Copies, Place, SatelliteProcess, Setup, Tenant, attlog, fails, said, shared_mariadb,
+    until, works,
 };
 use serde_json::Value;
 
@@ -24,31 +25,6 @@ const PERSON: &str = "908342771";
 const NAME: &str = "PORTONZAFIRO";
 const DELETE: [&str; 4] = ["tenant", "delete", "--tenant", "acme"];
 const SURE: [&str; 6] = ["tenant", "delete", "--tenant", "acme", "--yes", "acme"];
-
-async fn said(satellite: &SatelliteProcess, words: &[&str], who: &str) -> Result<(bool, String)> {
-    let mut order = satellite.order(words);
-    order.env_remove("SUDO_USER").env("USER", who);
-    let output = order.stdin(Stdio::null()).output();
-    let output = tokio::time::timeout(LONG, output)
-        .await
-        .context("it has not ended")??;
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    println!("$ satellite {}\n{text}", words.join(" "));
-    Ok((output.status.success(), text))
-}
-
-async fn works(satellite: &SatelliteProcess, words: &[&str]) -> Result<String> {
-    let (fine, text) = said(satellite, words, "operator").await?;
-    ensure!(fine, "{words:?}: {text}");
-    Ok(text)
-}
-
-async fn fails(satellite: &SatelliteProcess, words: &[&str], what: &str) -> Result<()> {
-    let (fine, text) = said(satellite, words, "operator").await?;
-    ensure!(!fine && text.contains(what), "not {what:?} but: {text}");
-    Ok(())
-}
 
 /// Punches of one person, each in another second.
 fn punches(person: &str, from: usize, to: usize) -> Vec<u8> {
@@ -214,16 +190,10 @@ async fn goes(store: Place, own: Option<Place>) -> Result<()> {
     }
     // Every row of the other is as it was; what it sent meanwhile is there once.
     let after = of_others(&store, &marks).await?;
-    let kept = |row: &&String| !row.starts_with("feed_head|") && !row.starts_with("device_state|");
-    let lost: Vec<&String> = others
-        .iter()
-        .filter(kept)
-        .filter(|row| after.binary_search(row).is_err())
-        .collect();
-    let lost: Vec<_> = lost
-        .into_iter()
-        .filter(|row| !row.starts_with("device_cursor|"))
-        .collect();
+    let stays = |row: &&String| !moves(row) && !row.starts_with("device_cursor|");
+    let lost = others.iter().filter(stays);
+    let lost = lost.filter(|row| after.binary_search(row).is_err());
+    let lost: Vec<&String> = lost.collect();
     ensure!(lost.is_empty(), "{lost:?}");
     let mut checker = Checker::open(&store).await?;
     let beta = checker
@@ -358,6 +328,24 @@ async fn of_a_deleted_tenant_no_byte_is_left_in_a_file_of_satellite() -> Result<
     Ok(())
 }
 
+/// What a running satellite notes of a terminal by itself.
+fn moves(row: &str) -> bool {
+    ["feed_head|", "device_state|", "inventory|"]
+        .iter()
+        .any(|table| row.starts_with(table))
+}
+
+/// The rows of others are what they were.
+fn same_rows(now: Vec<String>, before: Vec<String>) -> Result<()> {
+    let steady =
+        |rows: Vec<String>| -> Vec<String> { rows.into_iter().filter(|row| !moves(row)).collect() };
+    let (now, before) = (steady(now), steady(before));
+    let new = now.iter().find(|row| !before.contains(row));
+    let gone = before.iter().find(|row| !now.contains(row));
+    ensure!(now == before, "rows of others changed: {gone:?} is {new:?}");
+    Ok(())
+}
+
 /// The deletion is killed again and again, each time further on, and ends all the same.
 async fn through_kills(store: Place) -> Result<()> {
     let satellite = two_tenants(store.clone(), None, "").await?;
@@ -396,20 +384,7 @@ async fn through_kills(store: Place) -> Result<()> {
     ensure!(text.contains("rows before, 0 after"), "{text}");
     ensure!(of_its(&store, &marks).await? == 0);
     let after = of_others(&store, &marks).await?;
-    let steady = |rows: Vec<String>| -> Vec<String> {
-        // What a running satellite notes of a terminal by itself.
-        let moves = ["feed_head|", "device_state|", "inventory|"];
-        rows.into_iter()
-            .filter(|row| !moves.iter().any(|it| row.starts_with(it)))
-            .collect()
-    };
-    let (after, others) = (steady(after), steady(others));
-    let new = after.iter().find(|row| !others.contains(row));
-    let gone = others.iter().find(|row| !after.contains(row));
-    ensure!(
-        after == others,
-        "rows of others changed: {gone:?} is {new:?}"
-    );
+    same_rows(after, others)?;
     let listed = works(&satellite, &["tenant", "deleted", "--json"]).await?;
     let listed: Value = serde_json::from_str(&listed)?;
     let proofs = listed["proofs"].as_array().context("no proofs")?;
@@ -494,12 +469,7 @@ async fn does_not_come_back(store: Place, own: Option<Place>) -> Result<()> {
     ensure!(text.contains("the copy held the tenant acme"), "{text}");
     ensure!(of_its(&store, &marks).await? == 0, "it came back");
     ensure!(of_its(&mine, &marks).await? == 0, "it came back");
-    let steady = |rows: Vec<String>| -> Vec<String> {
-        rows.into_iter()
-            .filter(|row| !row.starts_with("feed_head|"))
-            .collect()
-    };
-    ensure!(steady(of_others(&store, &marks).await?) == steady(others));
+    same_rows(of_others(&store, &marks).await?, others)?;
     if let Place::Sqlite(file) = &store {
         let folder = file.parent().context("no folder")?;
         ensure!(

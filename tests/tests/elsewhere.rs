@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use mariadb::{Flavor, Server};
 use promises::{
-    Away, Checker, Copies, Place, Random, SatelliteProcess, Setup, attlog, blocking, seed,
+    Away, Checker, Copies, Place, Random, SatelliteProcess, Setup, attlog, blocking, fails, seed,
+    works,
 };
 use serde_json::Value;
 
@@ -39,28 +40,6 @@ async fn punch(satellite: &SatelliteProcess, minute: u8) -> Result<()> {
     let line = format!("{minute}\t2026-11-26 09:{minute:02}:00\t0\t1\n");
     let request = attlog(SERIAL, &minute.to_string(), line.as_bytes());
     ensure!(satellite.send(&request).await?.accepts(1), "not accepted");
-    Ok(())
-}
-
-async fn outcome(satellite: &SatelliteProcess, words: &[&str]) -> Result<(bool, String)> {
-    let output = satellite.order(words).stdin(Stdio::null()).output();
-    let output = tokio::time::timeout(Duration::from_secs(60), output).await;
-    let output = output.context("the command has not ended")??;
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    println!("$ satellite {}\n{text}", words.join(" "));
-    Ok((output.status.success(), text))
-}
-
-async fn works(satellite: &SatelliteProcess, words: &[&str]) -> Result<String> {
-    let (fine, text) = outcome(satellite, words).await?;
-    ensure!(fine, "{words:?}: {text}");
-    Ok(text)
-}
-
-async fn fails(satellite: &SatelliteProcess, words: &[&str], what: &str) -> Result<()> {
-    let (fine, text) = outcome(satellite, words).await?;
-    ensure!(!fine && text.contains(what), "not {what:?} but: {text}");
     Ok(())
 }
 

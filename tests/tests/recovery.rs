@@ -14,36 +14,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use mariadb::{Flavor, Server};
 use promises::{
-    Checker, Copies, Place, SatelliteProcess, Setup, Tenant, attlog, blocking, shared_mariadb,
-    until,
+    Checker, Copies, Place, SatelliteProcess, Setup, Tenant, attlog, blocking, fails, outcome,
+    shared_mariadb, until, works,
 };
 use serde_json::Value;
 
 const LONG: Duration = Duration::from_secs(60);
 const SERIAL: &str = "REC0000001";
-
-/// What a command printed on both streams, and whether it ended with 0.
-async fn outcome(satellite: &SatelliteProcess, words: &[&str]) -> Result<(bool, String)> {
-    let output = satellite.order(words).stdin(Stdio::null()).output();
-    let limited = tokio::time::timeout(Duration::from_secs(50), output).await;
-    let output = limited.context("the command has not ended")??;
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    println!("$ satellite {}\n{text}", words.join(" "));
-    Ok((output.status.success(), text))
-}
-
-async fn works(satellite: &SatelliteProcess, words: &[&str]) -> Result<String> {
-    let (fine, text) = outcome(satellite, words).await?;
-    ensure!(fine, "{words:?}: {text}");
-    Ok(text)
-}
-
-async fn fails(satellite: &SatelliteProcess, words: &[&str], what: &str) -> Result<()> {
-    let (fine, text) = outcome(satellite, words).await?;
-    ensure!(!fine && text.contains(what), "not {what:?} but: {text}");
-    Ok(())
-}
 
 /// As [`outcome`], with another configuration.
 async fn outcome_with(

@@ -14,42 +14,13 @@ use anyhow::{Context as _, Result, ensure};
 use mariadb::Flavor;
 use promises::{
     Checker, Copies, FeedRow, Follower, Mixed, Place, Punch, SatelliteProcess, Setup, attlog,
-    blocking, seed, shared_mariadb, until,
+    blocking, fails, outcome, said, seed, shared_mariadb, until, works,
 };
 use serde_json::Value;
 use terminals::Scenario;
 
 const LONG: Duration = Duration::from_secs(90);
 const STORE: &str = "store";
-
-/// What a command printed on both streams, and whether it ended with 0.
-async fn outcome(satellite: &SatelliteProcess, words: &[&str]) -> Result<(bool, String)> {
-    said(satellite, words, "operator").await
-}
-
-async fn said(satellite: &SatelliteProcess, words: &[&str], who: &str) -> Result<(bool, String)> {
-    let mut order = satellite.order(words);
-    order.env_remove("SUDO_USER").env("USER", who);
-    let output = order.stdin(Stdio::null()).output();
-    let limited = tokio::time::timeout(Duration::from_secs(50), output).await;
-    let output = limited.context("the command has not ended")??;
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    println!("$ satellite {}\n{text}", words.join(" "));
-    Ok((output.status.success(), text))
-}
-
-async fn works(satellite: &SatelliteProcess, words: &[&str]) -> Result<String> {
-    let (fine, text) = outcome(satellite, words).await?;
-    ensure!(fine, "{words:?}: {text}");
-    Ok(text)
-}
-
-async fn fails(satellite: &SatelliteProcess, words: &[&str], what: &str) -> Result<()> {
-    let (fine, text) = outcome(satellite, words).await?;
-    ensure!(!fine && text.contains(what), "not {what:?} but: {text}");
-    Ok(())
-}
 
 /// Takes the database away, as a disk or a hand does.
 async fn destroy(place: &Place) -> Result<()> {

@@ -338,6 +338,16 @@ pub(super) const CARE: &[Care] = &[
         "cd source",
         "install -m 0640 -o root -g satellite written/satellite.toml /etc/satellite/satellite.toml",
     ),
+    with(
+        "chown root:satellite /etc/satellite/rclone.conf",
+        "touch /etc/satellite/rclone.conf",
+        "",
+    ),
+    with(
+        "chmod 0640 /etc/satellite/rclone.conf",
+        "touch /etc/satellite/rclone.conf",
+        "",
+    ),
     // A container has no boot before this one.
     ends("journalctl -b -1", AN_ANSWER),
     // Nothing was given up.
@@ -358,10 +368,15 @@ pub(super) const NOT_RUN: &[(&str, &str)] = &[
         "no network; the programs of this machine stand in for it",
     ),
     ("apt install polkitd", "no network"),
+    ("apt install rclone", "no network"),
+    (
+        "rclone config",
+        "it asks at a terminal; tests/elsewhere.rs writes such a file and uses it",
+    ),
     ("apt install prometheus", "no network"),
     ("apt-get install gcc", "no network"),
     ("cargo build --release", "a second release build"),
-    ("target/debug/benches", "a figure, taken by hand"),
+    ("target/release/benches", "a figure, taken by hand"),
     ("terminals run --count 1 --backlog 5", FIRST),
     ("satellite devices add --tenant main", FIRST),
     ("cd /usr/share/doc/satellite/examples/prometheus", SCRAPED),

@@ -2,9 +2,9 @@
 //!
 //! A copy is a folder `<location>/<store>/<moment>/` of one database at one moment. It gets its
 //! name by one rename after everything in it has reached the disk, so that a folder with a name is
-//! whole. [`take`] makes one, [`verify`] restores one into a private scratch server or file and
-//! compares what is in it, row by row, with what was read while it was dumped; [`restore`] puts one
-//! in the place of a database; [`Retention`] says
+//! whole; in a [`Remote`] it is one when its list of hashes is there. [`take`] makes one, [`verify`]
+//! restores one into a private scratch server or file and compares what is in it, row by row, with what
+//! was read while it was dumped; [`restore`] puts one in the place of a database; [`Retention`] says
 //! which may go; [`log`] ships what happens after a copy; [`Board`] is what the watchdog reads.
 //!
 //! Dumping, encrypting and restoring are done by the distribution's own programs (`mariadb-dump`,

@@ -320,6 +320,40 @@ async fn nothing_that_another_make_posts_is_refused_for_what_it_says_and_all_of_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_canary_brings_rows_of_its_own_into_the_canaries_view_and_of_no_real_terminal_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::sqlite(folder.path());
+    let satellite = SatelliteProcess::start(&setup(&place, folder.path()))
+        .await
+        .unwrap();
+    let add = "devices add --tenant acme --vendor other --listen --json --serial";
+    let add = add.split(' ');
+    satellite
+        .command(add.clone().chain(["BIO-1"]))
+        .await
+        .unwrap();
+    let canary = add.chain(["CANARY-API-ACME", "--canary"]);
+    let path = path_of(&satellite.command(canary).await.unwrap()).unwrap();
+    served(&satellite, &path).await.unwrap();
+    for (device, became) in [
+        ("CANARY-API-ACME", "\"stored\":1"),
+        ("BIO-1", "\"quarantined\":1"),
+    ] {
+        let body = record(device, 1);
+        let reply = satellite.send(&post(&path, body.as_bytes())).await.unwrap();
+        assert!(reply.body.contains(became), "{device}: {reply:?}");
+    }
+    let mut checker = Checker::open(&place).await.unwrap();
+    let of_canaries = "SELECT serial FROM canary_feed";
+    assert_eq!(
+        checker.texts(of_canaries, of_canaries).await.unwrap(),
+        ["CANARY-API-ACME"]
+    );
+    let real = "SELECT COUNT(*) FROM event_feed";
+    assert_eq!(checker.number(real).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mapping_that_is_wrong_is_named_with_file_line_and_key_and_one_that_is_mended_reads_what_waits()
  {
     let folder = tempfile::tempdir().unwrap();

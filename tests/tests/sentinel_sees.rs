@@ -13,16 +13,14 @@ use mariadb::{Flavor, Server};
 use promises::{Place, SatelliteProcess, SentinelProcess, Setup, blocking};
 use serde_json::Value;
 
-/// Sentinel's configuration for that satellite and store; the second is a file with the
-/// address to which the Hikvision canary posts.
-fn tables(satellite: &SatelliteProcess, store: &str, token_file: Option<&str>) -> String {
+/// Sentinel's configuration for that satellite and store; `posting` are the keys of the canaries
+/// that post.
+fn tables(satellite: &SatelliteProcess, store: &str, posting: &str) -> String {
     let (door, admin) = (satellite.devices(), satellite.admin_address());
-    let hikvision = token_file.map(|file| format!("hikvision_canary_file = \"{file}\"\n"));
     format!(
         "[host]\nwatch = false\n[watch]\nsatellite_admin = \"http://{admin}\"\n\
          [[watch.terminal_url]]\nurl = \"http://{door}\"\n\
-         [[watch.store]]\ntenant = \"acme\"\nurl = \"{store}\"\ncanary = \"CANARY-1\"\n{}",
-        hikvision.unwrap_or_default()
+         [[watch.store]]\ntenant = \"acme\"\nurl = \"{store}\"\ncanary = \"CANARY-1\"\n{posting}"
     )
 }
 
@@ -38,32 +36,31 @@ async fn states(sentinel: &SentinelProcess) -> Result<(Value, impl Fn(&str) -> S
     Ok((seen, of))
 }
 
-/// Enrols both canaries; answers the address of the one that posts.
+/// Enrols a canary for each door; answers the keys that name those that post.
 async fn enrol(satellite: &SatelliteProcess) -> Result<String> {
     let add = ["devices", "add", "--tenant", "acme", "--canary", "--vendor"];
     let zkteco = ["zkteco", "--serial", "CANARY-1"];
     satellite.command(add.iter().chain(&zkteco)).await?;
-    let hikvision = [
-        "hikvision",
-        "--serial",
-        "CANARY-HIK-ACME",
-        "--listen",
-        "--json",
-    ];
-    let said = satellite.command(add.iter().chain(&hikvision)).await?;
-    let said: Value = serde_json::from_str(&said)?;
+    let mut keys = String::new();
+    for (vendor, serial, key) in [
+        ("hikvision", "CANARY-HIK-ACME", "hikvision_canary_file"),
+        ("other", "CANARY-API-ACME", "ingest_canary_file"),
+    ] {
+        let one = [vendor, "--serial", serial, "--listen", "--json"];
+        let said = satellite.command(add.iter().chain(&one)).await?;
+        let said: Value = serde_json::from_str(&said)?;
+        let address = said["listen"]["url"].as_str().unwrap_or_default();
+        let file = secret(&satellite.folder().join(key), address)?;
+        keys += &format!("{key} = \"{file}\"\n");
+    }
     // A running satellite notices within ten seconds.
     tokio::time::sleep(std::time::Duration::from_secs(11)).await;
-    Ok(said["listen"]["url"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned())
+    Ok(keys)
 }
 
-fn secret(folder: &std::path::Path, text: &str) -> Result<String> {
-    let file = folder.join("token");
-    fs::write(&file, text)?;
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o640))?;
+fn secret(file: &std::path::Path, text: &str) -> Result<String> {
+    fs::write(file, text)?;
+    fs::set_permissions(file, fs::Permissions::from_mode(0o640))?;
     Ok(file.display().to_string())
 }
 
@@ -85,15 +82,14 @@ async fn sentinel_reads_its_punches_back_and_names_what_is_taken_away_on_mariadb
     let store = format!("mysql://sentinel@127.0.0.1:{}/{database}", server.port());
 
     // A canary that nobody enrolled is refused, and the command that enrols it is said.
-    let sentinel = SentinelProcess::prepare(&tables(&satellite, &store, None)).unwrap();
+    let sentinel = SentinelProcess::prepare(&tables(&satellite, &store, "")).unwrap();
     let (seen, of) = states(&sentinel).await.unwrap();
     assert!(of("canary:acme").contains("HTTP 403"), "{seen:#}");
     let command = "satellite devices add --tenant acme --vendor zkteco --serial CANARY-1 --canary";
     assert_eq!(seen["to_type"][0], command, "{seen:#}");
 
-    let address = enrol(&satellite).await.unwrap();
-    let token = secret(satellite.folder(), &address).unwrap();
-    let sentinel = SentinelProcess::prepare(&tables(&satellite, &store, Some(&token))).unwrap();
+    let posting = enrol(&satellite).await.unwrap();
+    let sentinel = SentinelProcess::prepare(&tables(&satellite, &store, &posting)).unwrap();
     let (seen, of) = states(&sentinel).await.unwrap();
     for look in [
         "canary:acme",
@@ -107,7 +103,7 @@ async fn sentinel_reads_its_punches_back_and_names_what_is_taken_away_on_mariadb
     let rows = server
         .sql(&format!("SELECT COUNT(*) FROM {database}.canary_feed"))
         .unwrap();
-    assert_eq!(rows.trim(), "2", "one punch by each door");
+    assert_eq!(rows.trim(), "3", "one punch by each door");
     let rows = server
         .sql(&format!("SELECT COUNT(*) FROM {database}.event_feed"))
         .unwrap();
@@ -134,9 +130,8 @@ async fn sentinel_reads_its_punches_back_on_sqlite() {
     let satellite = SatelliteProcess::start(&Setup::new(place.clone()))
         .await
         .unwrap();
-    let address = enrol(&satellite).await.unwrap();
-    let token = secret(satellite.folder(), &address).unwrap();
-    let tables = tables(&satellite, &place.url(), Some(&token));
+    let posting = enrol(&satellite).await.unwrap();
+    let tables = tables(&satellite, &place.url(), &posting);
     let sentinel = SentinelProcess::prepare(&tables).unwrap();
     let (seen, of) = states(&sentinel).await.unwrap();
     for look in [

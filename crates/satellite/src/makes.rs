@@ -301,7 +301,9 @@ impl Settle {
             self.hub.unknown_is_named(unknown, tenant, from, self.at);
             return None;
         };
-        if known.enrolment.tenant != own.tenant || !known.may_post() {
+        // A canary's token is the watchdog's: it never speaks for a real terminal.
+        let is_watchdog = own.canary && !known.enrolment.canary;
+        if known.enrolment.tenant != own.tenant || !known.may_post() || is_watchdog {
             return None;
         }
         shares.push(Share::of(known));

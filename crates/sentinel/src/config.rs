@@ -6,6 +6,7 @@
 //! in files of their own beside `raw`.
 
 mod agents;
+mod canaries;
 pub mod looks;
 mod promises;
 mod raw;
@@ -99,10 +100,19 @@ pub struct WatchedStore {
     pub url: StoreUrl,
     /// The user's password.
     pub password: Option<Secret>,
-    /// The canary's serial at the ZKTeco door, enrolled with `--canary`; none turns it off.
-    pub canary: Option<String>,
-    /// The canary's posting address at the Hikvision door, with its token.
-    pub hikvision_canary: Option<Secret>,
+    /// Its canaries, at most one for each door; none turns them off.
+    pub canaries: Vec<CanaryDoor>,
+}
+
+/// The door of satellite by which a canary's punches enter, and as whom.
+#[derive(Debug, Clone)]
+pub enum CanaryDoor {
+    /// ZKTeco push, under that serial.
+    Zkteco(String),
+    /// Posts of Hikvision devices: the path with its token.
+    Hikvision(Secret),
+    /// Posts of other makes: the path with its token.
+    Ingest(Secret),
 }
 
 /// `[mail]`.

@@ -180,7 +180,7 @@ fn configured(config: &Config, tenant: &str) -> Configured {
         .stores
         .iter()
         .find(|store| store.tenant == tenant);
-    let canary = store.is_some_and(|it| it.canary.is_some() || it.hikvision_canary.is_some());
+    let canary = store.is_some_and(|it| !it.canaries.is_empty());
     let told = |level: &&crate::config::Level| level.to.iter().any(|to| to.phone.is_some());
     Configured {
         unit: config.watch.satellite_unit.is_some(),

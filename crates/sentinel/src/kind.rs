@@ -137,6 +137,8 @@ kinds! {
     SatelliteRestarts "satellite_restarts" Component Warning;
     /// The canary's punch arrives late.
     CanarySlow "canary_slow" Component Warning;
+    /// One door for terminals takes no canary's punch while another does.
+    DoorFailing "door_failing" Component Warning;
     /// Events wait in satellite's journal for their database. Waiting, never missing.
     JournalGrowing "journal_growing" Component Warning;
     /// Records that could not be read pile up.

@@ -168,6 +168,15 @@ pub(super) const ROWS: &[Row] = &[
         shows: &[("canary_seconds", Measure::Seconds)],
     },
     Row {
+        key: "every_door",
+        es: "Ninguna puerta para dispositivos rechaza la checada de prueba",
+        en: "No door for terminals refuses the test punch",
+        on: TESTS,
+        by: By::NoneOpen(&["canary:"], &[Kind::DoorFailing]),
+        needed: |configured| configured.canary,
+        shows: &[],
+    },
+    Row {
         key: "acknowledged_found",
         es: "Ninguna checada confirmada falta en la base de datos",
         en: "No acknowledged punch is missing from the database",

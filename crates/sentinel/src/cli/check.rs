@@ -155,7 +155,7 @@ fn warnings(context: &Context) -> Vec<&'static str> {
                 .watch
                 .stores
                 .iter()
-                .any(|store| store.canary.is_none()),
+                .any(|store| store.canaries.is_empty()),
             "una base de datos no tiene checada de prueba: falta canary en su [[watch.store]]",
             "a database has no canary: there is no key canary in its [[watch.store]]",
         ),

@@ -16,6 +16,7 @@ use jiff::{SignedDuration, civil};
 use notify::{Language, Recipient};
 use serde::Deserialize;
 
+use super::canaries::RawCanaries;
 use super::promises::{self, RawPromises};
 use super::round_trip::{self, RawRoundTrip};
 use super::{Config, Contact, Level, Mail, Relay, SECRETS_FOLDER, Watch, WatchedStore, Webhook};
@@ -122,6 +123,7 @@ struct RawStore {
     password_file: Option<String>,
     canary: Option<Serial>,
     hikvision_canary_file: Option<String>,
+    ingest_canary_file: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -399,15 +401,17 @@ fn stores(source: &Source, raws: Vec<RawStore>) -> Result<Vec<WatchedStore>, Con
             );
             return Err(source.error(&key("password_file"), message));
         }
-        let read = |name: &str, file: Option<&String>| {
-            file.map(|file| secret(source, &key(name), file))
-                .transpose()
+        let password = raw.password_file.as_deref();
+        let password = password.map(|file| secret(source, &key("password_file"), file));
+        let canaries = RawCanaries {
+            zkteco: raw.canary,
+            hikvision_file: raw.hikvision_canary_file,
+            ingest_file: raw.ingest_canary_file,
         };
         stores.push(WatchedStore {
-            name: raw.name.clone().unwrap_or_else(|| tenant.clone()),
-            password: read("password_file", raw.password_file.as_ref())?,
-            hikvision_canary: read("hikvision_canary_file", raw.hikvision_canary_file.as_ref())?,
-            canary: raw.canary.map(|serial| serial.as_str().to_owned()),
+            name: raw.name.unwrap_or_else(|| tenant.clone()),
+            password: password.transpose()?,
+            canaries: canaries.checked(source, &key)?,
             url: raw.url,
             tenant,
         });

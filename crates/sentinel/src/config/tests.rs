@@ -170,3 +170,49 @@ fn the_promises_of_the_customers_plan_are_shipped_and_none_is_invented() {
     assert_eq!(hours(Class::Security), (None, 3, 4));
     assert_eq!(hours(Class::Mail), (None, 2, 3));
 }
+
+#[test]
+fn a_posting_address_of_a_canary_is_taken_whole_as_a_path_or_as_a_token_and_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let with = |text: &str, key: &str| {
+        std::fs::write(&file, text).unwrap();
+        let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&file, own).unwrap();
+        let store = "[[watch.store]]\ntenant='a'\nurl='sqlite:///x.db'\n";
+        read(&format!("{store}{key}='{}'\n", file.display()))
+    };
+    for (text, key, path) in [
+        (
+            "https://x/a/ingest/t0ken\n",
+            "ingest_canary_file",
+            "/ingest/t0ken",
+        ),
+        ("/ingest/t0ken", "ingest_canary_file", "/ingest/t0ken"),
+        ("t0ken", "ingest_canary_file", "/ingest/t0ken"),
+        ("t0ken", "hikvision_canary_file", "/hikvision/t0ken"),
+    ] {
+        let config = with(text, key).unwrap();
+        let [CanaryDoor::Hikvision(read) | CanaryDoor::Ingest(read)] =
+            config.watch.stores[0].canaries.as_slice()
+        else {
+            panic!("{config:?}");
+        };
+        assert_eq!(read.expose(), path);
+        assert!(!format!("{config:?}").contains("t0ken"));
+    }
+    for wrong in [
+        "https://x/hikvision/hunter2",
+        "hunter2 hunter2",
+        "/ingest/hunter2?x=1",
+        "/ingest/",
+    ] {
+        let error = with(wrong, "ingest_canary_file").unwrap_err();
+        for told in [error.to_string(), error.in_spanish()] {
+            assert!(told.contains("sentinel.toml:4: "), "{told}");
+            assert!(told.contains("ingest_canary_file"), "{told}");
+            assert!(told.contains("/ingest/"), "{told}");
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+    }
+}

@@ -502,7 +502,8 @@ fn explains(
     let same_tenant = parent.tenant().is_some() && parent.tenant() == child.tenant();
     match parent_kind {
         SatelliteDown | SatelliteHang => match kind {
-            IngestStalled | DoorUnreachable | ProbePath | CanarySlow | JournalGrowing => true,
+            IngestStalled | DoorUnreachable | ProbePath | CanarySlow | DoorFailing => true,
+            JournalGrowing => true,
             TerminalOffline | TerminalSilent | SatelliteRestarts | RejectsRising => true,
             Blind => matches!(
                 child.sort(),
@@ -512,13 +513,13 @@ fn explains(
         },
         DoorUnreachable => matches!(
             kind,
-            TerminalOffline | TerminalSilent | CanarySlow | ProbePath
+            TerminalOffline | TerminalSilent | CanarySlow | DoorFailing | ProbePath
         ),
         DatabaseDown | DatabaseHung | DatabaseReadOnly | DatabaseFull => {
             let near = same_tenant || same_server(config, parent, child);
             match kind {
                 DatabaseSlow | DatabaseConnections | Replication | IngestStalled | Blind => near,
-                CanarySlow | TerminalSilent | TerminalOffline => near,
+                CanarySlow | DoorFailing | TerminalSilent | TerminalOffline => near,
                 ApplicationDown | ApplicationPartial => near,
                 // satellite has one journal for all its tenants.
                 JournalGrowing => true,
@@ -526,7 +527,7 @@ fn explains(
             }
         }
         IngestStalled => match kind {
-            TerminalSilent | CanarySlow | ProbePath => same_tenant,
+            TerminalSilent | CanarySlow | DoorFailing | ProbePath => same_tenant,
             JournalGrowing => true,
             _ => false,
         },

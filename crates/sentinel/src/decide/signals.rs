@@ -33,9 +33,11 @@ const AWAY: [Kind; 4] = [
     Kind::DatabaseFull,
 ];
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Sign {
     signal: Signal,
+    /// What the look said of it, where that names a door.
+    why: Option<Value>,
     /// Since when it is this.
     since: Timestamp,
     at: Timestamp,
@@ -83,7 +85,17 @@ impl Signals {
                 let before = self.signs.get(&key).filter(|sign| sign.signal == signal);
                 let since = before.map_or(seen.at, |sign| sign.since);
                 let at = as_of(signal, seen);
-                self.signs.insert(key, Sign { signal, since, at });
+                let why = match (signal, &seen.finding) {
+                    (Signal::Canary(_), Finding::Unknown { why }) => Some(why.clone()),
+                    _ => None,
+                };
+                let sign = Sign {
+                    signal,
+                    why,
+                    since,
+                    at,
+                };
+                self.signs.insert(key, sign);
                 true
             }
             (None, Finding::Unknown { .. }) => self.signs.remove(&key).is_some(),
@@ -131,11 +143,14 @@ impl Signals {
             .signs
             .iter()
             .filter(|((subject, _), sign)| of(subject) && fresh(sign) && !excused(subject, sign));
-        let signs: Vec<Sign> = signs.map(|(_, sign)| *sign).collect();
+        let signs: Vec<&Sign> = signs.map(|(_, sign)| sign).collect();
         let failing = signs.iter().filter(|sign| sign.is_bad());
         let failing = failing.map(|sign| sign.since).max();
         let counts = |sign: &&Sign| sign.is_bad() || failing.is_none_or(|since| sign.at >= since);
-        signs.iter().filter(counts).fold(Vantage::default(), see)
+        signs
+            .into_iter()
+            .filter(counts)
+            .fold(Vantage::default(), see)
     }
 }
 
@@ -279,11 +294,15 @@ impl Signals {
         let signs: Vec<&Sign> = signs.map(|(_, sign)| sign).collect();
         let at = signs.iter().map(|sign| sign.at).max().unwrap_or(now);
         let mut seen: Vec<Signal> = Vec::new();
-        for sign in signs {
+        for sign in &signs {
             if !seen.contains(&sign.signal) {
                 seen.push(sign.signal);
             }
         }
-        (trouble.fact(Fact::Seen, Value::Signals(seen)), at)
+        let trouble = trouble.fact(Fact::Seen, Value::Signals(seen));
+        match signs.iter().find_map(|sign| sign.why.clone()) {
+            Some(why) => (trouble.fact(Fact::Detail, why), at),
+            None => (trouble, at),
+        }
     }
 }

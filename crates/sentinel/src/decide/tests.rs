@@ -5,7 +5,9 @@ mod clock;
 
 use super::*;
 use crate::kind::Severity;
-use crate::observation::{Admin, Canary, Door, Observation, Rows, Signal, Trouble, Unit, Value};
+use crate::observation::{
+    Admin, Canary, Door, Fact, Observation, Rows, Signal, Trouble, Unit, Value,
+};
 use daemon::config::Source;
 
 /// One level for all hours, a second after 15 minutes with hours, a third after 45.
@@ -452,6 +454,21 @@ fn a_frozen_satellite_is_a_hang_within_45_seconds_although_its_canary_was_just_s
     );
     assert_eq!(world.kinds(), [Kind::SatelliteHang]);
     assert_eq!(world.letters.len(), 1);
+}
+
+#[test]
+fn where_the_only_door_with_a_canary_fails_the_incident_says_which_and_what_it_answered() {
+    let mut world = World::at("10:00");
+    let why = || Value::heard("ingest https://a.mx: HTTP 404");
+    world.pass(60, |core, now| {
+        let seen = Observation::unknown(Subject::store("acme"), now, why());
+        let seen = seen.signal(Signal::Canary(Canary::Failed));
+        core.observe("canary:acme", &Round::one(seen), now);
+    });
+    let incident = world.only();
+    assert_eq!(incident.kind, Kind::DoorUnreachable);
+    let facts = &incident.members.values().next().unwrap().facts;
+    assert_eq!(facts[&Fact::Detail], why());
 }
 
 #[test]

@@ -20,7 +20,8 @@ pub(crate) fn confirm(kind: Kind) -> SignedDuration {
         | Kind::DiskReadOnly
         | Kind::DatabaseHung
         | Kind::DatabaseReadOnly
-        | Kind::DoorUnreachable => 25,
+        | Kind::DoorUnreachable
+        | Kind::DoorFailing => 25,
         // Looks that have waited themselves, or that see what does not come and go.
         Kind::AcknowledgedNotFound
         | Kind::DurabilityWeak

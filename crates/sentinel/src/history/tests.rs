@@ -109,8 +109,7 @@ impl Events {
             name: "Acme".to_owned(),
             url: format!("sqlite://{}", path.display()).parse().unwrap(),
             password: None,
-            canary: None,
-            hikvision_canary: None,
+            canaries: Vec::new(),
         }
     }
 

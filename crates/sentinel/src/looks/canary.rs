@@ -1,13 +1,13 @@
 //! The canary: a terminal that is not real sends a punch through the address that real ones
 //! use, and its row is read back with our own database user.
 //!
-//! One for each event database and each door (ZKTeco push; Hikvision posts where an address with
-//! a token is configured), through every `[[watch.terminal_url]]`. The time from the first byte
-//! to the visible row is the health number. Its rows stand in `canary_feed` only, and each punch
-//! carries a person that no other punch ever had. Three ends are told apart: not acknowledged
-//! (somebody on the way refuses), visible (with how late), and acknowledged and not there while
-//! the database answers our reader. The last is the worst that this house knows; a post that
-//! may still wait in satellite's journal is waiting and never called missing.
+//! One for each event database and each door that has a canary (ZKTeco push, posts of Hikvision
+//! devices, posts of other makes), through every `[[watch.terminal_url]]`. The time from the first
+//! byte to the visible row is the health number. Its rows stand in `canary_feed` only, and each
+//! punch carries a person that no other punch ever had. Three ends are told apart: not
+//! acknowledged (somebody on the way refuses), visible (with how late), and acknowledged and not
+//! there while the database answers our reader. The last is the worst that this house knows; a
+//! post that may still wait in satellite's journal is waiting and never called missing.
 
 mod judge;
 mod punch;
@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 
 use super::satellite::page::StatusPage;
 use super::store::{Failed, Reader};
-use crate::config::{Watch, WatchedStore};
+use crate::config::{CanaryDoor, Watch, WatchedStore};
 use crate::looks::said;
 use crate::{Look, Phrase, Round, Subject, Value};
 use judge::{End, Ended};
@@ -270,12 +270,12 @@ async fn newest(reader: &mut Reader) -> Result<i64, Failed> {
 }
 
 /// Sends a punch as a terminal does, and once more if satellite waited with it and gave it up.
-async fn delivered((fetch, is_ack): punch::Post, began: Instant) -> Result<(), Value> {
-    let first = acknowledged(fetch.clone().within(ACK_WITHIN), is_ack).await;
+async fn delivered((fetch, read): punch::Post, began: Instant) -> Result<(), Value> {
+    let first = acknowledged(fetch.clone().within(ACK_WITHIN), read).await;
     match first {
         Err(Refused { answered: true, .. }) if began.elapsed() >= GIVEN_UP_AFTER => {
             tokio::time::sleep(AGAIN_AFTER.saturating_sub(began.elapsed())).await;
-            acknowledged(fetch.within(AGAIN_WITHIN), is_ack).await
+            acknowledged(fetch.within(AGAIN_WITHIN), read).await
         }
         first => first,
     }
@@ -289,24 +289,18 @@ struct Refused {
     answered: bool,
 }
 
-/// Sends a punch and reads the answer as a terminal does.
-async fn acknowledged(fetch: Fetch, is_ack: fn(&fetch::Answer) -> bool) -> Result<(), Refused> {
-    match fetch.limit(4096).send().await {
-        Ok(answer) if is_ack(&answer) => Ok(()),
-        Ok(answer) => {
-            let body = String::from_utf8_lossy(&answer.body);
-            let body: String = body.trim().chars().take(120).collect();
-            let status = Value::heard(answer.status.to_string());
-            Err(Refused {
-                words: Phrase::HttpSays.with([status, Value::heard(body)]),
-                answered: true,
-            })
-        }
-        Err(failed) => Err(Refused {
-            words: said(&failed),
-            answered: false,
-        }),
-    }
+/// Sends a punch and reads the answer as its sender does.
+async fn acknowledged(
+    fetch: Fetch,
+    read: fn(&fetch::Answer) -> Result<(), Value>,
+) -> Result<(), Refused> {
+    let sent = fetch.limit(4096).send().await;
+    let (words, answered) = match sent.as_ref().map(read) {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(words)) => (words, true),
+        Err(failed) => (said(failed), false),
+    };
+    Err(Refused { words, answered })
 }
 
 #[async_trait]
@@ -358,19 +352,16 @@ impl Look for CanaryLook {
 
 /// The commands that enrol the canaries of a database, as they are typed where satellite runs.
 pub fn enrolment(store: &WatchedStore) -> Vec<String> {
-    let tenant = &store.tenant;
-    let zkteco = store.canary.iter().map(|serial| {
-        format!(
-            "satellite devices add --tenant {tenant} --vendor zkteco --serial {serial} --canary"
-        )
-    });
-    let hikvision = store.hikvision_canary.iter().map(|_| {
-        let serial = format!("CANARY-HIK-{}", tenant.to_uppercase());
-        format!(
-            "satellite devices add --tenant {tenant} --vendor hikvision --serial {serial} --listen --canary"
-        )
-    });
-    zkteco.chain(hikvision).collect()
+    let (tenant, upper) = (&store.tenant, store.tenant.to_uppercase());
+    let command = |door: &CanaryDoor| {
+        let who = match door {
+            CanaryDoor::Zkteco(serial) => format!("zkteco --serial {serial}"),
+            CanaryDoor::Hikvision(_) => format!("hikvision --serial CANARY-HIK-{upper} --listen"),
+            CanaryDoor::Ingest(_) => format!("other --serial CANARY-API-{upper} --listen"),
+        };
+        format!("satellite devices add --tenant {tenant} --vendor {who} --canary")
+    };
+    store.canaries.iter().map(command).collect()
 }
 
 #[cfg(test)]

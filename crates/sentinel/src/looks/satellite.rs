@@ -21,6 +21,7 @@ use fetch::{Failed, Fetch, Url};
 use jiff::Timestamp;
 
 use super::{said, wide};
+use crate::config::CanaryDoor;
 use crate::words::Phrase;
 use crate::{Admin, Door, Look, Observation, Round, Signal, Subject, Unit};
 use judge::History;
@@ -308,7 +309,11 @@ pub fn looks(watch: &crate::config::Watch, page: Option<&Arc<StatusPage>>) -> Ve
     let canary = watch
         .stores
         .iter()
-        .find_map(|store| store.canary.as_deref());
+        .flat_map(|store| &store.canaries)
+        .find_map(|door| match door {
+            CanaryDoor::Zkteco(serial) => Some(serial.as_str()),
+            _ => None,
+        });
     let near = watch.terminal_urls.last().and_then(|url| url.parse().ok());
     if let Some((url, serial)) = near.zip(canary) {
         looks.push(Arc::new(DoorLook::new(&url, serial)));

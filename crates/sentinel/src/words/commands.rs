@@ -42,6 +42,11 @@ pub(super) const TERMINAL: &[&str] = &[
     "satellite trace {serial}",
     "satellite devices show {serial}",
 ];
+pub(super) const DOOR: &[&str] = &[
+    "sentinel check --connect",
+    "satellite devices list --tenant {tenant}",
+    "satellite quarantine list",
+];
 pub(super) const PENDING: &[&str] = &["satellite devices list --state pending"];
 pub(super) const ATTACK: &[&str] = &[
     "satellite lockdown on",

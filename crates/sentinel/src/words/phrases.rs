@@ -74,6 +74,7 @@ phrases! {
     PunchMissing: "{}: confirmada hace {} y sin registro", "{}: acknowledged {} ago, and no row";
     PunchAwaited: "confirmada; se espera su registro", "acknowledged, its row is awaited";
     PunchNotSent: "no se envió ninguna checada de prueba", "no canary punch was sent";
+    PunchSetAside: "fue recibida y apartada en revisión: no se pudo interpretar", "it was taken and set aside in quarantine: it could not be read";
     NeverReached: "nunca se pudo llegar a la base de datos", "the database was never reached";
 
     // Terminals.

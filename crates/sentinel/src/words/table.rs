@@ -5,7 +5,7 @@
 //! brokers, certificates, mail) stands in `around.rs`.
 
 use super::commands::{
-    ATTACK, COPIES, DISK, DURABLE, HOST, LIST, LOCKDOWN, PENDING, PROOF, READ_ONLY, REPLICA,
+    ATTACK, COPIES, DISK, DOOR, DURABLE, HOST, LIST, LOCKDOWN, PENDING, PROOF, READ_ONLY, REPLICA,
     SATELLITE, SESSIONS, SHIPPING, STALL, STATUS, STORE, TERMINAL,
 };
 use super::kinds::{Row, Side};
@@ -123,6 +123,19 @@ pub(super) const ROWS: &[Row] = &[
         [
             "Test punches arrive late",
             "Check the load of the server and of the database.",
+        ],
+    ),
+    (
+        Kind::DoorFailing,
+        Side::Ours,
+        DOOR,
+        [
+            "Una puerta para dispositivos no recibe",
+            "Las demás reciben; el detalle dice cuál falla y qué contesta.",
+        ],
+        [
+            "One door for terminals takes nothing",
+            "The others take punches; the detail says which one fails and what it answers.",
         ],
     ),
     (

@@ -3,6 +3,7 @@
 //! Missing is said only of what was acknowledged long ago while the database answers; everything
 //! that is still open is unknown.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -69,7 +70,8 @@ pub(super) fn judged(
     observation
 }
 
-/// The worst that was seen decides; the public address stands for what terminals see.
+/// The worst that was seen decides; the public address stands for what terminals see. A door that
+/// fails while another works is that door's trouble and says nothing of the others.
 fn verdict(
     subject: Subject,
     ended: &[Ended],
@@ -84,37 +86,55 @@ fn verdict(
             return unknown.signal(Signal::Canary(Canary::Absent));
         }
     }
-    for it in ended.iter().filter(|it| public(it.way)) {
-        if let End::Failed(words) = &it.end {
-            let why = Phrase::ByWay.with([shown(it.way), words.clone()]);
-            let unknown = Observation::unknown(subject, now, why);
-            return unknown.signal(Signal::Canary(Canary::Failed));
-        }
-    }
     let of_public = || ended.iter().filter(|it| public(it.way));
+    let failed: BTreeMap<usize, Value> = of_public()
+        .filter_map(|it| match &it.end {
+            End::Failed(words) => Some((it.way, words.clone())),
+            _ => None,
+        })
+        .collect();
+    let slowest = of_public().filter_map(|it| match it.end {
+        End::Visible { visible, .. } if !failed.contains_key(&it.way) => Some(visible),
+        _ => None,
+    });
+    let slowest = slowest.max();
+    if let (Some((way, words)), None) = (failed.first_key_value(), slowest) {
+        let why = Phrase::ByWay.with([shown(*way), words.clone()]);
+        let unknown = Observation::unknown(subject, now, why);
+        return unknown.signal(Signal::Canary(Canary::Failed));
+    }
     let open = of_public().find_map(|it| match &it.end {
         End::Unread(why) => Some(why.clone()),
         End::Waiting => Some(Phrase::PunchAwaited.into()),
         _ => None,
     });
-    if let Some(why) = open {
+    if let Some(why) = open.filter(|_| failed.is_empty()) {
         return Observation::unknown(subject, now, why);
     }
-    let slowest = of_public().filter_map(|it| match it.end {
-        End::Visible { visible, .. } => Some(visible),
-        _ => None,
-    });
-    let Some(slowest) = slowest.max() else {
+    let Some(slowest) = slowest else {
         return Observation::unknown(subject, now, Phrase::PunchNotSent);
     };
-    let slow = (slowest > SLOW).then(|| {
-        let seconds = |it: Duration| Value::Seconds(it.as_secs_f64());
+    let troubles = slow(slowest).into_iter().chain(failing(&failed, shown));
+    let observation = Observation::wrong(subject, now, troubles.collect());
+    observation.signal(Signal::Canary(Canary::Visible))
+}
+
+fn slow(slowest: Duration) -> Option<Trouble> {
+    let seconds = |it: Duration| Value::Seconds(it.as_secs_f64());
+    (slowest > SLOW).then(|| {
         Trouble::new(Kind::CanarySlow)
             .fact(Fact::Took, seconds(slowest))
             .fact(Fact::Expected, seconds(SLOW))
-    });
-    let observation = Observation::wrong(subject, now, slow.into_iter().collect());
-    observation.signal(Signal::Canary(Canary::Visible))
+    })
+}
+
+/// The doors that fail, each by its name, and what the first of them says.
+fn failing(failed: &BTreeMap<usize, Value>, shown: &dyn Fn(usize) -> Value) -> Option<Trouble> {
+    let (first, words) = failed.first_key_value()?;
+    let names: Vec<String> = failed.keys().map(|way| shown(*way).to_string()).collect();
+    let detail = Phrase::ByWay.with([shown(*first), words.clone()]);
+    let trouble = Trouble::new(Kind::DoorFailing).fact(Fact::Place, Value::heard(names.join(", ")));
+    Some(trouble.fact(Fact::Detail, detail))
 }
 
 fn count(n: usize) -> f64 {
@@ -173,6 +193,28 @@ mod tests {
         ] {
             assert_eq!(signal(ends.clone()), wanted, "{ends:?}");
         }
+    }
+
+    #[test]
+    fn a_door_that_fails_while_another_works_is_named_and_the_way_still_counts_as_seen() {
+        let failed = || End::Failed(Value::heard("HTTP 404"));
+        for open in [vec![], vec![(0, End::Waiting)]] {
+            let mut ends = vec![(0, visible(1)), (1, failed())];
+            ends.extend(open);
+            assert_eq!(signal(ends.clone()), Some(Canary::Visible));
+            let Finding::Wrong { troubles } = seen(ends).finding else {
+                panic!("nothing is wrong");
+            };
+            let [trouble] = troubles.as_slice() else {
+                panic!("{troubles:?}");
+            };
+            assert_eq!(trouble.kind, Kind::DoorFailing);
+            assert_eq!(trouble.facts[&Fact::Place], Value::heard("way 1"));
+            assert_eq!(trouble.facts[&Fact::Detail].to_string(), "way 1: HTTP 404");
+        }
+        // An older punch of the same door proves nothing for it.
+        let both = vec![(1, visible(1)), (1, failed())];
+        assert_eq!(signal(both), Some(Canary::Failed));
     }
 
     #[test]

@@ -2,85 +2,56 @@
 //!
 //! The bytes are written by hand and by nobody's protocol crate, so that what reads them at
 //! satellite cannot agree with itself alone. Sources: the push protocol's `cdata` upload of table
-//! ATTLOG; ISAPI's `EventNotificationAlert` in JSON for an access controller. A post without the
-//! device's own serial numbers is one that satellite can only tell by its content.
+//! ATTLOG; ISAPI's `EventNotificationAlert` in JSON for an access controller, where a post without
+//! the device's own serial numbers is one that satellite can only tell by its content; the published
+//! schema `satellite.records/1`, with an id, so that a punch that is sent again is one row.
 
-use daemon::config::Secret;
 use fetch::{Answer, Fetch, Url};
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
-use crate::config::WatchedStore;
+use crate::Value;
+use crate::config::{CanaryDoor, WatchedStore};
+use crate::words::Phrase;
 
 /// By which door of satellite, at which address.
 pub(super) struct Way {
-    door: Door,
+    door: CanaryDoor,
     url: Url,
     /// True for the first address of the configuration: the public one.
     pub(super) is_public: bool,
 }
 
-enum Door {
-    Zkteco {
-        serial: String,
-    },
-    /// The path with its token.
-    Hikvision {
-        path: Secret,
-    },
-}
-
-/// A request, and what in its answer is an acknowledgement.
-pub(super) type Post = (Fetch, fn(&Answer) -> bool);
+/// A request, and what tells in its answer an acknowledgement from the reason why there is none.
+pub(super) type Post = (Fetch, fn(&Answer) -> Result<(), Value>);
 
 /// Every door of a database through every address.
 pub(super) fn ways(urls: &[String], store: &WatchedStore) -> Vec<Way> {
-    let mut ways = Vec::new();
     let urls = urls.iter().filter_map(|url| url.parse::<Url>().ok());
-    for (index, url) in urls.enumerate() {
-        let mut push = |door| {
-            ways.push(Way {
-                door,
-                url: url.clone(),
-                is_public: index == 0,
-            });
-        };
-        if let Some(serial) = &store.canary {
-            push(Door::Zkteco {
-                serial: serial.clone(),
-            });
-        }
-        if let Some(address) = &store.hikvision_canary {
-            push(Door::Hikvision {
-                path: Secret::new(path(address.expose())),
-            });
-        }
-    }
-    ways
-}
-
-/// The path of a posting address, which may be given whole, as a path or as the bare token.
-fn path(address: &str) -> String {
-    let address = address.trim();
-    match address.find("/hikvision/") {
-        Some(at) => address.get(at..).unwrap_or_default().to_owned(),
-        None => format!("/hikvision/{address}"),
-    }
+    let through = urls.enumerate().flat_map(|(index, url)| {
+        store.canaries.iter().map(move |door| Way {
+            door: door.clone(),
+            url: url.clone(),
+            is_public: index == 0,
+        })
+    });
+    through.collect()
 }
 
 impl Way {
     /// What it is called in texts for people; without the token.
     pub(super) fn shown(&self) -> String {
         let door = match self.door {
-            Door::Zkteco { .. } => "zkteco",
-            Door::Hikvision { .. } => "hikvision",
+            CanaryDoor::Zkteco(_) => "zkteco",
+            CanaryDoor::Hikvision(_) => "hikvision",
+            CanaryDoor::Ingest(_) => "ingest",
         };
         format!("{door} {}", self.url)
     }
 
     /// True when an acknowledgement may stand for a place in satellite's journal.
     pub(super) fn may_be_journalled(&self) -> bool {
-        matches!(self.door, Door::Hikvision { .. })
+        !matches!(self.door, CanaryDoor::Zkteco(_))
     }
 
     /// A punch by a person that no other punch ever had; the person and the request.
@@ -88,55 +59,116 @@ impl Way {
         let salt = std::process::id() % 10_000;
         let person = format!("S{}W{index}P{salt}", now.as_millisecond());
         let local = now.to_zoned(zone.clone());
-        match &self.door {
-            Door::Zkteco { serial } => {
+        let post = |path: &str, kind, body| Fetch::post(self.url.join(path), kind, body);
+        let post: Post = match &self.door {
+            CanaryDoor::Zkteco(serial) => {
                 let query = format!(
                     "/iclock/cdata?SN={serial}&table=ATTLOG&Stamp={}",
                     now.as_second()
                 );
                 let at = local.strftime("%Y-%m-%d %H:%M:%S");
                 let body = format!("{person}\t{at}\t0\t1\n");
-                let post = Fetch::post(self.url.join(&query), "text/plain", body);
-                (
-                    person,
-                    (post, |answer| {
-                        answer.status == 200 && answer.body.starts_with(b"OK")
-                    }),
-                )
+                (post(&query, "text/plain", body), said_ok)
             }
-            Door::Hikvision { path } => {
-                let at = local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
-                let body = serde_json::json!({
-                    "dateTime": at,
-                    "eventType": "AccessControllerEvent",
-                    "eventState": "active",
-                    "AccessControllerEvent": {
-                        "deviceName": "canary",
-                        "majorEventType": 5,
-                        "subEventType": 75,
-                        "employeeNoString": person,
-                    },
-                });
-                let url = self.url.join(path.expose());
-                let post = Fetch::post(url, "application/json", body.to_string());
-                (person, (post, |answer| answer.status == 200))
+            CanaryDoor::Hikvision(path) => {
+                let body = controller_event(&person, &local);
+                (post(path.expose(), "application/json", body), said_200)
             }
-        }
+            CanaryDoor::Ingest(path) => {
+                let body = record(&person, &local);
+                (post(path.expose(), "application/json", body), took_it)
+            }
+        };
+        (person, post)
+    }
+}
+
+/// What an access controller posts.
+fn controller_event(person: &str, local: &Zoned) -> String {
+    let event = serde_json::json!({
+        "dateTime": with_offset(local),
+        "eventType": "AccessControllerEvent",
+        "eventState": "active",
+        "AccessControllerEvent": {
+            "deviceName": "canary",
+            "majorEventType": 5,
+            "subEventType": 75,
+            "employeeNoString": person,
+        },
+    });
+    event.to_string()
+}
+
+/// What a program posts that speaks our own form.
+fn record(person: &str, local: &Zoned) -> String {
+    let record = serde_json::json!({
+        "id": person,
+        "event": "punch",
+        "time": with_offset(local),
+        "person": person,
+    });
+    record.to_string()
+}
+
+fn with_offset(local: &Zoned) -> String {
+    local.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+fn said_ok(answer: &Answer) -> Result<(), Value> {
+    let is_ok = answer.status == 200 && answer.body.starts_with(b"OK");
+    is_ok.then_some(()).ok_or_else(|| words_of(answer))
+}
+
+fn said_200(answer: &Answer) -> Result<(), Value> {
+    (answer.status == 200)
+        .then_some(())
+        .ok_or_else(|| words_of(answer))
+}
+
+/// The door for other makes refuses nothing for what it says, and tells what it did with it.
+fn took_it(answer: &Answer) -> Result<(), Value> {
+    said_200(answer)?;
+    let told: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let any = |key: &str| told.get(key).and_then(serde_json::Value::as_u64) > Some(0);
+    if any("stored") || any("known") || any("waiting") {
+        Ok(())
+    } else if any("quarantined") {
+        Err(Phrase::PunchSetAside.into())
+    } else {
+        Err(words_of(answer))
+    }
+}
+
+fn words_of(answer: &Answer) -> Value {
+    let body = String::from_utf8_lossy(&answer.body);
+    let body: String = body.trim().chars().take(120).collect();
+    let status = Value::heard(answer.status.to_string());
+    match body.is_empty() {
+        true => Phrase::HttpStatus.with([status]),
+        false => Phrase::HttpSays.with([status, Value::heard(body)]),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use daemon::config::Secret;
+
     use super::*;
 
     fn store() -> WatchedStore {
+        let secret = |path: &str| Secret::new(path.to_owned());
         WatchedStore {
             tenant: "acme".to_owned(),
             name: "Acme".to_owned(),
             url: "sqlite:///x.db".parse().unwrap(),
             password: None,
-            canary: Some("CANARY1".to_owned()),
-            hikvision_canary: Some(Secret::new("http://h:1/hikvision/t0ken".to_owned())),
+            canaries: vec![
+                CanaryDoor::Zkteco("CANARY1".to_owned()),
+                CanaryDoor::Hikvision(secret("/hikvision/t0ken")),
+                CanaryDoor::Ingest(secret("/ingest/t0ken")),
+            ],
         }
     }
 
@@ -153,12 +185,16 @@ mod tests {
             [
                 "zkteco https://a.mx",
                 "hikvision https://a.mx",
+                "ingest https://a.mx",
                 "zkteco http://127.0.0.1:8081",
                 "hikvision http://127.0.0.1:8081",
+                "ingest http://127.0.0.1:8081",
             ]
         );
-        assert!(ways[0].is_public && !ways[2].is_public);
-        assert!(!ways[0].may_be_journalled() && ways[1].may_be_journalled());
+        let public: Vec<bool> = ways.iter().map(|way| way.is_public).collect();
+        assert_eq!(public, [true, true, true, false, false, false]);
+        let journalled: Vec<bool> = ways.iter().map(Way::may_be_journalled).collect();
+        assert_eq!(journalled, [false, true, true, false, true, true]);
     }
 
     #[test]
@@ -175,9 +211,31 @@ mod tests {
     }
 
     #[test]
-    fn a_posting_address_is_taken_whole_as_a_path_or_as_a_token() {
-        for text in ["https://x/hikvision/tok\n", "/hikvision/tok", "tok"] {
-            assert_eq!(path(text), "/hikvision/tok");
+    fn a_record_that_is_safe_is_acknowledged_and_one_that_was_set_aside_is_not() {
+        let heard = |status, body: &str| {
+            took_it(&Answer {
+                status,
+                location: None,
+                body: body.as_bytes().to_vec(),
+                is_cut: false,
+                took: Duration::ZERO,
+                date: None,
+                certificate: None,
+            })
+        };
+        for safe in [r#"{"stored":1}"#, r#"{"known":1}"#, r#"{"waiting":1}"#] {
+            assert_eq!(heard(200, safe), Ok(()), "{safe}");
+        }
+        let aside = heard(200, r#"{"stored":0,"quarantined":1}"#);
+        assert_eq!(aside, Err(Phrase::PunchSetAside.into()));
+        for (status, body) in [
+            (404, ""),
+            (503, r#"{"stored":1}"#),
+            (200, "<html>welcome</html>"),
+            (200, r#"{"stored":0,"ignored":1}"#),
+            (200, r#"{"stored":"1"}"#),
+        ] {
+            assert!(heard(status, body).is_err(), "{status} {body}");
         }
     }
 }

@@ -70,8 +70,7 @@ impl Played {
                 .parse()
                 .unwrap(),
             password: None,
-            canary: Some("CANARY1".to_owned()),
-            hikvision_canary: None,
+            canaries: vec![CanaryDoor::Zkteco("CANARY1".to_owned())],
         };
         let watch = Watch {
             terminal_urls: vec![self.url.clone()],
@@ -188,8 +187,7 @@ fn the_commands_that_enrol_canaries_can_be_typed_as_they_stand() {
         name: "Acme".to_owned(),
         url: "sqlite:///x.db".parse().unwrap(),
         password: None,
-        canary: Some("CANARY1".to_owned()),
-        hikvision_canary: None,
+        canaries: vec![CanaryDoor::Zkteco("CANARY1".to_owned())],
     };
     assert_eq!(
         enrolment(&store),

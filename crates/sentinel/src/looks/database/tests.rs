@@ -11,8 +11,7 @@ fn store(url: &str) -> WatchedStore {
         name: "Acme".to_owned(),
         url: url.parse().unwrap(),
         password: None,
-        canary: None,
-        hikvision_canary: None,
+        canaries: Vec::new(),
     }
 }
 

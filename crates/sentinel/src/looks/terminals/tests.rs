@@ -94,8 +94,7 @@ async fn a_terminal_unheard_since_a_restart_is_looked_up_in_its_database() {
         name: "Acme".to_owned(),
         url: format!("sqlite://{}", path.display()).parse().unwrap(),
         password: None,
-        canary: None,
-        hikvision_canary: None,
+        canaries: Vec::new(),
     }];
     let round = look.look(Timestamp::now()).await;
     assert!(matches!(

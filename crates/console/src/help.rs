@@ -70,6 +70,14 @@ const OWN: [(&str, &str); 44] = [
     ("<CLASS>", "<CLASE>"),
 ];
 
+/// The headings of a page of the manual that are fixed.
+const HEADINGS: [(&str, &str); 4] = [
+    (".SH NAME\n", ".SH NOMBRE\n"),
+    (".SH SYNOPSIS\n", ".SH SINOPSIS\n"),
+    (".SH DESCRIPTION\n", ".SH DESCRIPCIÓN\n"),
+    (".SH VERSION\n", ".SH VERSIÓN\n"),
+];
+
 /// The command with its help in that language.
 pub(crate) fn speak(mut command: Command, lang: Lang, book: &Book) -> Command {
     if lang == Lang::En {
@@ -98,6 +106,27 @@ pub(crate) fn page(page: &str, book: &Book) -> String {
     };
     let line = |line: &str| meaning(line).unwrap_or_else(|| format!("{line}\n"));
     own_words(page).lines().map(line).collect()
+}
+
+/// A page of the manual in roff, with what is fixed in it exchanged: its headings, clap's own words,
+/// and what each possible value means.
+pub(crate) fn manual(page: &str, book: &Book) -> String {
+    let roff = |text: &str| text.replace('-', r"\-");
+    let exchange = |page: String, (english, spanish): &(&str, &str)| {
+        page.replace(&roff(english), &roff(spanish))
+    };
+    let page = HEADINGS.iter().chain(&OWN).fold(page.to_owned(), exchange);
+    let mut is_value = false;
+    let line = |line: &str| {
+        let meaning = line.split_once(": ").filter(|_| is_value);
+        is_value = line.starts_with(".IP ");
+        let known = meaning.and_then(|(value, english)| {
+            let text = book.texts.iter().find(|(en, _)| roff(en) == english)?.1;
+            Some(format!("{value}: {}\n", roff(text)))
+        });
+        known.unwrap_or_else(|| format!("{line}\n"))
+    };
+    page.lines().map(line).collect()
 }
 
 fn translate(command: Command, book: &Book) -> Command {

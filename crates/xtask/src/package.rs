@@ -122,6 +122,10 @@ fn deb_of(folder: &Path, package: &str, revision: &str) -> PathBuf {
 
 /// Manual pages, completion and the change log, where the manifest looks for them.
 fn write_companions(program: &str, executable: &Path, folder: &Path) -> Result<()> {
+    if folder.exists() {
+        // A page of a command that is no more would be packed again.
+        std::fs::remove_dir_all(folder)?;
+    }
     for (language, place) in [("en", "man/man1"), ("es", "man/es/man1")] {
         let mut command = Command::new(executable);
         command.args(["--lang", language, "manual"]);
@@ -157,7 +161,7 @@ fn changelog(program: &str) -> Result<String> {
         .transpose()?;
     let date = date.unwrap_or_else(|| "Thu, 01 Jan 1970 00:00:00 +0000".to_owned());
     Ok(format!(
-        "{program} ({}) unstable; urgency=medium\n\n  * See /usr/share/doc/{program}.\n\n \
+        "{program} ({}) unstable; urgency=medium\n\n  * See /usr/share/doc/{program}/CHANGELOG.md.\n\n \
          -- The satellite authors <satellite@packages.invalid>  {}\n",
         env!("CARGO_PKG_VERSION"),
         date.trim()

@@ -16,6 +16,40 @@ use crate::sources::{Source, parse, sources, texts, visit_product};
 const CONFIGURATIONS: [&str; 2] = ["crates/satellite/src/config", "crates/sentinel/src/config"];
 /// Pages that explain their keys; the first lists them.
 const KEYS: [&str; 3] = ["docs/CONFIG.md", "docs/OUTPUTS.md", "docs/SENTINEL.md"];
+/// Tables that stand in English and in Spanish, each by its page and the head of its first column.
+const TWINS: [[(&str, &str); 2]; 5] = [
+    [
+        ("docs/SENTINEL.md", "Look"),
+        ("docs/es/sentinela.md", "Revisión"),
+    ],
+    [
+        ("docs/OPERATIONS.md", "Name"),
+        ("docs/es/operacion.md", "Nombre"),
+    ],
+    [
+        ("docs/OPERATIONS.md", "Reason"),
+        ("docs/es/operacion.md", "Motivo"),
+    ],
+    [
+        ("docs/OPERATIONS.md", "Account"),
+        ("docs/es/base-de-datos.md", "Usuario"),
+    ],
+    [
+        ("docs/OPERATIONS.md", "Setting"),
+        ("docs/es/base-de-datos.md", "Ajuste"),
+    ],
+];
+/// Words that operators read otherwise: a device, what is in review, a client, an incident, sentinel.
+const NOT_THEIRS: [&str; 8] = [
+    "las terminales",
+    "cuarentena",
+    "inquilino",
+    "incidencia",
+    "golpe",
+    "fichaje",
+    "atasco",
+    "centinela",
+];
 /// Pages that name tests.
 const PROMISES: [&str; 2] = ["docs/PROMISES.md", "docs/PROOF.md"];
 /// A test's name is a sentence; what is shorter may be a word of anything.
@@ -42,19 +76,42 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// The first cell of each row of a table under a heading that begins so.
-fn first_cells<'a>(text: &'a str, heading: &'a str) -> impl Iterator<Item = &'a str> {
+/// The first two cells of each row of a table under a heading that begins so.
+fn rows<'a>(text: &'a str, heading: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
     let mut is_inside = false;
     text.lines().filter_map(move |line| {
-        let cell = line.strip_prefix('|').and_then(|it| it.split('|').next());
-        match cell.map(str::trim) {
+        let mut cells = line
+            .strip_prefix('|')
+            .into_iter()
+            .flat_map(|it| it.split('|'));
+        match cells.next().map(str::trim) {
             None => is_inside = false,
             Some(cell) if cell == heading => is_inside = true,
-            Some(cell) if is_inside && !cell.starts_with("---") => return Some(cell),
+            Some(cell) if is_inside && !cell.starts_with("---") => {
+                return Some((cell, cells.next().unwrap_or_default().trim()));
+            }
             Some(_) => {}
         }
         None
     })
+}
+
+fn first_cells<'a>(text: &'a str, heading: &'a str) -> impl Iterator<Item = &'a str> {
+    rows(text, heading).map(|(first, _)| first)
+}
+
+/// What a table names and no language changes: its names up to what stands for something of the
+/// reader's, with a time such as `20 s` or `10 min` behind them.
+fn named(text: &str, heading: &str) -> BTreeSet<(String, String)> {
+    let time = |cell: &str| {
+        let is = cell.starts_with(|c: char| c.is_ascii_digit()) && cell.len() < 8;
+        if is { cell.to_owned() } else { String::new() }
+    };
+    let names = rows(text, heading).flat_map(|(first, second)| {
+        let stem = |name: &str| name.split(':').next().unwrap_or_default().to_owned();
+        code(first).map(move |name| (stem(name), time(second)))
+    });
+    names.collect()
 }
 
 /// Fields of structures that take no unknown key, as they are written in a file.
@@ -176,6 +233,48 @@ fn every_metric_stands_in_its_page_and_every_metric_of_the_page_exists() {
 }
 
 #[test]
+fn a_table_in_spanish_names_what_the_english_one_names() {
+    for pair in TWINS {
+        let [english, spanish] = pair.map(|(path, heading)| named(&page(path), heading));
+        assert!(english.len() >= 4, "{pair:?}: {english:?}");
+        let differs: Vec<_> = english.symmetric_difference(&spanish).collect();
+        assert!(differs.is_empty(), "{pair:?}: {differs:?}");
+    }
+}
+
+#[test]
+fn every_spanish_page_is_found_from_the_first_one() {
+    let first = page("docs/es/LEAME.md");
+    let texts = texts();
+    let names = texts.iter().filter_map(|(path, _)| {
+        let name = path.strip_prefix("docs/es/")?;
+        (name.ends_with(".md") && name != "LEAME.md").then_some(name)
+    });
+    let hidden: Vec<&str> = names
+        .filter(|name| !first.contains(&format!("]({name})")))
+        .collect();
+    assert!(hidden.is_empty(), "LEAME.md names no {hidden:?}");
+}
+
+#[test]
+fn no_spanish_page_uses_a_word_that_its_readers_do_not() {
+    let texts = texts();
+    let pages = texts
+        .iter()
+        .filter(|(path, _)| path.starts_with("docs/es/") || path.starts_with("deploy/es/"));
+    let mut found = Vec::new();
+    let mut read = 0;
+    for (path, text) in pages {
+        let text = text.to_lowercase();
+        let used = NOT_THEIRS.iter().filter(|word| text.contains(*word));
+        found.extend(used.map(|word| format!("{path}: {word}")));
+        read += 1;
+    }
+    assert!(read > 20, "only {read} pages were read");
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
 fn every_test_that_a_promise_names_is_there() {
     let texts = texts();
     let rust = texts.iter().filter(|(path, _)| path.ends_with(".rs"));
@@ -232,6 +331,9 @@ fn what_a_page_forgets_and_what_it_invents_is_found() {
         "| Key | What |\n|---|---|\n| `a`, `b` | x |\n\n| Other | |\n|---|---|\n| `c` | |\n";
     let cells: Vec<&str> = first_cells(table, "Key").flat_map(code).collect();
     assert_eq!(cells, ["a", "b"]);
+    let looks = "| Look | Every |\n|---|---|\n| `host`, `host:NAME` | 30 s |\n| `b` | on |\n";
+    let is = [("b", ""), ("host", "30 s")].map(|(name, time)| (name.to_owned(), time.to_owned()));
+    assert_eq!(named(looks, "Look"), BTreeSet::from(is));
     let metrics = parse(
         "m.rs".into(),
         "const HELP: [(&str, &str); 1] = [(\"up\", \"It is.\")];".into(),

@@ -14,12 +14,12 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use promises::{Container, Postbox, parts, texts, workspace};
-use tokio::net::{TcpStream, UnixListener};
 use tokio::task::JoinHandle;
 
 mod cases;
 mod screens;
 
+use super::post;
 use cases::{CARE, Care, EDITOR, ELSEWHERE, FILLED, NOT_RUN, PAGES, PREPARE, WATCHED};
 
 /// Programs of ours and of the system whose commands are looked for in running text.
@@ -148,28 +148,11 @@ fn not_run(line: &str) -> Option<&'static str> {
     found.map(|(_, why)| *why)
 }
 
-/// Hands whoever connects to the file on to the mail server outside of the container.
-async fn hand_on(door: UnixListener, server: String) {
-    while let Ok((mut inside, _)) = door.accept().await {
-        let server = server.clone();
-        tokio::spawn(async move {
-            if let Ok(mut outside) = TcpStream::connect(server).await {
-                tokio::io::copy_bidirectional(&mut inside, &mut outside)
-                    .await
-                    .ok();
-            }
-        });
-    }
-}
-
 /// The system in which the manuals are followed.
 async fn prepared(container: &Container) -> Result<Postbox> {
     container.start_mariadb().await?;
     container.lend(&["age", "age-keygen", "curl", "jq"]).await?;
-    let postbox = Postbox::open().await?;
-    let door = UnixListener::bind(container.file("/srv/post.sock"))?;
-    let server = postbox.url().trim_start_matches("smtp://").to_owned();
-    tokio::spawn(hand_on(door, server));
+    let postbox = post::outside(container).await?;
     let editor = container.file("/usr/bin/editor");
     // In a minimal system it is a link into nowhere.
     std::fs::remove_file(&editor).ok();

@@ -30,7 +30,8 @@ pub(super) const PAGES: [&str; 23] = [
 ];
 
 /// Manuals of operators that are not followed here, and why.
-pub(super) const ELSEWHERE: [(&str, &str); 11] = [
+pub(super) const ELSEWHERE: [(&str, &str); 12] = [
+    ("docs/es/LEAME.md", "it names pages and no command"),
     ("docs/es/equipo-remoto.md", TWO_MACHINES),
     ("docs/EDGE.md", TWO_MACHINES),
     ("docs/es/baja-de-cliente.md", TWO_INSTALLATIONS),
@@ -467,17 +468,10 @@ name = "Auxiliar de sistemas"
 to = [{ address = "auxiliar@example.mx" }]
 "#;
 
-/// The way to the mail server outside.
-const POST: &str = "[Socket]\nListenStream=127.0.0.1:2525\n";
-const POST_SERVICE: &str =
-    "[Service]\nExecStart=/lib/systemd/systemd-socket-proxyd /srv/post.sock\n";
-
-pub(super) const FILES: [(&str, &str); 5] = [
+pub(super) const FILES: [(&str, &str); 3] = [
     ("clocks.toml", CLOCKS),
     ("satellite.toml", SATELLITE),
     ("sentinel.toml", SENTINEL),
-    ("post.socket", POST),
-    ("post.service", POST_SERVICE),
 ];
 
 /// Writes what the reader would.
@@ -498,9 +492,6 @@ set -e
 cd /srv
 chmod 755 /usr/bin/editor
 rm -f *-2_*.deb
-install -m 0644 post.socket post.service /etc/systemd/system/
-systemctl daemon-reload
-systemctl start post.socket
 for name in mysql-backup webhook-nomina; do
     printf change-me > secret
     [ $name = webhook-nomina ] && printf 0123456789abcdef > secret

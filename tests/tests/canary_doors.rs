@@ -2,7 +2,8 @@
 //! it, in the reader's language, and its return is told in the same thread.
 //!
 //! The real programs and a mail server; no terminal punches but the canaries. A door is broken as
-//! people break it: a token that somebody made anew, a mapping that somebody changed. About three
+//! people break it: a token that somebody made anew, a mapping that somebody changed, a broker (the
+//! distribution's Mosquitto) that is killed, a sender that somebody blocked. About three
 //! minutes each, mostly waiting: a canary punches every 30 s.
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
@@ -15,16 +16,23 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use promises::{
-    Checker, Place, Post, Postbox, SatelliteProcess, SentinelProcess, Setup, exchange, free_port,
+    Checker, Mosquitto, Place, Post, Postbox, SatelliteProcess, SentinelProcess, Setup, exchange,
+    free_port,
 };
 use serde_json::Value;
 
-/// Two punches that fail, 30 s apart, and room.
-const TOLD_WITHIN: Duration = Duration::from_secs(110);
+/// A change is noticed, two punches fail, 30 s apart and each after as long, a warning waits as long
+/// for others, and room.
+const TOLD_WITHIN: Duration = Duration::from_secs(150);
 /// Ten clean seconds as configured here, a punch, and room.
 const BACK_WITHIN: Duration = Duration::from_secs(110);
+/// Enrols the canary of the door that nobody breaks.
+const ZKTECO: &str = "devices add --tenant acme --vendor zkteco --serial CANARY-1 --canary";
 /// How our own form stands in a mapping file.
 const MAPPING: &str = "format = 'json'\n[fields]\ntime = 'time'\nperson = 'person'\nid = 'id'\n";
+
+/// Of the user whom the broker lets in.
+const PASSWORD: &str = "a-long-password";
 
 struct Scene {
     satellite: SatelliteProcess,
@@ -33,6 +41,9 @@ struct Scene {
     /// Where sentinel's metrics are.
     admin: SocketAddr,
     place: Place,
+    /// The door that is broken, as letters name it, and its canary.
+    door: String,
+    serial: &'static str,
 }
 
 /// Writes a secret as an administrator does.
@@ -52,38 +63,95 @@ async fn enrol(satellite: &SatelliteProcess) -> Result<String> {
     Ok(url.to_owned())
 }
 
+/// satellite with canaries at its door for ZKTeco terminals and at the one for other makes.
+async fn ingest(folder: &Path) -> Result<Scene> {
+    let place = Place::sqlite(folder);
+    let mapping = folder.join("mapping.toml");
+    fs::write(&mapping, MAPPING)?;
+    let mut setup = Setup::new(place.clone());
+    setup.more = format!(
+        "[[mapping]]\nfile = \"{}\"\nserials = [\"CANARY-API-ACME\"]\n",
+        mapping.display()
+    );
+    let mut satellite = SatelliteProcess::prepare(&setup).await?;
+    satellite.command(ZKTECO.split(' ')).await?;
+    let token = folder.join("ingest");
+    secret(&token, &enrol(&satellite).await?)?;
+    satellite.run().await?;
+    let door = format!("ingest http://{}", satellite.devices());
+    let key = format!("ingest_canary_file = \"{}\"\n", token.display());
+    Scene::begin(satellite, place, &key, (door, "CANARY-API-ACME")).await
+}
+
+/// satellite that listens to a broker, with a canary there and one at its door for ZKTeco terminals.
+async fn listening(folder: &Path, broker: &Mosquitto) -> Result<Scene> {
+    let place = Place::sqlite(folder);
+    let (address, password) = (broker.address(), folder.join("password"));
+    secret(&password, PASSWORD)?;
+    let link = format!(
+        "url = \"mqtt://{address}\"\nallow_internal = true\nuser = \"plant\"\npassword_file = \"{}\"\n",
+        password.display()
+    );
+    let mut setup = Setup::new(place.clone());
+    setup.more = format!(
+        "[[input]]\nname = \"plant\"\ntenant = \"acme\"\nkind = \"mqtt\"\nsender = \"PLANT\"\n\
+         topics = [\"plant/{{serial}}/punch\"]\n{link}"
+    );
+    let mut satellite = SatelliteProcess::prepare(&setup).await?;
+    satellite.command(ZKTECO.split(' ')).await?;
+    for device in ["PLANT", "CANARY-MQTT-ACME --canary"] {
+        let add = format!("devices add --tenant acme --vendor other --serial {device}");
+        satellite.command(add.split(' ')).await?;
+    }
+    satellite.run().await?;
+    let key = format!(
+        "[watch.store.mqtt_canary]\ntopic = \"plant/CANARY-MQTT-ACME/punch\"\n\
+         serial = \"CANARY-MQTT-ACME\"\n{link}"
+    );
+    let door = format!("mqtt {address}");
+    Scene::begin(satellite, place, &key, (door, "CANARY-MQTT-ACME")).await
+}
+
+/// A broker that lets one user in.
+async fn broker(folder: &Path) -> Result<Mosquitto> {
+    ensure!(Mosquitto::is_installed(), "mosquitto is not installed");
+    let passwords = folder.join("passwords");
+    let made = tokio::process::Command::new("mosquitto_passwd")
+        .args(["-b", "-c"])
+        .arg(&passwords)
+        .args(["plant", PASSWORD])
+        .status()
+        .await?;
+    ensure!(made.success(), "{made}");
+    let more = format!(
+        "allow_anonymous false\npassword_file {}",
+        passwords.display()
+    );
+    Mosquitto::start(folder, &more).await
+}
+
 impl Scene {
-    /// satellite, its canaries at two doors, a mail server, and sentinel over them; a number has
-    /// been seen.
-    async fn begin(folder: &Path) -> Result<Self> {
-        let place = Place::sqlite(folder);
-        let mapping = folder.join("mapping.toml");
-        fs::write(&mapping, MAPPING)?;
-        let mut setup = Setup::new(place.clone());
-        setup.more = format!(
-            "[[mapping]]\nfile = \"{}\"\nserials = [\"CANARY-API-ACME\"]\n",
-            mapping.display()
-        );
-        let mut satellite = SatelliteProcess::prepare(&setup).await?;
-        let zkteco = "devices add --tenant acme --vendor zkteco --serial CANARY-1 --canary";
-        satellite.command(zkteco.split(' ')).await?;
-        let token = folder.join("ingest");
-        secret(&token, &enrol(&satellite).await?)?;
-        satellite.run().await?;
+    /// A mail server and sentinel over that satellite, whose second canary these keys name; every
+    /// canary has come back. satellite's own pages are not looked at: what else tells the same fault
+    /// writes letters of its own, and nobody gets more than three in ten minutes.
+    async fn begin(
+        satellite: SatelliteProcess,
+        place: Place,
+        canary: &str,
+        (door, serial): (String, &'static str),
+    ) -> Result<Self> {
         let (postbox, admin) = (Postbox::open().await?, free_port()?);
         let mut sentinel = SentinelProcess::prepare(&format!(
             "language = \"es\"\nrecovered_after = \"10s\"\n[listen]\nadmin = \"{admin}\"\n\
-             [host]\nwatch = false\n[watch]\nsatellite_admin = \"http://{}\"\n\
+             [host]\nwatch = false\n\
              [[watch.terminal_url]]\nurl = \"http://{}\"\n\
              [[watch.store]]\ntenant = \"acme\"\nname = \"Acme S.A.\"\nurl = \"{}\"\n\
-             canary = \"CANARY-1\"\ningest_canary_file = \"{}\"\n\
+             canary = \"CANARY-1\"\n{canary}\
              [mail]\nfrom = \"sentinela@example.mx\"\nrelays = [\"{}\"]\n\
              [[level]]\nto = [{{ address = \"uno@example.mx\" }}, \
              {{ address = \"one@example.mx\", language = \"en\" }}]\n",
-            satellite.admin_door(),
             satellite.devices(),
             place.url(),
-            token.display(),
             postbox.url(),
         ))?;
         sentinel.run().await?;
@@ -93,29 +161,31 @@ impl Scene {
             postbox,
             admin,
             place,
+            door,
+            serial,
         };
         scene.until_healthy().await?;
         Ok(scene)
     }
 
-    /// Waits for the health number, which is there only while every door is fine.
+    /// Waits until every door is fine, and reads the health number.
     async fn until_healthy(&self) -> Result<()> {
         let begun = Instant::now();
+        let question = b"GET /metrics HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n";
         loop {
-            let page = exchange(
-                self.admin,
-                b"GET /metrics HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n",
-            )
-            .await?;
-            let number = page.body.lines().find_map(|line| {
-                line.strip_prefix("sentinel_canary_seconds{check=\"canary:acme\"} ")
-            });
-            if let Some(number) = number {
-                println!("the canary took {number} s");
+            let page = exchange(self.admin, question).await?.body;
+            let read = |name: &str| {
+                let name = format!("{name}{{check=\"canary:acme\"}} ");
+                page.lines().find_map(|line| line.strip_prefix(&name))
+            };
+            if let (Some("1"), Some(number)) =
+                (read("sentinel_check_up"), read("sentinel_canary_seconds"))
+            {
+                println!("the slowest canary took {number} s");
                 ensure!(number.parse::<f64>()? < 5.0, "{number}");
                 return Ok(());
             }
-            ensure!(begun.elapsed() < TOLD_WITHIN, "no number:\n{}", page.body);
+            ensure!(begun.elapsed() < TOLD_WITHIN, "never fine:\n{page}");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
@@ -138,8 +208,7 @@ impl Scene {
             };
             let post = self.postbox.wait(TOLD_WITHIN, fits).await?;
             let (_, text) = read(&post);
-            let door = format!("ingest http://{}", self.satellite.devices());
-            ensure!(text.contains(&door), "{door} in\n{text}");
+            ensure!(text.contains(&self.door), "{} in\n{text}", self.door);
             ensure!(!text.contains("zkteco"), "{text}");
             ensure!(text.contains("Acme S.A."), "{text}");
             first.get_or_insert(post);
@@ -148,7 +217,8 @@ impl Scene {
         let open = self.sentinel.json(["incidents", "--json"]).await?;
         let kinds = open.as_array().into_iter().flatten();
         let kinds: Vec<_> = kinds.filter_map(|it| it["kind"].as_str()).collect();
-        ensure!(kinds == ["door_failing"], "{open:#}");
+        ensure!(kinds.contains(&"door_failing"), "{open:#}");
+        ensure!(!kinds.contains(&"acknowledged_not_found"), "{open:#}");
         first.context("nobody was told")
     }
 
@@ -186,41 +256,42 @@ fn read(post: &Post) -> (String, String) {
     (mail.subject().unwrap_or_default().to_owned(), text)
 }
 
-/// Every row of the canaries is in their own view, and no token is in sentinel's log.
-async fn nothing_leaks(scene: &Scene, token_file: &Path) {
+/// Every row of the canaries is in their own view, and the secret is not in sentinel's log.
+async fn nothing_leaks(scene: &Scene, secret: &str) {
     let mut checker = Checker::open(&scene.place).await.unwrap();
-    let rows = "SELECT COUNT(*) FROM canary_feed WHERE serial = 'CANARY-API-ACME'";
-    assert!(checker.number(rows).await.unwrap() >= 2);
+    let rows = "SELECT serial FROM canary_feed";
+    let rows = checker.texts(rows, rows).await.unwrap();
+    let of_door = rows.iter().filter(|serial| *serial == scene.serial);
+    assert!(of_door.count() >= 2, "{rows:?}");
     let real = "SELECT COUNT(*) FROM event_feed";
     assert_eq!(checker.number(real).await.unwrap(), 0);
-    let address = fs::read_to_string(token_file).unwrap();
-    let token = address.rsplit('/').next().unwrap();
-    assert!(token.len() > 16, "{token}");
-    assert!(
-        !scene.sentinel.log_end().contains(token),
-        "a token is shown"
-    );
+    assert!(secret.len() > 12, "{secret}");
+    assert!(!scene.sentinel.log_end().contains(secret), "it is shown");
+}
+
+/// The token of an address.
+fn token(address: &str) -> &str {
+    address.rsplit('/').next().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_door_whose_token_is_no_longer_known_is_told_by_its_name_and_its_return_too() {
     let folder = tempfile::tempdir().unwrap();
-    let scene = Scene::begin(folder.path()).await.unwrap();
+    let scene = ingest(folder.path()).await.unwrap();
     // Somebody makes the token anew, and sentinel still has the old one.
     let address = enrol(&scene.satellite).await.unwrap();
     let (es, en) = ("contesta HTTP 404", "it answers HTTP 404");
     let told = scene.told(es, en).await.unwrap();
-    let file = folder.path().join("ingest");
-    secret(&file, &address).unwrap();
+    secret(&folder.path().join("ingest"), &address).unwrap();
     scene.reload_sentinel().await.unwrap();
     scene.recovered(&told).await.unwrap();
-    nothing_leaks(&scene, &file).await;
+    nothing_leaks(&scene, token(&address)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_door_whose_mapping_reads_nothing_is_told_by_its_name_and_its_return_too() {
     let folder = tempfile::tempdir().unwrap();
-    let scene = Scene::begin(folder.path()).await.unwrap();
+    let scene = ingest(folder.path()).await.unwrap();
     let mapping = folder.path().join("mapping.toml");
     fs::write(&mapping, MAPPING.replace("'time'", "'datetime'")).unwrap();
     scene.satellite.send_signal("HUP").await.unwrap();
@@ -230,5 +301,38 @@ async fn a_door_whose_mapping_reads_nothing_is_told_by_its_name_and_its_return_t
     fs::write(&mapping, MAPPING).unwrap();
     scene.satellite.send_signal("HUP").await.unwrap();
     scene.recovered(&told).await.unwrap();
-    nothing_leaks(&scene, &folder.path().join("ingest")).await;
+    let address = fs::read_to_string(folder.path().join("ingest")).unwrap();
+    nothing_leaks(&scene, token(&address)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_takes_no_punch_is_told_as_the_link_that_broke_and_its_return_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut broker = broker(folder.path()).await.unwrap();
+    let scene = listening(folder.path(), &broker).await.unwrap();
+    broker.kill9().await.unwrap();
+    let (es, en) = ("sin conexión: ", "no connection: ");
+    let told = scene.told(es, en).await.unwrap();
+    broker.up().await.unwrap();
+    scene.recovered(&told).await.unwrap();
+    nothing_leaks(&scene, PASSWORD).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_punch_that_a_broker_took_and_satellite_did_not_get_is_told_as_that_and_its_return_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = broker(folder.path()).await.unwrap();
+    let scene = listening(folder.path(), &broker).await.unwrap();
+    scene
+        .satellite
+        .command(["devices", "block", "PLANT"])
+        .await
+        .unwrap();
+    let es = "y no hay registro: el Programa Satélite no la recibe";
+    let en = "and no row: satellite does not get it";
+    let told = scene.told(es, en).await.unwrap();
+    let approve = ["devices", "approve", "PLANT", "--tenant", "acme"];
+    scene.satellite.command(approve).await.unwrap();
+    scene.recovered(&told).await.unwrap();
+    nothing_leaks(&scene, PASSWORD).await;
 }

@@ -18,6 +18,28 @@ pub struct Url {
 }
 
 impl Url {
+    /// Where a broker is that an operator writes as `mqtt://host` or `mqtts://host`, each with its
+    /// usual port, for [`open`](crate::open); `None` when the text begins otherwise.
+    #[must_use]
+    pub fn of_broker(text: &str) -> Option<Result<Self, BadUrl>> {
+        let (scheme, port, rest) = match text.split_once("://")? {
+            ("mqtt", rest) => ("http", 1883, rest),
+            ("mqtts", rest) => ("https", 8883, rest),
+            _ => return None,
+        };
+        let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let has_port = place
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| !port.contains(']'));
+        let port = if has_port {
+            String::new()
+        } else {
+            format!(":{port}")
+        };
+        let more = rest.get(place.len()..).unwrap_or_default();
+        Some(format!("{scheme}://{place}{port}{more}").parse())
+    }
+
     /// True for `https`.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
@@ -161,6 +183,24 @@ mod tests {
             base.join("/iclock/cdata").to_string(),
             "https://h:8443/door/iclock/cdata"
         );
+    }
+
+    #[test]
+    fn an_address_of_a_broker_gets_its_usual_port() {
+        for (text, dialled) in [
+            ("mqtt://broker", "http://broker:1883"),
+            (
+                "mqtts://broker.example.mx",
+                "https://broker.example.mx:8883",
+            ),
+            ("mqtts://broker:9000", "https://broker:9000"),
+            ("mqtt://[fd00::7]", "http://[fd00::7]:1883"),
+            ("mqtt://[fd00::7]:1884", "http://[fd00::7]:1884"),
+        ] {
+            assert_eq!(Url::of_broker(text), Some(dialled.parse()), "{text}");
+        }
+        assert_eq!(Url::of_broker("https://broker"), None);
+        assert!(matches!(Url::of_broker("mqtts://u:p@broker"), Some(Err(_))));
     }
 
     #[test]

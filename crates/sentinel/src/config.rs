@@ -14,10 +14,12 @@ mod round_trip;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use daemon::config::ConfigError;
 use daemon::config::{Secret, Source, StoreUrl};
+use fetch::{Trust, Url};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, civil};
 use notify::Language;
@@ -113,6 +115,25 @@ pub enum CanaryDoor {
     Hikvision(Secret),
     /// Posts of other makes: the path with its token.
     Ingest(Secret),
+    /// Messages of a broker to which satellite listens.
+    Mqtt(Arc<BrokerCanary>),
+}
+
+/// `[watch.store.mqtt_canary]`: how its punches are published.
+#[derive(Debug)]
+pub struct BrokerCanary {
+    /// The broker.
+    pub url: Url,
+    /// User and password.
+    pub login: Option<(String, Secret)>,
+    /// Whose certificates are good.
+    pub trust: Trust,
+    /// It may be in an inner network, and is spoken to without encryption.
+    pub allow_internal: bool,
+    /// Where they are published: a topic to which an input listens.
+    pub topic: String,
+    /// As whose, enrolled with `--canary`.
+    pub serial: String,
 }
 
 /// `[mail]`.

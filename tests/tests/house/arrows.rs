@@ -42,7 +42,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "sentinel",
-        &["event", "notify", "fetch", "daemon", "console", PROTOCOLS],
+        &[
+            "event", "notify", "fetch", "mqtt", "daemon", "console", PROTOCOLS,
+        ],
     ),
     ("xtask", &["mariadb"]),
     (

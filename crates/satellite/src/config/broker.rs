@@ -68,26 +68,6 @@ pub(super) struct RawBroker {
     pub(super) status_topic: Option<String>,
 }
 
-/// `mqtt://host` and `mqtts://host`, each with its usual port, as the address that is dialled.
-pub(super) fn address(text: &str) -> Option<String> {
-    let (scheme, port, rest) = match text.split_once("://")? {
-        ("mqtt", rest) => ("http", 1883, rest),
-        ("mqtts", rest) => ("https", 8883, rest),
-        _ => return None,
-    };
-    let place = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let has_port = place
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| !port.contains(']'));
-    let port = if has_port {
-        String::new()
-    } else {
-        format!(":{port}")
-    };
-    let more = rest.get(place.len()..).unwrap_or_default();
-    Some(format!("{scheme}://{place}{port}{more}"))
-}
-
 /// Checks the keys of a link.
 pub(super) fn link(place: &Place<'_>, raw: RawLink) -> Result<Link, ConfigError> {
     let url = raw.url.ok_or_else(|| {
@@ -196,26 +176,4 @@ fn authorities(place: &Place<'_>, file: Option<&str>) -> Result<Option<String>, 
         let es = format!("ahí no se pueden leer certificados: {why}");
         place.wrong("ca_file", (en.as_str(), es.as_str()))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_of_a_broker_gets_its_usual_port() {
-        for (text, dialled) in [
-            ("mqtt://broker", "http://broker:1883"),
-            (
-                "mqtts://broker.example.mx",
-                "https://broker.example.mx:8883",
-            ),
-            ("mqtts://broker:9000", "https://broker:9000"),
-            ("mqtt://[fd00::7]", "http://[fd00::7]:1883"),
-            ("mqtt://[fd00::7]:1884", "http://[fd00::7]:1884"),
-        ] {
-            assert_eq!(address(text).as_deref(), Some(dialled), "{text}");
-        }
-        assert_eq!(address("https://broker"), None);
-    }
 }

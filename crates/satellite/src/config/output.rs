@@ -13,7 +13,7 @@ use daemon::config::{
 };
 use event::{Kind, TenantId};
 use fetch::Url;
-use serde::de::IntoDeserializer as _;
+use serde::de::{Error as _, IntoDeserializer as _};
 use serde::{Deserialize, Deserializer};
 
 use super::broker::{self, Broker, RawBroker, RawLink};
@@ -161,8 +161,8 @@ impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let is_database = ["mysql:", "sqlite:"].iter().any(|it| text.starts_with(it));
-        if let Some(dialled) = broker::address(&text) {
-            Url::deserialize(dialled.into_deserializer()).map(Self::Broker)
+        if let Some(broker) = Url::of_broker(&text) {
+            broker.map(Self::Broker).map_err(D::Error::custom)
         } else if is_database {
             StoreUrl::deserialize(text.into_deserializer()).map(Self::Database)
         } else {

@@ -16,7 +16,7 @@ use jiff::{SignedDuration, civil};
 use notify::{Language, Recipient};
 use serde::Deserialize;
 
-use super::canaries::RawCanaries;
+use super::canaries::{RawBrokerCanary, RawCanaries};
 use super::promises::{self, RawPromises};
 use super::round_trip::{self, RawRoundTrip};
 use super::{Config, Contact, Level, Mail, Relay, SECRETS_FOLDER, Watch, WatchedStore, Webhook};
@@ -124,6 +124,7 @@ struct RawStore {
     canary: Option<Serial>,
     hikvision_canary_file: Option<String>,
     ingest_canary_file: Option<String>,
+    mqtt_canary: Option<RawBrokerCanary>,
 }
 
 #[derive(Deserialize)]
@@ -407,6 +408,7 @@ fn stores(source: &Source, raws: Vec<RawStore>) -> Result<Vec<WatchedStore>, Con
             zkteco: raw.canary,
             hikvision_file: raw.hikvision_canary_file,
             ingest_file: raw.ingest_canary_file,
+            broker: raw.mqtt_canary,
         };
         stores.push(WatchedStore {
             name: raw.name.unwrap_or_else(|| tenant.clone()),
@@ -462,7 +464,7 @@ fn mail(source: &Source, raw: RawMail) -> Result<Mail, ConfigError> {
     })
 }
 
-fn login(
+pub(super) fn login(
     source: &Source,
     table: &str,
     user: Option<String>,

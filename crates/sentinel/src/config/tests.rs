@@ -216,3 +216,53 @@ fn a_posting_address_of_a_canary_is_taken_whole_as_a_path_or_as_a_token_and_neve
         }
     }
 }
+
+#[test]
+fn a_canary_of_a_broker_is_read_whole_and_refused_with_the_key_that_is_wrong() {
+    let with = |keys: &str| {
+        let store = "[[watch.store]]\ntenant='a'\nurl='sqlite:///x.db'\n";
+        read(&format!("{store}[watch.store.mqtt_canary]\n{keys}"))
+    };
+    let good = "url='mqtts://broker'\ntopic='plant/C-1/punch'\nserial='C-1'\n";
+    let config = with(good).unwrap();
+    let [CanaryDoor::Mqtt(canary)] = config.watch.stores[0].canaries.as_slice() else {
+        panic!("{config:?}");
+    };
+    assert_eq!((canary.url.port(), canary.allow_internal), (8883, false));
+    assert_eq!(
+        (canary.topic.as_str(), canary.serial.as_str()),
+        ("plant/C-1/punch", "C-1")
+    );
+    let inner = good.replace("mqtts", "mqtt") + "allow_internal=true\n";
+    assert!(with(&inner).is_ok());
+    for (keys, key) in [
+        (good.replace("mqtts", "mqtt"), "sentinel.toml:5: key 'url'"),
+        (good.replace("mqtts", "https"), "sentinel.toml:5: key 'url'"),
+        (
+            good.replace("//", "//u:hunter2@"),
+            "sentinel.toml:5: key 'url'",
+        ),
+        (
+            good.replace("broker", "broker/x"),
+            "sentinel.toml:5: key 'url'",
+        ),
+        (good.replace("C-1/p", "+/p"), "sentinel.toml:6: key 'topic'"),
+        (
+            good.replace("C-1/p", "{serial}/p"),
+            "sentinel.toml:6: key 'topic'",
+        ),
+        (format!("{good}user='u'\n"), "sentinel.toml:8: key 'user'"),
+        (
+            format!("{good}ca_file='/none'\n"),
+            "sentinel.toml:8: key 'ca_file'",
+        ),
+        (format!("{good}pasword_file='x'\n"), "pasword_file"),
+    ] {
+        let error = with(&keys).unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains(key), "{told}\nshould hold {key}");
+        for told in [told, error.in_spanish()] {
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+    }
+}

@@ -2,13 +2,16 @@
 //! use, and its row is read back with our own database user.
 //!
 //! One for each event database and each door that has a canary (ZKTeco push, posts of Hikvision
-//! devices, posts of other makes), through every `[[watch.terminal_url]]`. The time from the first
+//! devices, posts of other makes, messages of a broker), the first three through every
+//! `[[watch.terminal_url]]`. The time from the first
 //! byte to the visible row is the health number. Its rows stand in `canary_feed` only, and each
 //! punch carries a person that no other punch ever had. Three ends are told apart: not
 //! acknowledged (somebody on the way refuses), visible (with how late), and acknowledged and not
 //! there while the database answers our reader. The last is the worst that this house knows; a
-//! post that may still wait in satellite's journal is waiting and never called missing.
+//! post that may still wait in satellite's journal is waiting and never called missing, and what a
+//! broker took and satellite has not stored is a way that fails.
 
+mod broker;
 mod judge;
 mod punch;
 
@@ -27,7 +30,7 @@ use crate::config::{CanaryDoor, Watch, WatchedStore};
 use crate::looks::said;
 use crate::{Look, Phrase, Round, Subject, Value};
 use judge::{End, Ended};
-use punch::Way;
+use punch::{Errand, Way};
 
 /// From punch to punch.
 const EVERY: Duration = Duration::from_secs(30);
@@ -53,6 +56,9 @@ const WATCH_FOR: Duration = Duration::from_secs(6);
 const SEEN_THROUGH: Duration = Duration::from_secs(20);
 /// An acknowledged punch whose row is not there after so long is not found.
 const MISSING_AFTER: Duration = Duration::from_secs(45);
+/// A punch that a broker took and that is not there after so long has not got through: in the next
+/// round it is told.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(25);
 /// A punch is looked for so long, found or not.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(900);
 /// The pause between two looks for rows grows from here, doubled each time.
@@ -124,10 +130,10 @@ impl CanaryLook {
     async fn punch(&self, now: Timestamp, after: Option<i64>) -> Vec<Ended> {
         let mut sending = JoinSet::new();
         for (index, way) in self.ways.iter().enumerate() {
-            let (person, post) = way.punch(index, now, &self.zone);
+            let (person, errand) = way.punch(index, now, &self.zone);
             sending.spawn(async move {
                 let began = Instant::now();
-                let acked = delivered(post, began).await;
+                let acked = delivered(errand, began).await;
                 (index, person, began, acked)
             });
         }
@@ -203,7 +209,13 @@ impl CanaryLook {
             .waiting
             .drain(..)
             .partition(|it| persons.contains(it.person.as_str()));
-        memory.waiting = waiting;
+        // What a broker brings comes in order: where a later one has come, an earlier one is lost
+        // there or set aside, and says nothing of the way any more.
+        let is_passed = |it: &Waiting| {
+            let later = |other: &Waiting| other.way == it.way && other.began > it.began;
+            !self.is_promised(it.way) && found.iter().any(later)
+        };
+        memory.waiting = waiting.into_iter().filter(|it| !is_passed(it)).collect();
         let visible = found.into_iter().map(|it| Ended {
             way: it.way,
             end: End::Visible {
@@ -225,6 +237,9 @@ impl CanaryLook {
             let may_wait = self.ways.get(it.way).is_some_and(Way::may_be_journalled);
             let end = match unread {
                 Some(why) => End::Unread(why.clone()),
+                None if !self.is_promised(it.way) && age >= ARRIVES_WITHIN => {
+                    End::Failed(Phrase::PunchNotArrived.with([age.into()]))
+                }
                 None if age < MISSING_AFTER => End::Waiting,
                 // Only with an empty journal is it certain that nothing waits there.
                 None if may_wait && journal != Some(0) => End::Waiting,
@@ -240,6 +255,10 @@ impl CanaryLook {
     async fn journal(&self) -> Option<u64> {
         let status = self.page.as_ref()?.recent().await.ok()?;
         Some(status.journal.events)
+    }
+
+    fn is_promised(&self, way: usize) -> bool {
+        self.ways.get(way).is_none_or(Way::is_promised)
     }
 
     fn journal_matters(&self) -> bool {
@@ -270,7 +289,13 @@ async fn newest(reader: &mut Reader) -> Result<i64, Failed> {
 }
 
 /// Sends a punch as a terminal does, and once more if satellite waited with it and gave it up.
-async fn delivered((fetch, read): punch::Post, began: Instant) -> Result<(), Value> {
+async fn delivered(errand: Errand, began: Instant) -> Result<(), Value> {
+    let (fetch, read) = match errand {
+        Errand::Post(fetch, read) => (fetch, read),
+        Errand::Publish(canary, record) => {
+            return broker::published(&canary, record, ACK_WITHIN).await;
+        }
+    };
     let first = acknowledged(fetch.clone().within(ACK_WITHIN), read).await;
     match first {
         Err(Refused { answered: true, .. }) if began.elapsed() >= GIVEN_UP_AFTER => {
@@ -358,6 +383,7 @@ pub fn enrolment(store: &WatchedStore) -> Vec<String> {
             CanaryDoor::Zkteco(serial) => format!("zkteco --serial {serial}"),
             CanaryDoor::Hikvision(_) => format!("hikvision --serial CANARY-HIK-{upper} --listen"),
             CanaryDoor::Ingest(_) => format!("other --serial CANARY-API-{upper} --listen"),
+            CanaryDoor::Mqtt(canary) => format!("other --serial {}", canary.serial),
         };
         format!("satellite devices add --tenant {tenant} --vendor {who} --canary")
     };

@@ -75,6 +75,10 @@ phrases! {
     PunchAwaited: "confirmada; se espera su registro", "acknowledged, its row is awaited";
     PunchNotSent: "no se envió ninguna checada de prueba", "no canary punch was sent";
     PunchSetAside: "fue recibida y apartada en revisión: no se pudo interpretar", "it was taken and set aside in quarantine: it could not be read";
+    PunchNotArrived: "el broker la recibió hace {} y no hay registro: el Programa Satélite no la recibe, o la apartó en revisión", "the broker took it {} ago, and no row: satellite does not get it, or has set it aside in quarantine";
+    BrokerRefuses: "el broker no acepta la conexión: {}", "the broker refuses the connection: {}";
+    BrokerBroke: "el broker cortó la conexión: {}", "the broker broke the connection: {}";
+    BrokerLate: "el broker no contesta en {}", "no answer of the broker within {}";
     NeverReached: "nunca se pudo llegar a la base de datos", "the database was never reached";
 
     // Terminals.

@@ -87,12 +87,13 @@ fn verdict(
         }
     }
     let of_public = || ended.iter().filter(|it| public(it.way));
-    let failed: BTreeMap<usize, Value> = of_public()
-        .filter_map(|it| match &it.end {
-            End::Failed(words) => Some((it.way, words.clone())),
-            _ => None,
-        })
-        .collect();
+    let mut failed: BTreeMap<usize, Value> = BTreeMap::new();
+    for it in of_public() {
+        // The newest punch stands first.
+        if let End::Failed(words) = &it.end {
+            failed.entry(it.way).or_insert_with(|| words.clone());
+        }
+    }
     let slowest = of_public().filter_map(|it| match it.end {
         End::Visible { visible, .. } if !failed.contains_key(&it.way) => Some(visible),
         _ => None,

@@ -4,14 +4,17 @@
 //! satellite cannot agree with itself alone. Sources: the push protocol's `cdata` upload of table
 //! ATTLOG; ISAPI's `EventNotificationAlert` in JSON for an access controller, where a post without
 //! the device's own serial numbers is one that satellite can only tell by its content; the published
-//! schema `satellite.records/1`, with an id, so that a punch that is sent again is one row.
+//! schema `satellite.records/1`, with an id, so that a punch that is sent again is one row; the same
+//! as a message of a broker, which names its terminal itself, so that it is never taken for another's.
+
+use std::sync::Arc;
 
 use fetch::{Answer, Fetch, Url};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use crate::Value;
-use crate::config::{CanaryDoor, WatchedStore};
+use crate::config::{BrokerCanary, CanaryDoor, WatchedStore};
 use crate::words::Phrase;
 
 /// By which door of satellite, at which address.
@@ -22,20 +25,34 @@ pub(super) struct Way {
     pub(super) is_public: bool,
 }
 
-/// A request, and what tells in its answer an acknowledgement from the reason why there is none.
-pub(super) type Post = (Fetch, fn(&Answer) -> Result<(), Value>);
+/// How a punch is sent.
+pub(super) enum Errand {
+    /// A request, and what tells in its answer an acknowledgement from the reason why there is none.
+    Post(Fetch, fn(&Answer) -> Result<(), Value>),
+    /// A message to a broker.
+    Publish(Arc<BrokerCanary>, String),
+}
 
-/// Every door of a database through every address.
+/// Every door of a database through every address; a broker has one of its own.
 pub(super) fn ways(urls: &[String], store: &WatchedStore) -> Vec<Way> {
+    let way = |door: &CanaryDoor, url: &Url, is_public| Way {
+        door: door.clone(),
+        url: url.clone(),
+        is_public,
+    };
+    let mut ways = Vec::new();
     let urls = urls.iter().filter_map(|url| url.parse::<Url>().ok());
-    let through = urls.enumerate().flat_map(|(index, url)| {
-        store.canaries.iter().map(move |door| Way {
-            door: door.clone(),
-            url: url.clone(),
-            is_public: index == 0,
-        })
-    });
-    through.collect()
+    for (index, url) in urls.enumerate() {
+        let posts = |door: &&CanaryDoor| !matches!(door, CanaryDoor::Mqtt(_));
+        let doors = store.canaries.iter().filter(posts);
+        ways.extend(doors.map(|door| way(door, &url, index == 0)));
+    }
+    for door in &store.canaries {
+        if let CanaryDoor::Mqtt(canary) = door {
+            ways.push(way(door, &canary.url, true));
+        }
+    }
+    ways
 }
 
 impl Way {
@@ -45,22 +62,31 @@ impl Way {
             CanaryDoor::Zkteco(_) => "zkteco",
             CanaryDoor::Hikvision(_) => "hikvision",
             CanaryDoor::Ingest(_) => "ingest",
+            CanaryDoor::Mqtt(_) => {
+                return format!("mqtt {}:{}", self.url.host(), self.url.port());
+            }
         };
         format!("{door} {}", self.url)
     }
 
     /// True when an acknowledgement may stand for a place in satellite's journal.
     pub(super) fn may_be_journalled(&self) -> bool {
-        !matches!(self.door, CanaryDoor::Zkteco(_))
+        matches!(self.door, CanaryDoor::Hikvision(_) | CanaryDoor::Ingest(_))
     }
 
-    /// A punch by a person that no other punch ever had; the person and the request.
-    pub(super) fn punch(&self, index: usize, now: Timestamp, zone: &TimeZone) -> (String, Post) {
+    /// False when the acknowledgement is a broker's: what it took may still be on its way, or lost,
+    /// and satellite has promised nothing.
+    pub(super) fn is_promised(&self) -> bool {
+        !matches!(self.door, CanaryDoor::Mqtt(_))
+    }
+
+    /// A punch by a person that no other punch ever had; the person and the errand.
+    pub(super) fn punch(&self, index: usize, now: Timestamp, zone: &TimeZone) -> (String, Errand) {
         let salt = std::process::id() % 10_000;
         let person = format!("S{}W{index}P{salt}", now.as_millisecond());
         let local = now.to_zoned(zone.clone());
         let post = |path: &str, kind, body| Fetch::post(self.url.join(path), kind, body);
-        let post: Post = match &self.door {
+        let errand = match &self.door {
             CanaryDoor::Zkteco(serial) => {
                 let query = format!(
                     "/iclock/cdata?SN={serial}&table=ATTLOG&Stamp={}",
@@ -68,18 +94,22 @@ impl Way {
                 );
                 let at = local.strftime("%Y-%m-%d %H:%M:%S");
                 let body = format!("{person}\t{at}\t0\t1\n");
-                (post(&query, "text/plain", body), said_ok)
+                Errand::Post(post(&query, "text/plain", body), said_ok)
             }
             CanaryDoor::Hikvision(path) => {
                 let body = controller_event(&person, &local);
-                (post(path.expose(), "application/json", body), said_200)
+                Errand::Post(post(path.expose(), "application/json", body), said_200)
             }
             CanaryDoor::Ingest(path) => {
-                let body = record(&person, &local);
-                (post(path.expose(), "application/json", body), took_it)
+                let body = record(&person, &local, None);
+                Errand::Post(post(path.expose(), "application/json", body), took_it)
+            }
+            CanaryDoor::Mqtt(canary) => {
+                let record = record(&person, &local, Some(&canary.serial));
+                Errand::Publish(Arc::clone(canary), record)
             }
         };
-        (person, post)
+        (person, errand)
     }
 }
 
@@ -100,12 +130,13 @@ fn controller_event(person: &str, local: &Zoned) -> String {
 }
 
 /// What a program posts that speaks our own form.
-fn record(person: &str, local: &Zoned) -> String {
+fn record(person: &str, local: &Zoned, serial: Option<&str>) -> String {
     let record = serde_json::json!({
         "id": person,
         "event": "punch",
         "time": with_offset(local),
         "person": person,
+        "serial": serial,
     });
     record.to_string()
 }
@@ -168,6 +199,14 @@ mod tests {
                 CanaryDoor::Zkteco("CANARY1".to_owned()),
                 CanaryDoor::Hikvision(secret("/hikvision/t0ken")),
                 CanaryDoor::Ingest(secret("/ingest/t0ken")),
+                CanaryDoor::Mqtt(Arc::new(BrokerCanary {
+                    url: "http://broker:1883".parse().unwrap(),
+                    login: None,
+                    trust: fetch::Trust::default(),
+                    allow_internal: true,
+                    topic: "plant/CANARY/punch".to_owned(),
+                    serial: "CANARY".to_owned(),
+                })),
             ],
         }
     }
@@ -189,12 +228,13 @@ mod tests {
                 "zkteco http://127.0.0.1:8081",
                 "hikvision http://127.0.0.1:8081",
                 "ingest http://127.0.0.1:8081",
+                "mqtt broker:1883",
             ]
         );
         let public: Vec<bool> = ways.iter().map(|way| way.is_public).collect();
-        assert_eq!(public, [true, true, true, false, false, false]);
+        assert_eq!(public, [true, true, true, false, false, false, true]);
         let journalled: Vec<bool> = ways.iter().map(Way::may_be_journalled).collect();
-        assert_eq!(journalled, [false, true, true, false, true, true]);
+        assert_eq!(journalled, [false, true, true, false, true, true, false]);
     }
 
     #[test]

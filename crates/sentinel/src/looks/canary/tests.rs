@@ -220,3 +220,55 @@ async fn a_round_sees_a_punch_of_an_earlier_round_through_to_its_end() {
     look.memory().waiting.clear();
     assert_eq!(look.patience(Duration::ZERO), WATCH_FOR);
 }
+
+#[tokio::test]
+async fn what_a_broker_took_and_nobody_stored_is_a_way_that_fails_until_a_later_punch_has_come() {
+    let played = Played::new().await;
+    let mut look = played.look();
+    let broker = crate::config::BrokerCanary {
+        url: "http://broker:1883".parse().unwrap(),
+        login: None,
+        trust: fetch::Trust::default(),
+        allow_internal: true,
+        topic: "plant/CANARY/punch".to_owned(),
+        serial: "CANARY".to_owned(),
+    };
+    look.store.canaries = vec![CanaryDoor::Mqtt(Arc::new(broker))];
+    look.ways = punch::ways(&[], &look.store).into();
+    let ago = |seconds: u64| {
+        Instant::now()
+            .checked_sub(Duration::from_secs(seconds))
+            .unwrap()
+    };
+    look.memory().waiting = [("old", 30), ("new", 20)]
+        .map(|(person, age)| Waiting {
+            person: person.to_owned(),
+            way: 0,
+            began: ago(age),
+            acked: ago(age),
+            after: 0,
+        })
+        .into();
+    let ends: Vec<End> = look
+        .still_waiting(None, None)
+        .into_iter()
+        .map(|it| it.end)
+        .collect();
+    assert!(
+        matches!(ends.as_slice(), [End::Failed(_), End::Waiting]),
+        "{ends:?}"
+    );
+    let row = vec![Some("new".to_owned()), Some("7".to_owned())];
+    let seen = look.take(&[row], Instant::now());
+    assert!(matches!(
+        seen.as_slice(),
+        [Ended {
+            way: 0,
+            end: End::Visible { .. }
+        }]
+    ));
+    assert!(
+        look.memory().waiting.is_empty(),
+        "the older one is looked for no more"
+    );
+}

@@ -2,9 +2,19 @@
 //!
 //! A row leaves the journal only after its events were committed. What is cut short is simply
 //! taken again: identity folds the repetition. Each store is drained by a task of its own, so
-//! that one that hangs keeps nobody else's rows waiting. Only rows of one device have an order:
-//! its rows go one after another, and devices go beside each other, because new posts queue
-//! behind what waits and must not come faster than it leaves.
+//! that one that hangs keeps nobody else's rows waiting. Devices go beside each other, because
+//! new posts queue behind what waits and must not come faster than it leaves; only rows of one
+//! device have an order.
+//!
+//! Where a commit is slow, rows of one device that went one by one would leave more slowly than
+//! they came. So they go in runs: rows that follow each other become one submission. That is safe:
+//! - a run is in the store whole or not at all, and only then do its rows leave the journal;
+//! - its events stand, and get their numbers, in the order of the rows; of one cursor the last
+//!   value counts, and runs of a device go one after another;
+//! - no row brings a claim of its own into a run: they share device, lease and route, and what a
+//!   submission expects of a cursor is not kept in the journal;
+//! - a record that the database refuses is set aside alone, by the writer; what refuses a whole
+//!   submission holds its run and all behind it, which are tried again.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +31,9 @@ use crate::tally::{Aside, Tally};
 
 /// How often there is a look whether something waits.
 const EVERY: Duration = Duration::from_secs(2);
+/// Most records of a run, unless one row alone has more: so few that a distant database takes
+/// them within the writer's deadline also one by one, as it has to beside a record that it refuses.
+const RUN: usize = 100;
 
 /// Runs until the end begins.
 pub(crate) async fn run(hub: Arc<Hub>) {
@@ -67,8 +80,8 @@ async fn drain(hub: &Arc<Hub>, store: &Store) {
             }
         };
         let mut settling = JoinSet::new();
-        for waiting in by_device(ids, submissions) {
-            settling.spawn(settle(Arc::clone(hub), store.clone(), waiting));
+        for runs in by_device(ids, submissions) {
+            settling.spawn(settle(Arc::clone(hub), store.clone(), runs));
         }
         let mut refused = None;
         let mut done = Vec::new();
@@ -102,14 +115,47 @@ async fn drain(hub: &Arc<Hub>, store: &Store) {
     }
 }
 
-/// Rows of each device in the order in which they came, with their numbers.
-fn by_device(ids: Vec<i64>, submissions: Vec<Submission>) -> Vec<Vec<(i64, Submission)>> {
-    let mut all: BTreeMap<DeviceId, Vec<(i64, Submission)>> = BTreeMap::new();
+/// Rows of the journal that are handed over together.
+struct Run {
+    ids: Vec<i64>,
+    submission: Submission,
+}
+
+impl Run {
+    fn takes(&self, next: &Submission) -> bool {
+        let claims = |one: &Submission| (Arc::clone(&one.device), one.fence, route(one));
+        let records = |one: &Submission| one.events.len() + one.quarantined.len();
+        claims(&self.submission) == claims(next)
+            && records(&self.submission) + records(next) <= RUN
+    }
+
+    fn take(&mut self, id: i64, next: Submission) {
+        self.ids.push(id);
+        self.submission.events.extend(next.events);
+        self.submission.quarantined.extend(next.quarantined);
+        self.submission.cursors.extend(next.cursors);
+    }
+}
+
+/// The runs of each device in the order in which their rows came.
+fn by_device(ids: Vec<i64>, submissions: Vec<Submission>) -> Vec<Vec<Run>> {
+    let mut all: BTreeMap<DeviceId, Vec<Run>> = BTreeMap::new();
     for (id, submission) in ids.into_iter().zip(submissions) {
-        let waiting = all.entry(submission.device.id).or_default();
-        waiting.push((id, submission));
+        let runs = all.entry(submission.device.id).or_default();
+        match runs.last_mut().filter(|last| last.takes(&submission)) {
+            Some(last) => last.take(id, submission),
+            None => runs.push(Run {
+                ids: vec![id],
+                submission,
+            }),
+        }
     }
     all.into_values().collect()
+}
+
+fn route(submission: &Submission) -> Route {
+    let first = submission.events.first();
+    first.map_or(Route::Listen, |event| event.route)
 }
 
 /// What became of the rows of one device.
@@ -123,15 +169,15 @@ struct Settled {
     refused: Option<Refused>,
 }
 
-async fn settle(hub: Arc<Hub>, store: Store, waiting: Vec<(i64, Submission)>) -> Settled {
+async fn settle(hub: Arc<Hub>, store: Store, runs: Vec<Run>) -> Settled {
     let mut settled = Settled::default();
-    for (id, submission) in waiting {
-        let events = submission.events.len();
-        if let Err(refused) = hand_over(&hub, &store, submission).await {
+    for run in runs {
+        let events = run.submission.events.len();
+        if let Err(refused) = hand_over(&hub, &store, run.submission).await {
             settled.refused = Some(refused);
             break;
         }
-        settled.ids.push(id);
+        settled.ids.extend(run.ids);
         settled.events += events;
     }
     settled
@@ -141,14 +187,11 @@ async fn hand_over(hub: &Arc<Hub>, store: &Store, submission: Submission) -> Res
     let device = Arc::clone(&submission.device);
     let received = submission.events.len();
     let aside = Aside::of(&submission.quarantined);
-    let route = submission
-        .events
-        .first()
-        .map_or(Route::Listen, |event| event.route);
+    let route = route(&submission);
     let known = hub.devices.find(device.vendor, &device.serial);
     let Some(known) = known.filter(|known| known.enrolment.id == device.id) else {
         // An enrolment that has ended meanwhile keeps its rows and is counted nowhere.
-        return store.writer.submit(submission).await.map(drop);
+        return store.writer.submit_in_order(submission).await.map(drop);
     };
     let receipt = match device.vendor {
         Vendor::Hikvision => {
@@ -161,7 +204,7 @@ async fn hand_over(hub: &Arc<Hub>, store: &Store, submission: Submission) -> Res
             intake.drained(submission).await?
         }
         Vendor::Other | Vendor::Zkteco | Vendor::Satellite => {
-            store.writer.submit(submission).await?
+            store.writer.submit_in_order(submission).await?
         }
     };
     let tally = Tally::of(hub, &known, route);

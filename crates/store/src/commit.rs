@@ -3,7 +3,8 @@
 //! The order of steps is the promise:
 //! 1. the numbers of the feed are taken from `feed_head`, whose lock is held until COMMIT, so
 //!    that commit order is `seq` order and no other writer can come between;
-//! 2. events are written in the order of their keys, existing ones left as they are;
+//! 2. events are written in the order of their keys, existing ones left as they are; they have
+//!    their numbers in that order too, unless a submission of the batch needs its own;
 //! 3. which rows are new is read back by the numbers just taken: the driver counts matched
 //!    rows, so affected rows do not tell;
 //! 4. an event whose key was there is compared with the stored one: the same is a duplicate,
@@ -74,15 +75,23 @@ pub(crate) enum Broken {
 /// Which devices' rows this connection has written already.
 pub(crate) type KnownDevices = HashMap<DeviceId, event::SharedDevice>;
 
-/// Commits the batch with numbers inside of `allowed`. `careful` writes row by row and sets
-/// refused rows aside.
+/// How a batch is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way {
+    /// Numbers go to events as they came, not as they are written.
+    pub(crate) in_order: bool,
+    /// Row by row, and refused rows are set aside.
+    pub(crate) careful: bool,
+}
+
+/// Commits the batch with numbers inside of `allowed`.
 pub(crate) async fn commit(
     engine: &mut AnyEngine,
     batch: &[Submission],
     attempts: &mut Attempts,
     known: &mut KnownDevices,
     allowed: Range<i64>,
-    careful: bool,
+    way: Way,
 ) -> Result<Committed, Broken> {
     let work = Work {
         engine,
@@ -90,7 +99,7 @@ pub(crate) async fn commit(
         attempts,
         known,
         allowed,
-        careful,
+        way,
     };
     work.run().await
 }
@@ -101,7 +110,7 @@ struct Work<'w> {
     attempts: &'w mut Attempts,
     known: &'w mut KnownDevices,
     allowed: Range<i64>,
-    careful: bool,
+    way: Way,
 }
 
 /// One event of the batch with the submission it came in.
@@ -109,6 +118,8 @@ struct Work<'w> {
 struct Entry<'b> {
     submission: usize,
     event: &'b Event,
+    /// The number that it has in the order in which events came.
+    came: i64,
 }
 
 /// What an event is compared with when its key is taken.
@@ -205,14 +216,15 @@ impl<'w> Work<'w> {
             return Err(Broken::NotReserved(range.end));
         }
         let mut receipts = self.check_claims().await.map_err(Broken::NotCommitted)?;
+        let mut numbers = range.clone();
         for (submission, brought) in self.batch.iter().enumerate() {
             if receipts.get(submission).is_some_and(Result::is_ok) {
-                entries.extend(
-                    brought
-                        .events
-                        .iter()
-                        .map(|event| Entry { submission, event }),
-                );
+                let numbered = brought.events.iter().zip(&mut numbers);
+                entries.extend(numbered.map(|(event, came)| Entry {
+                    submission,
+                    event,
+                    came,
+                }));
             }
         }
         self.write_all(entries, &range, &mut receipts)
@@ -380,16 +392,21 @@ impl<'w> Work<'w> {
         range: &Range<i64>,
         aside: &mut Vec<(usize, Quarantined)>,
     ) -> Result<HashMap<Key, i64>, Failure> {
-        let mut keys = Vec::with_capacity(firsts.len());
+        let mut numbers = Vec::with_capacity(firsts.len());
         let mut rows = Vec::with_capacity(firsts.len());
-        for (entry, seq) in firsts.iter().zip(range.clone()) {
+        for (entry, by_key) in firsts.iter().zip(range.clone()) {
             let Some(submission) = self.batch.get(entry.submission) else {
                 continue;
             };
-            keys.push((submission.device.id, entry.event.ident));
+            let seq = if self.way.in_order {
+                entry.came
+            } else {
+                by_key
+            };
+            numbers.push(((submission.device.id, entry.event.ident), seq));
             rows.push(EventRow::new(seq, &submission.device, entry.event));
         }
-        if self.careful {
+        if self.way.careful {
             self.insert_one_by_one(firsts, &rows, aside).await?;
         } else {
             for chunk in chunks(&rows) {
@@ -397,10 +414,10 @@ impl<'w> Work<'w> {
             }
         }
         let fresh = self.fresh_numbers(range, rows.len()).await?;
-        let with_numbers = keys.into_iter().zip(range.clone());
+        let numbers = numbers.into_iter();
         Ok(match fresh {
-            None => with_numbers.collect(),
-            Some(seqs) => with_numbers
+            None => numbers.collect(),
+            Some(seqs) => numbers
                 .filter(|(_, seq)| seqs.binary_search(seq).is_ok())
                 .collect(),
         })

@@ -6,7 +6,7 @@
 //! is the one that the copy was made from, so that a restored database or a second satellite
 //! can never be told that rows are there which are not.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -244,27 +244,25 @@ impl Intake {
         Ok(Kept::Journaled(count))
     }
 
-    /// What waited in the journal goes into the store. Its chain is one that grew while the
-    /// database could not be asked, perhaps from an old copy: the two are put together, so that
-    /// a serial counts as missing only when neither has it.
+    /// What waited in the journal goes into the store, one post or several in their order. A chain
+    /// of it is one that grew while the database could not be asked, perhaps from an old copy: it
+    /// is put together with the database's, so that a serial counts as missing only when neither
+    /// has it.
     pub(crate) async fn drained(&self, mut submission: Submission) -> Result<Receipt, Refused> {
-        let grown = take_cursor(&mut submission.cursors, CHAIN);
-        let grown = grown.and_then(|text| Chain::parse(&text));
+        let grown = take_chains(&mut submission.cursors);
         let device = self.known.hikvision();
         let (mut slot, _) = device.turn().await;
         let seen = slot.take().map(|held| held.chain);
         let asked_later = self.known.is_dialled();
         for _ in 0..TRIES {
             let stored = self.load().await?;
-            let chain = match &grown {
-                Some(grown) => stored.chain.with(grown, asked_later),
-                None => stored.chain,
-            };
+            let with = |chain: Chain, grown| chain.with(grown, asked_later);
+            let chain = grown.iter().fold(stored.chain, with);
             let text = Text::from(chain.text());
             let mut attempt = submission.clone();
             attempt.cursors.push((Text::const_new(CHAIN), text.clone()));
             attempt.expects = Some((Text::const_new(CHAIN), stored.stored));
-            match self.store.writer.submit(attempt).await {
+            match self.store.writer.submit_in_order(attempt).await {
                 Ok(receipt) => {
                     // What waits behind this one is known here already.
                     let chain = seen
@@ -752,7 +750,17 @@ impl Intake {
     }
 }
 
-fn take_cursor(cursors: &mut Vec<(Text, Text)>, name: &str) -> Option<Text> {
-    let at = cursors.iter().position(|(known, _)| known == name)?;
-    Some(cursors.swap_remove(at).1)
+/// Takes the chains out, in their order; of each other cursor the last value stays.
+fn take_chains(cursors: &mut Vec<(Text, Text)>) -> Vec<Chain> {
+    let mut chains = Vec::new();
+    let mut others = BTreeMap::new();
+    for (name, value) in cursors.drain(..) {
+        if name == CHAIN {
+            chains.extend(Chain::parse(&value));
+        } else {
+            others.insert(name, value);
+        }
+    }
+    cursors.extend(others);
+    chains
 }

@@ -7,11 +7,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use mariadb::{Flavor, Server};
-use promises::hikvision::{Difference, enrol_dialled, enrol_posting, fed_rows, until_equal};
+use promises::hikvision::{
+    Difference, compare, enrol_dialled, enrol_posting, fed_rows, until_equal,
+};
 use promises::{Checker, Place, SatelliteProcess, Setup, blocking, sum_of};
 use terminals::hikvision::{
     Algorithm, Boundary, Device, DeviceOptions, Excuse, Heartbeat, HikvisionGroup, PartLength,
@@ -144,6 +146,17 @@ fn poster(serial: &str, url: &str, shape: PostShape) -> PostOptions {
         },
         ..PostOptions::default()
     }
+}
+
+/// Waits until every post was answered.
+async fn delivered(posts: &[Post], what: &str) {
+    for _ in 0..600 {
+        if posts.iter().all(|post| post.pending() == 0) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("posts were not answered {what}");
 }
 
 /// Streams die, devices reboot, satellite is killed; afterwards everything is there once.
@@ -288,17 +301,8 @@ async fn posts_while_the_database_is_down_wait_in_the_journal_and_arrive_once_in
             post.crowd(each).await.unwrap();
         }
     };
-    let delivered = async |what: &str| {
-        for _ in 0..600 {
-            if posts.iter().all(|post| post.pending() == 0) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("posts were not answered {what}");
-    };
     people(10).await;
-    delivered("with the database up").await;
+    delivered(&posts, "with the database up").await;
     let mut checker = Checker::open(&place).await.unwrap();
     let owed = (ledger.as_path(), &[][..]);
     until_equal(&satellite, &mut checker, owed, Duration::from_secs(30))
@@ -309,11 +313,11 @@ async fn posts_while_the_database_is_down_wait_in_the_journal_and_arrive_once_in
     let stopped = Arc::clone(&server);
     blocking(move || stopped.stop()).await.unwrap();
     people(10).await;
-    delivered("with the database down").await;
+    delivered(&posts, "with the database down").await;
     satellite.kill9().await.unwrap();
     satellite.run_until_heard().await.unwrap();
     people(5).await;
-    delivered("after a kill with the database down").await;
+    delivered(&posts, "after a kill with the database down").await;
     let metrics = satellite.admin("/metrics").await.unwrap().body;
     let waiting = sum_of(&metrics, "satellite_journal_events", &[]).unwrap();
     assert!(waiting >= 100.0, "only {waiting} events in the journal");
@@ -333,6 +337,73 @@ async fn posts_while_the_database_is_down_wait_in_the_journal_and_arrive_once_in
         let numbers: Vec<u64> = own.map(|row| row.row.serial_no).collect();
         assert!(numbers.is_sorted(), "{}: {numbers:?}", post.serial());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_posts_of_a_device_share_commits_in_order_and_a_refused_one_holds_up_none() {
+    const REFUSED: &str = "77777777";
+    let server = Arc::new(blocking(|| Server::start(Flavor::Durable)).await.unwrap());
+    let place = Place::mariadb(server.address()).await.unwrap();
+    let satellite = SatelliteProcess::start(&Setup::new(place.clone()))
+        .await
+        .unwrap();
+    let ledger = satellite.folder().join("posts.jsonl");
+    let book = Ledger::create(&ledger).unwrap();
+    let url = listen(&satellite, "HIKWAIT1").await.unwrap();
+    let options = poster("HIKWAIT1", &url, PostShape::EventLog);
+    let posts = [Post::start(options, Some(book)).unwrap()];
+    let ask = async |sql: String| {
+        let server = Arc::clone(&server);
+        blocking(move || server.sql(&sql)).await.unwrap()
+    };
+    let url = place.url();
+    let database = url.rsplit('/').next().unwrap();
+    ask(format!(
+        "ALTER TABLE {database}.event ADD CONSTRAINT nobody CHECK (person <> '{REFUSED}')"
+    ))
+    .await;
+
+    let stopped = Arc::clone(&server);
+    blocking(move || stopped.stop()).await.unwrap();
+    posts[0].crowd(85).await.unwrap();
+    posts[0].punch(REFUSED).await.unwrap();
+    posts[0].crowd(85).await.unwrap();
+    delivered(&posts, "with the database down").await;
+    let metrics = satellite.admin("/metrics").await.unwrap().body;
+    let waiting = sum_of(&metrics, "satellite_journal_events", &[]).unwrap();
+    assert!(waiting >= 500.0, "only {waiting} events in the journal");
+
+    let started = Arc::clone(&server);
+    blocking(move || started.restart()).await.unwrap();
+    // Each commit waits a tenth of a second for another one.
+    let slow = "SET GLOBAL binlog_commit_wait_count = 2, GLOBAL binlog_commit_wait_usec = 100000";
+    ask(slow.to_owned()).await;
+    posts[0].crowd(1).await.unwrap();
+    let mut checker = Checker::open(&place).await.unwrap();
+    let began = Instant::now();
+    let difference = loop {
+        let difference = compare(&mut checker, &ledger, &[]).await.unwrap();
+        if posts[0].pending() == 0 && difference.missing.iter().all(|row| row.person == REFUSED) {
+            break difference;
+        }
+        let waits = began.elapsed() < Duration::from_secs(120);
+        assert!(waits, "{difference:?}\n{}", satellite.log_end());
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    };
+    // The server counts from its start.
+    let commits = ask("SHOW GLOBAL STATUS LIKE 'Com_commit'".to_owned()).await;
+    let commits: usize = commits.trim().rsplit('\t').next().unwrap().parse().unwrap();
+    println!(
+        "{waiting} events waited; all there after {:?} and {commits} commits",
+        began.elapsed()
+    );
+    assert!(commits < 60, "{commits} commits for {waiting} events");
+    assert_eq!(difference.missing.len(), 1, "{difference:?}");
+    assert!(difference.doubled.is_empty() && difference.strange.is_empty());
+    let numbers = fed_rows(&mut checker).await.unwrap();
+    assert!(numbers.is_sorted_by_key(|row| row.row.serial_no));
+    let aside = format!("SELECT reason FROM {database}.quarantine");
+    assert_eq!(ask(aside).await, "store_refused\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -125,8 +125,7 @@ impl Run {
     fn takes(&self, next: &Submission) -> bool {
         let claims = |one: &Submission| (Arc::clone(&one.device), one.fence, route(one));
         let records = |one: &Submission| one.events.len() + one.quarantined.len();
-        claims(&self.submission) == claims(next)
-            && records(&self.submission) + records(next) <= RUN
+        claims(&self.submission) == claims(next) && records(&self.submission) + records(next) <= RUN
     }
 
     fn take(&mut self, id: i64, next: Submission) {
@@ -215,4 +214,59 @@ async fn hand_over(hub: &Arc<Hub>, store: &Store, submission: Submission) -> Res
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use event::{Device, Serial, Text, Zone};
+    use store::Fence;
+
+    use super::*;
+
+    fn waiting(serial: u8, cursor: &'static str) -> Submission {
+        Submission {
+            device: Arc::new(Device {
+                id: DeviceId([serial; 16]),
+                tenant: None,
+                vendor: Vendor::Other,
+                serial: Serial::new(&format!("SENDER{serial}")).unwrap(),
+                name: None,
+                site: None,
+                zone: Zone::utc(),
+                canary: false,
+            }),
+            events: Vec::new(),
+            quarantined: Vec::new(),
+            cursors: vec![(Text::const_new("at"), Text::const_new(cursor))],
+            expects: None,
+            fence: None,
+        }
+    }
+
+    #[test]
+    fn only_rows_that_make_the_same_claims_are_handed_over_together() {
+        let fenced = Submission {
+            fence: Some(Fence { number: 3 }),
+            ..waiting(1, "d")
+        };
+        let mut renamed = waiting(1, "f");
+        Arc::make_mut(&mut renamed.device).name = Some(Text::const_new("Gate"));
+        let rows = vec![
+            waiting(1, "a"),
+            waiting(2, "b"),
+            waiting(1, "c"),
+            fenced,
+            waiting(1, "e"),
+            renamed,
+        ];
+        let runs = by_device((1..=6).collect(), rows);
+        let ids: Vec<Vec<&[i64]>> = runs
+            .iter()
+            .map(|runs| runs.iter().map(|run| &*run.ids).collect())
+            .collect();
+        assert_eq!(ids, [vec![&[1, 3][..], &[4], &[5], &[6]], vec![&[2]]]);
+        let values = runs[0][0].submission.cursors.iter();
+        let values: Vec<&str> = values.map(|(_, value)| value.as_str()).collect();
+        assert_eq!(values, ["a", "c"]);
+    }
 }

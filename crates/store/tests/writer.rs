@@ -244,6 +244,25 @@ async fn a_receipt_names_the_first_and_the_last_number_of_its_new_rows_and_no_ot
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn events_submitted_in_order_have_their_numbers_in_that_order() {
+    const IN_ORDER: &str = "SELECT COUNT(*) FROM event_feed a JOIN event_feed b \
+                            ON b.person + 0 = a.person + 1 AND b.seq > a.seq";
+    for store in every_store().await {
+        let writer = store.writer();
+        let device = device("ORDER1");
+        // Each comes again behind its successor, and one was there before.
+        let come = |pin| [punch(pin, 10, "0"), punch(pin.max(2) - 1, 10, "0")];
+        let events = (1..=300).flat_map(come).collect();
+        let old = brought(&device, vec![punch(1, 10, "0")]);
+        writer.submit(old).await.unwrap();
+        let got = writer.submit_in_order(brought(&device, events)).await;
+        assert_eq!(counts(got.unwrap()), receipt(299, 301, 0), "{}", store.name);
+        assert_eq!(store.count(FEED).await, 300, "{}", store.name);
+        assert_eq!(store.count(IN_ORDER).await, 299, "{}", store.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_status_at_the_same_second_is_kept_raw_and_once() {
     for store in every_store().await {
         let writer = store.writer();

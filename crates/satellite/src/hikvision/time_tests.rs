@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use daemon::config::Secret;
 use event::{Millis, Serial, TenantId, Text, Vendor};
-use hikvision_isapi::{DEVICE_INFO_PATH, HostProtocol};
+use hikvision_isapi::{Chain, DEVICE_INFO_PATH, HostProtocol};
 use hyper::Method;
 use store::registry::{self, Access, NewEnrolment, TokenHash};
 use store::{Gate, Journal, JournalLimits, Mirror, Submission};
@@ -26,7 +26,7 @@ use super::client::{self, Client, SharedLogin};
 use super::hosts;
 use super::intake::{Intake, RING};
 use super::search::Search;
-use super::state::CHAIN;
+use super::state::{CHAIN, MAC};
 use super::stream;
 use crate::conditions::Condition;
 use crate::config::Config;
@@ -168,21 +168,30 @@ impl Stage {
 
     /// The chain that stands in the database.
     async fn chain(&self) -> Option<Text> {
+        self.cursor(CHAIN).await
+    }
+
+    async fn cursor(&self, name: &str) -> Option<Text> {
         let device = self.intake.known.enrolment.id;
-        self.intake.store.cursor(device, CHAIN).await.unwrap()
+        self.intake.store.cursor(device, name).await.unwrap()
     }
 
     /// Puts an older chain there, as a restored copy has it.
     async fn restore(&self, chain: Text) {
-        let older = Submission {
+        let older = self.moving(vec![(Text::const_new(CHAIN), chain)]);
+        self.intake.store.writer.submit(older).await.unwrap();
+    }
+
+    /// Cursors alone.
+    fn moving(&self, cursors: Vec<(Text, Text)>) -> Submission {
+        Submission {
             device: Arc::clone(&self.intake.known.device),
             events: Vec::new(),
             quarantined: Vec::new(),
-            cursors: vec![(Text::const_new(CHAIN), chain)],
+            cursors,
             expects: None,
             fence: None,
-        };
-        self.intake.store.writer.submit(older).await.unwrap();
+        }
     }
 
     fn shows(&self, condition: Condition) -> bool {
@@ -241,6 +250,31 @@ async fn hub(folder: &tempfile::TempDir, device: &Device) -> Arc<Hub> {
     session.give_back();
     Keeper::new(Arc::clone(&hub), wishes).load().await;
     hub
+}
+
+#[tokio::test]
+async fn of_posts_that_leave_the_journal_together_every_chain_counts() {
+    let stage = Stage::new(DeviceOptions::default()).await;
+    let post = |serials: &[u64], mac| {
+        let mut chain = Chain::new();
+        for serial in serials {
+            chain.post_before_asked(*serial, None, RING);
+        }
+        let chain = (Text::const_new(CHAIN), Text::from(chain.text()));
+        [chain, (Text::const_new(MAC), Text::const_new(mac))]
+    };
+    // The second grew from an old copy, which has not heard of what the first brought.
+    let posts = [
+        post(&[1, 2, 3], "00:00:5e:00:53:01"),
+        post(&[6, 7], "00:00:5e:00:53:02"),
+    ];
+    let waiting = stage.moving(posts.concat());
+    stage.intake.drained(waiting).await.unwrap();
+    let chain = Chain::parse(&stage.chain().await.unwrap()).unwrap();
+    let lacking: Vec<u64> = (1..=8).filter(|serial| chain.lacks(*serial)).collect();
+    assert_eq!(lacking, [4, 5, 8]);
+    let mac = stage.cursor(MAC).await;
+    assert_eq!(mac.as_deref(), Some("00:00:5e:00:53:02"));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@
 //!
 //! Where a commit is slow, rows of one device that went one by one would leave more slowly than
 //! they came. So they go in runs: rows that follow each other become one submission. That is safe:
-//! - a run is in the store whole or not at all, and only then do its rows leave the journal;
+//! - a run is in the store whole or not at all, and its rows leave the journal once it is there;
 //! - its events stand, and get their numbers, in the order of the rows; of one cursor the last
 //!   value counts, and runs of a device go one after another;
 //! - no row brings a claim of its own into a run: they share device, lease and route, and what a

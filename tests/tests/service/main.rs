@@ -225,20 +225,30 @@ async fn an_upgrade_keeps_what_was_configured_and_a_purge_deletes_what_it_was_to
             "other events"
         );
     }
-    // Nobody is there to be asked: the data stays.
-    container.sh("apt-get purge -y satellite").await?;
-    let data = container.file("/var/lib/satellite/events.db");
-    ensure!(data.exists(), "a purge that asked nobody deleted the data");
+    purged(&container, "satellite", "events.db").await?;
+    container.install("sentinel", 1).await?;
+    let active = "systemctl is-active sentinel";
+    container.until(active, SOON, |it| it == "active").await?;
+    purged(&container, "sentinel", "sentinel.db").await
+}
+
+/// A purge of what is installed, without anybody to ask, and after somebody said yes.
+async fn purged(container: &Container, package: &str, file: &str) -> Result<()> {
+    let data = container.file(&format!("/var/lib/{package}/{file}"));
+    ensure!(data.exists(), "{package} keeps nothing in {file}");
+    let purge = format!("apt-get purge -y {package}");
+    container.sh(&purge).await?;
+    ensure!(data.exists(), "a purge that asked nobody deleted {file}");
+    let configuration = format!("/etc/{package}/{package}.toml");
     ensure!(
-        !container.file("/etc/satellite/satellite.toml").exists(),
-        "configuration is left"
+        !container.file(&configuration).exists(),
+        "{configuration} is left"
     );
-    // Somebody said yes.
-    container.install("satellite", 1).await?;
-    let yes = "echo satellite satellite/purge-data boolean true | debconf-set-selections";
-    container.sh(yes).await?;
-    container.sh("apt-get purge -y satellite").await?;
-    ensure!(!data.exists(), "the data is left");
+    container.install(package, 1).await?;
+    let yes = format!("echo {package} {package}/purge-data boolean true | debconf-set-selections");
+    container.sh(&yes).await?;
+    container.sh(&purge).await?;
+    ensure!(!data.exists(), "{file} is left");
     Ok(())
 }
 

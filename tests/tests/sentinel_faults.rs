@@ -575,8 +575,9 @@ async fn a_relay_that_refuses_is_passed_by_and_told_itself() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_relay_that_dies_while_no_letter_uses_it_is_told_by_the_other_within_90_seconds() {
+/// Two relays that no letter uses, of which the first breaks: what is told by the second, and how
+/// sentinel and both relays are then.
+async fn first_breaks(how: &str, breaks: fn(&Postbox)) -> (Post, SentinelProcess, [Postbox; 2]) {
     let folder = tempfile::tempdir().unwrap();
     let (satellite, place) = bare_satellite(folder.path()).await;
     let (first, second) = (
@@ -588,7 +589,7 @@ async fn a_relay_that_dies_while_no_letter_uses_it_is_told_by_the_other_within_9
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert!(first.posts().is_empty() && second.posts().is_empty());
     let begin = Instant::now();
-    first.die();
+    breaks(&first);
     let titles = [
         "Aviso: Falla un servidor de correo; el otro funciona",
         "Warning: One mail relay fails; another works",
@@ -597,14 +598,46 @@ async fn a_relay_that_dies_while_no_letter_uses_it_is_told_by_the_other_within_9
     let facts = [[name.as_str(), name.as_str()]];
     let told = told(&second, titles, &facts, Duration::from_secs(90)).await;
     println!(
-        "first relay dies, no letter: told after {:?}",
+        "first relay {how}, no letter: told after {:?}",
         told.at.duration_since(begin)
     );
+    (told, sentinel, [first, second])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_dies_while_no_letter_uses_it_is_told_by_the_other_within_90_seconds() {
+    let (_, sentinel, [_, second]) = first_breaks("dies", Postbox::die).await;
     // The letter met the dead relay too: both who saw it speak of one incident.
     tokio::time::sleep(Duration::from_secs(75)).await;
     let all = sentinel.json(["incidents", "--json"]).await.unwrap();
     assert_eq!(all.as_array().unwrap().len(), 1, "{all:#}");
     assert_eq!(second.posts().len(), 2, "one letter to each reader");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_greets_and_takes_no_sender_is_told_by_the_other_and_its_return_too() {
+    let refuses = |relay: &Postbox| relay.refuse(true);
+    let (told, sentinel, [first, second]) = first_breaks("refuses", refuses).await;
+    assert!(first.posts().is_empty());
+    first.refuse(false);
+    let title = "Falla un servidor de correo; el otro funciona";
+    let words = format!("Recuperado: {title}");
+    let end = Instant::now() + Duration::from_secs(120);
+    // By whichever of the two goes first now.
+    let back = loop {
+        let posts = [first.posts(), second.posts()].concat();
+        let is_back = |post: &Post| post.to == "uno@example.mx" && read(post).0.contains(&words);
+        if let Some(post) = posts.into_iter().find(is_back) {
+            break post;
+        }
+        assert!(Instant::now() < end, "nobody was told that it is well");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    assert_eq!(back.header("references"), told.header("message-id"));
+    let all = ["incidents", "--days", "1", "--json"];
+    let all = sentinel.json(all).await.unwrap();
+    assert_eq!(all[0]["state"], "closed", "{all:#}");
+    assert_eq!(all.as_array().unwrap().len(), 1, "{all:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

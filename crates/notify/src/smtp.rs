@@ -137,19 +137,13 @@ impl SmtpRelay {
         self
     }
 
-    /// Whether the relay would take a letter now, as far as that shows without one: connected,
-    /// greeted and encrypted as [`Relay::deliver`] does it, with `login` also logged in, and then
-    /// left.
+    /// Whether the relay is there: connected, greeted and encrypted as [`Relay::deliver`] does it,
+    /// and then left. [`Relay::would_take`] asks for more, and needs the password for it.
     ///
     /// # Errors
     /// [`Failed`], within a little more than the deadline.
-    pub async fn greets(&self, login: bool) -> Result<(), Failed> {
-        let opened = async {
-            match login {
-                true => self.open().await,
-                false => self.encrypted().await,
-            }
-        };
+    pub async fn greets(&self) -> Result<(), Failed> {
+        let opened = self.encrypted();
         let mut connection = self.within("handshake", Whose::Relay, opened).await?;
         drop(tokio::time::timeout(Duration::from_millis(300), connection.quit()).await);
         Ok(())

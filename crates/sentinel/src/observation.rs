@@ -76,8 +76,6 @@ pub enum Subject {
         tenant: String,
         /// Its name in satellite's configuration.
         name: String,
-        /// The enrolled sender, a terminal to whoever looks at terminals.
-        sender: String,
     },
     /// A check of a client's application.
     Check {
@@ -132,14 +130,9 @@ impl Subject {
     }
 
     /// An input of satellite.
-    pub fn input(tenant: &str, name: &str, sender: &str) -> Self {
+    pub fn input(tenant: &str, name: &str) -> Self {
         let (tenant, name) = (cut(tenant, NAME_CHARACTERS), cut(name, NAME_CHARACTERS));
-        let sender = cut(sender, NAME_CHARACTERS);
-        Self::Input {
-            tenant,
-            name,
-            sender,
-        }
+        Self::Input { tenant, name }
     }
 
     /// A check of an application.
@@ -193,7 +186,7 @@ impl fmt::Display for Subject {
             | Self::Backup { tenant: name }
             | Self::Peer { name } => write!(f, ":{name}"),
             Self::Output { tenant, name }
-            | Self::Input { tenant, name, .. }
+            | Self::Input { tenant, name }
             | Self::Check { tenant, name } => {
                 write!(f, ":{tenant}/{name}")
             }
@@ -352,6 +345,16 @@ impl Trouble {
     pub fn fact(mut self, fact: Fact, value: impl Into<Value>) -> Self {
         self.facts.insert(fact, value.into());
         self
+    }
+
+    /// When it began. What stands has failed for minutes when a look may say so, and those count.
+    pub(crate) fn began(&self, seen: Timestamp) -> Timestamp {
+        match (self.kind, self.facts.get(&Fact::Since)) {
+            (Kind::InputStanding | Kind::OutputStanding, Some(Value::At(since))) => {
+                seen.min(*since)
+            }
+            _ => seen,
+        }
     }
 }
 

@@ -388,7 +388,7 @@ impl World {
         self.see("backup:acme", 9, vec![backup]);
         let output = self.claims(Subject::output("acme", "payroll"), &[Kind::OutputStanding]);
         self.see("outputs", 12, vec![output]);
-        let input = Subject::input("acme", "gateway", "GW");
+        let input = Subject::input("acme", "gateway");
         let input = self.claims(input, &[Kind::InputStanding]);
         self.see("inputs", 14, vec![input]);
         let certificate = Subject::Certificate { at: "s:443".into() };

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::conditions::Condition;
 use super::{Core, Entry, Happened, Incident, IncidentId, LevelState, Member, Scope, State};
 use super::{machine, timing};
 use crate::config::Config;
@@ -146,32 +145,16 @@ impl Core {
                 }
             }
         }
-        if let Some(it) = self.offline_of(config, subject, kind) {
+        let offline = Kind::TerminalOffline;
+        if explains(config, subject, offline, subject, kind)
+            && let Some(it) = self.conditions.get(&(subject.clone(), offline))
+        {
             match it.incident {
                 Some(id) => return Explained::By(id),
                 None => wait = true,
             }
         }
         if wait { Explained::Wait } else { Explained::No }
-    }
-
-    /// The terminal of that, if it is offline and that explains it: itself, or the sender of an
-    /// input, which is told as unreachable while its broker is.
-    fn offline_of(&self, config: &Config, subject: &Subject, kind: Kind) -> Option<&Condition> {
-        let offline = Kind::TerminalOffline;
-        if let Subject::Input { tenant, sender, .. } = subject {
-            let is_sender = |its: &Subject| match its {
-                Subject::Terminal {
-                    tenant: of, serial, ..
-                } => of == tenant && serial == sender,
-                _ => false,
-            };
-            let found = self.conditions.iter();
-            let mut found = found.filter(|((its, kind), _)| *kind == offline && is_sender(its));
-            return found.next().map(|(_, condition)| condition);
-        }
-        explains(config, subject, offline, subject, kind)
-            .then(|| self.conditions.get(&(subject.clone(), offline)))?
     }
 
     /// Puts roots of one kind together by what they have in common.

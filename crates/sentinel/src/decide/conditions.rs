@@ -70,7 +70,7 @@ impl Condition {
                 let recent = |then: &Timestamp| at.duration_since(*then) < FLAP_WINDOW;
                 self.relapses.retain(recent);
             } else {
-                self.wrong_since = at;
+                self.wrong_since = trouble.began(at);
             }
         }
         if !self.claims.contains(look) {

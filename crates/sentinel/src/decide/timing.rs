@@ -55,6 +55,8 @@ pub(crate) fn confirm(kind: Kind) -> SignedDuration {
         Kind::BackupUnverified | Kind::BackupOneDisk => 600,
         // Three rounds and these: no more than five minutes are lost without a word.
         Kind::BackupLog => 120,
+        // A broker that starts again is back by then, and the pauses between tries are half a minute.
+        Kind::InputStanding => 120,
         Kind::Blind => 600,
         _ => 60,
     })

@@ -1,9 +1,8 @@
 //! Whether records come in from the brokers on which satellite should listen.
 //!
-//! satellite's `/status` says how each of its inputs stands. It tries again by itself and calls
-//! that standing after ten minutes; here that becomes a trouble, and so does an input whose sender
-//! nobody enrolled. What a database stops is told as that. Nothing that waits here is missing: the
-//! broker keeps it.
+//! satellite's `/status` says how each of its inputs does. It tries a broker again by itself, so a
+//! trouble here is told only after a while (`timing.rs`); so is an input whose sender nobody enrolled.
+//! What a database stops is told as that. Nothing that waits here is missing: the broker keeps it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +34,7 @@ impl InputsLook {
 /// What is wrong with one. `None` while it starts, or while another satellite on the same database
 /// listens in its place, which looks the same: that neither opens nor ends anything.
 fn judged(input: &Input, now: Timestamp) -> Option<Observation> {
-    let subject = Subject::input(&input.tenant, &input.name, &input.sender);
+    let subject = Subject::input(&input.tenant, &input.name);
     if input.state == "starting" {
         return None;
     }
@@ -47,7 +46,7 @@ fn judged(input: &Input, now: Timestamp) -> Option<Observation> {
 fn standing(input: &Input) -> Option<Trouble> {
     let mut trouble = Trouble::new(Kind::InputStanding);
     match input.state.as_str() {
-        "standing" => {
+        "failing" | "standing" => {
             if let Some(since) = input.failing_since.as_deref().and_then(moment) {
                 trouble = trouble.fact(Fact::Since, since);
             }
@@ -135,7 +134,8 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_stands_or_whose_sender_nobody_enrolled_is_told_and_no_other() {
+    fn an_input_without_its_broker_or_whose_sender_nobody_enrolled_is_told_and_no_other() {
+        assert_eq!(facts("failing"), facts("standing"));
         let standing = facts("standing").unwrap();
         let since: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
         assert_eq!(standing[&Fact::Since], Value::At(since));
@@ -146,7 +146,7 @@ mod tests {
             of_value(Language::Spanish, &TimeZone::UTC, detail),
             "el emisor GATEWAY-1 no está dado de alta para este cliente, o está bloqueado"
         );
-        for state in ["fine", "failing", "store", "a newer word"] {
+        for state in ["fine", "store", "a newer word"] {
             assert_eq!(facts(state), None, "{state}");
         }
     }

@@ -1,11 +1,11 @@
-//! The mail path, watched like everything else: does each relay greet us as mail servers do?
+//! The mail path, watched like everything else: would each relay take a letter of ours?
 //!
 //! What the outbox knows (how old its oldest letter is, which were given up) belongs to the
-//! process that owns it and is told by it. Here the relays are asked for a handshake, without a
-//! letter: connection, greeting, EHLO, and TLS where it is in use, so that a relay that broke
-//! at night is known before the letter that needs it. The password is tried more seldom, because
-//! providers count logins, and each time while the relay fails. Whether a letter really arrives is
-//! another look's question (`round_trip`).
+//! process that owns it and is told by it. Here the relays are asked without a letter: connection,
+//! greeting, EHLO, TLS where it is in use, and the sender, so that a relay that broke at night is
+//! known before the letter that needs it. Where a password is wanted first, it and the sender are
+//! tried more seldom, because providers count logins, and each time while the relay fails. Whether a
+//! letter really arrives is another look's question (`round_trip`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use notify::SmtpRelay;
+use notify::{Relay as _, Sender, SmtpRelay};
 
 use crate::config::Mail;
 use crate::{Fact, Kind, Look, Observation, Round, Severity, Subject, Trouble, Value};
@@ -21,7 +21,7 @@ use crate::{Fact, Kind, Look, Observation, Round, Severity, Subject, Trouble, Va
 /// From round to round: a relay that breaks is asked three times and told within 90 s, also when it
 /// hangs.
 const EVERY: Duration = Duration::from_secs(20);
-/// With each so many handshakes comes a login: every two minutes.
+/// Every so many rounds a password is tried: every two minutes.
 const LOGIN_EVERY: u32 = 6;
 /// For each relay.
 const ASK_WITHIN: Duration = Duration::from_secs(15);
@@ -33,24 +33,30 @@ pub struct Relays {
 
 struct Asked {
     relay: SmtpRelay,
-    /// Handshakes that went well since the last login was due.
+    from: Sender,
+    logs_in: bool,
+    /// Rounds that went well since the last login was due.
     rounds: AtomicU32,
 }
 
 impl Asked {
     async fn ask(&self) -> Result<(), notify::Failed> {
         let rounds = self.rounds.load(Ordering::Relaxed);
-        let greeted = self.relay.greets(rounds == 0).await;
-        let next = match greeted {
+        let asked = if self.logs_in && rounds != 0 {
+            self.relay.greets().await
+        } else {
+            self.relay.would_take(self.from.address()).await
+        };
+        let next = match asked {
             Ok(()) => (rounds + 1) % LOGIN_EVERY,
             Err(_) => 0,
         };
         self.rounds.store(next, Ordering::Relaxed);
-        greeted
+        asked
     }
 
     fn name(&self) -> &str {
-        notify::Relay::name(&self.relay)
+        self.relay.name()
     }
 }
 
@@ -58,9 +64,10 @@ impl Relays {
     /// A look at these relays.
     ///
     /// # Errors
-    /// A relay's address or authorities cannot be used, which the configuration's check rules
-    /// out.
+    /// A relay's address or authorities, or the sender, cannot be used, which the configuration's
+    /// check rules out.
     pub fn new(mail: &Mail) -> Result<Self, notify::Error> {
+        let from = Sender::new(&mail.from, "")?;
         let mut relays = Vec::with_capacity(mail.relays.len());
         for relay in &mail.relays {
             let mut smtp = SmtpRelay::new(&relay.url)?.deadline(ASK_WITHIN);
@@ -72,6 +79,8 @@ impl Relays {
             }
             relays.push(Arc::new(Asked {
                 relay: smtp,
+                from: from.clone(),
+                logs_in: relay.login.is_some(),
                 rounds: AtomicU32::new(0),
             }));
         }
@@ -171,8 +180,8 @@ mod tests {
     use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
     use tokio::net::TcpListener;
 
-    /// A server that greets and answers EHLO, or says something else.
-    async fn server(greeting: &'static str) -> String {
+    /// A server that greets and answers senders so.
+    async fn server(greeting: &'static str, to_sender: &'static str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("smtp://{}", listener.local_addr().unwrap());
         tokio::spawn(async move {
@@ -181,10 +190,10 @@ mod tests {
                 let mut lines = BufReader::new(reader).lines();
                 writer.write_all(greeting.as_bytes()).await.ok();
                 while let Ok(Some(line)) = lines.next_line().await {
-                    let answer = if line == "QUIT" {
-                        "221 bye\r\n"
-                    } else {
-                        "250 fine\r\n"
+                    let answer = match line.split([' ', ':']).next().unwrap() {
+                        "QUIT" => "221 bye\r\n",
+                        "MAIL" => to_sender,
+                        _ => "250 fine\r\n",
                     };
                     writer.write_all(answer.as_bytes()).await.ok();
                 }
@@ -193,7 +202,8 @@ mod tests {
         url
     }
 
-    /// A server that asks for a password and is content with it or not; it counts logins.
+    /// A server that takes no sender without a password and is content with it or not; it counts
+    /// logins.
     async fn with_password(good: Arc<AtomicBool>, logins: Arc<AtomicU32>) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("smtp://{}", listener.local_addr().unwrap());
@@ -201,17 +211,21 @@ mod tests {
             while let Ok((stream, _)) = listener.accept().await {
                 let (reader, mut writer) = stream.into_split();
                 let mut lines = BufReader::new(reader).lines();
+                let mut is_in = false;
                 writer.write_all(b"220 mx\r\n").await.ok();
                 while let Ok(Some(line)) = lines.next_line().await {
-                    let answer = match line.split(' ').next().unwrap() {
+                    let answer = match line.split([' ', ':']).next().unwrap() {
                         "EHLO" => "250-mx\r\n250 AUTH PLAIN LOGIN\r\n",
                         "AUTH" => {
                             logins.fetch_add(1, Ordering::SeqCst);
-                            match good.load(Ordering::SeqCst) {
+                            is_in = good.load(Ordering::SeqCst);
+                            match is_in {
                                 true => "235 welcome\r\n",
                                 false => "535 no\r\n",
                             }
                         }
+                        "MAIL" if is_in => "250 fine\r\n",
+                        "MAIL" => "530 who are you\r\n",
                         _ => "221 bye\r\n",
                     };
                     writer.write_all(answer.as_bytes()).await.ok();
@@ -268,9 +282,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_relay_that_greets_is_fine_one_that_does_not_fails_and_without_any_mail_is_down() {
-        let good = server("220 mx ready\r\n").await;
-        let busy = server("421 too busy\r\n").await;
+    async fn a_relay_that_takes_senders_is_fine_one_that_does_not_fails_and_without_any_mail_is_down()
+     {
+        let (ready, fine) = ("220 mx ready\r\n", "250 fine\r\n");
+        let good = server(ready, fine).await;
+        let busy = server("421 too busy\r\n", fine).await;
+        let sour = server(ready, "451 come again\r\n").await;
         let nobody = "smtp://127.0.0.1:1";
         let of = |seen: &[(String, Option<Kind>)], name: &str| {
             seen.iter()
@@ -278,9 +295,10 @@ mod tests {
                 .unwrap()
                 .1
         };
-        let some = seen(&[&good, &busy, nobody]).await;
+        let some = seen(&[&good, &busy, &sour, nobody]).await;
         assert_eq!(of(&some, &good), None);
         assert_eq!(of(&some, &busy), Some(Kind::RelayFailing));
+        assert_eq!(of(&some, &sour), Some(Kind::RelayFailing));
         assert_eq!(of(&some, nobody), Some(Kind::RelayFailing));
         assert_eq!(some.last().unwrap(), &("mail".to_owned(), None));
         let none = seen(&[nobody]).await;

@@ -162,9 +162,7 @@ fn place(config: &Config, incident: &Incident, language: Language) -> String {
             Subject::Store { tenant: id } | Subject::Backup { tenant: id } => tenant(id),
             Subject::Check { tenant: id, name }
             | Subject::Output { tenant: id, name }
-            | Subject::Input {
-                tenant: id, name, ..
-            } => {
+            | Subject::Input { tenant: id, name } => {
                 format!("{}, {}", tenant(id), text::short(name, 30))
             }
             other => name_of(other, language),
@@ -214,7 +212,7 @@ pub fn name_of(subject: &Subject, language: Language) -> String {
             let word = pick(language, "salida", "output");
             format!("{word} {} {}", short(tenant), short(name))
         }
-        Subject::Input { tenant, name, .. } => {
+        Subject::Input { tenant, name } => {
             let word = pick(language, "entrada", "input");
             format!("{word} {} {}", short(tenant), short(name))
         }

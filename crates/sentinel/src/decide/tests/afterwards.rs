@@ -62,25 +62,18 @@ fn terminals_that_come_back_late_after_a_hang_call_nobody() {
 }
 
 #[test]
-fn a_broker_that_is_away_is_one_incident_of_its_sender_and_a_sender_without_one_its_own() {
-    let standing = || vec![Trouble::new(Kind::InputStanding)];
-    let both = |offline: bool| {
-        move |core: &mut Core, now: Timestamp| {
-            let input = Subject::input("acme", "gateway", "GW");
-            let input = Observation::wrong(input, now, standing());
+fn what_stood_for_minutes_before_a_look_may_say_so_began_then() {
+    for kind in [Kind::InputStanding, Kind::OutputStanding] {
+        let mut world = World::at("10:00");
+        let began = world.now - SignedDuration::from_mins(10);
+        world.pass(60, |core, now| {
+            let trouble = Trouble::new(kind).fact(Fact::Since, began);
+            let input = Subject::input("acme", "gateway");
+            let input = Observation::wrong(input, now, vec![trouble]);
             core.observe("inputs", &Round::whole(vec![input]), now);
-            let trouble = offline.then(|| Trouble::new(Kind::TerminalOffline));
-            let sender = Subject::terminal("acme", Some("Toluca"), "GW");
-            let sender = Observation::wrong(sender, now, trouble.into_iter().collect());
-            core.observe("terminals", &Round::whole(vec![sender]), now);
-        }
-    };
-    let mut away = World::at("10:00");
-    away.pass(300, both(true));
-    let incident = away.only();
-    assert_eq!(incident.kind, Kind::TerminalOffline);
-    assert_eq!((incident.members.len(), incident.roots().count()), (2, 1));
-    let mut not_enrolled = World::at("10:00");
-    not_enrolled.pass(300, both(false));
-    assert_eq!(not_enrolled.only().kind, Kind::InputStanding);
+        });
+        assert_eq!(world.only().since, began, "{kind:?}");
+        let text = world.letters[0].body.text();
+        assert!(text.contains("09:50"), "{text}");
+    }
 }

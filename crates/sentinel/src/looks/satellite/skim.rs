@@ -128,7 +128,7 @@ mod tests {
 
     fn row(serial: &str) -> serde_json::Value {
         serde_json::json!({
-            "serial": serial, "tenant": "acme", "site": "a \"}]{[\\", "state": "online",
+            "serial": serial, "vendor": "zkteco", "tenant": "acme", "site": "a \"}]{[\\", "state": "online",
             "canary": false, "last_contact_at": null, "last_event_at": null,
             "offline_after_seconds": 300, "clock_skew_seconds": null, "log_used": null,
             "log_capacity": null, "gap_events": null,

@@ -270,6 +270,8 @@ pub struct Devices {
 pub struct Device {
     /// As it is enrolled.
     pub serial: CompactString,
+    /// `zkteco`, `hikvision`, `other`, …
+    pub vendor: CompactString,
     /// Whose it is.
     pub tenant: CompactString,
     /// Where it stands.

@@ -30,13 +30,18 @@ pub(super) struct Past {
 }
 
 /// The observation of one terminal; none of one that was enrolled and never set up, because
-/// that is no fault.
+/// that is no fault, and of one that speaks only when it has something to say and has not.
 pub(super) fn judged(device: &Device, past: &Past, now: Timestamp) -> Option<Observation> {
     let subject = Subject::terminal(&device.tenant, device.site.as_deref(), &device.serial);
     let last = device.last_contact_at.or(past.last_contact);
-    let mut troubles = Vec::new();
+    let (mut troubles, mut is_quiet) = (Vec::new(), false);
     match device.state {
         DeviceState::Online => {}
+        // Who sends of its own accord is silent while there is nothing to send; whether punches that
+        // are usual at this hour stay away is asked elsewhere.
+        DeviceState::Offline | DeviceState::Unheard if device.vendor == OTHER => {
+            is_quiet = true;
+        }
         DeviceState::Offline => troubles.push(offline(device, last)),
         DeviceState::Unheard => match last {
             Some(last) if is_overdue(device, last, now) => {
@@ -54,12 +59,19 @@ pub(super) fn judged(device: &Device, past: &Past, now: Timestamp) -> Option<Obs
     let more = [clock(device), log(device), gap(device, past)];
     troubles.extend(more.into_iter().flatten());
     for condition in &device.conditions {
+        // The broker of an input is told by the look at inputs, under its own name.
+        if device.vendor == OTHER && condition.name == UNREACHABLE {
+            continue;
+        }
         let Some(trouble) = of_condition(condition) else {
             continue;
         };
         if troubles.iter().all(|known| known.kind != trouble.kind) {
             troubles.push(trouble);
         }
+    }
+    if is_quiet && troubles.is_empty() {
+        return None;
     }
     Some(Observation::wrong(subject, now, troubles))
 }
@@ -111,6 +123,10 @@ fn gap(device: &Device, past: &Past) -> Option<Trouble> {
     })
 }
 
+/// The vendor of what posts records of its own accord, or has them on a broker.
+const OTHER: &str = "other";
+const UNREACHABLE: &str = "unreachable";
+
 /// satellite's names for what holds of a terminal, with what each means here; what needs nobody
 /// is not among them. A manual tells more under the same name.
 const CONDITIONS: [(&str, Kind, Severity, Phrase); 16] = {
@@ -119,7 +135,7 @@ const CONDITIONS: [(&str, Kind, Severity, Phrase); 16] = {
     };
     use Severity::{Notice, Warning};
     [
-        ("unreachable", TerminalOffline, Warning, Phrase::Unreachable),
+        (UNREACHABLE, TerminalOffline, Warning, Phrase::Unreachable),
         (
             "login_refused",
             TerminalOffline,
@@ -200,6 +216,7 @@ mod tests {
     fn device(state: DeviceState) -> Device {
         Device {
             serial: "A1".into(),
+            vendor: "zkteco".into(),
             tenant: "acme".into(),
             site: Some("Toluca".into()),
             state,
@@ -253,6 +270,31 @@ mod tests {
             kinds(&unheard, &long_ago),
             Some(vec![Kind::TerminalOffline])
         );
+    }
+
+    #[test]
+    fn a_sender_of_another_make_that_is_quiet_is_no_terminal_that_is_offline() {
+        let past = Past {
+            last_contact: moment("2026-11-20 09:00:00"),
+            ..Past::default()
+        };
+        for state in [DeviceState::Offline, DeviceState::Unheard] {
+            let mut quiet = device(state);
+            quiet.vendor = OTHER.into();
+            let told = |it: &Device| judged(it, &past, now());
+            assert_eq!(told(&quiet), None);
+            let condition = |name: &str| Condition {
+                name: name.to_owned(),
+                since: "2026-11-21 09:00:00.000".to_owned(),
+                detail: "x".to_owned(),
+                detail_es: None,
+            };
+            // Its broker is away, which the look at inputs tells.
+            quiet.conditions = vec![condition(UNREACHABLE)];
+            assert_eq!(told(&quiet), None);
+            quiet.conditions.push(condition("records_missing"));
+            assert_eq!(kinds(&quiet, &past), Some(vec![Kind::GapOpen]));
+        }
     }
 
     #[test]

@@ -575,9 +575,17 @@ async fn a_relay_that_refuses_is_passed_by_and_told_itself() {
     .await;
 }
 
-/// Two relays that no letter uses, of which the first breaks: what is told by the second, and how
-/// sentinel and both relays are then.
-async fn first_breaks(how: &str, breaks: fn(&Postbox)) -> (Post, SentinelProcess, [Postbox; 2]) {
+/// Two relays that no letter uses, and who uses them.
+struct Quiet {
+    first: Postbox,
+    second: Postbox,
+    sentinel: SentinelProcess,
+    _satellite: SatelliteProcess,
+    _folder: tempfile::TempDir,
+}
+
+/// The first of two relays breaks while no letter uses it; answers with what is told by the second.
+async fn first_breaks(how: &str, breaks: fn(&Postbox)) -> (Post, Quiet) {
     let folder = tempfile::tempdir().unwrap();
     let (satellite, place) = bare_satellite(folder.path()).await;
     let (first, second) = (
@@ -601,23 +609,31 @@ async fn first_breaks(how: &str, breaks: fn(&Postbox)) -> (Post, SentinelProcess
         "first relay {how}, no letter: told after {:?}",
         told.at.duration_since(begin)
     );
-    (told, sentinel, [first, second])
+    let quiet = Quiet {
+        first,
+        second,
+        sentinel,
+        _satellite: satellite,
+        _folder: folder,
+    };
+    (told, quiet)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_dies_while_no_letter_uses_it_is_told_by_the_other_within_90_seconds() {
-    let (_, sentinel, [_, second]) = first_breaks("dies", Postbox::die).await;
+    let (_, quiet) = first_breaks("dies", Postbox::die).await;
     // The letter met the dead relay too: both who saw it speak of one incident.
     tokio::time::sleep(Duration::from_secs(75)).await;
-    let all = sentinel.json(["incidents", "--json"]).await.unwrap();
+    let all = quiet.sentinel.json(["incidents", "--json"]).await.unwrap();
     assert_eq!(all.as_array().unwrap().len(), 1, "{all:#}");
-    assert_eq!(second.posts().len(), 2, "one letter to each reader");
+    assert_eq!(quiet.second.posts().len(), 2, "one letter to each reader");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_greets_and_takes_no_sender_is_told_by_the_other_and_its_return_too() {
     let refuses = |relay: &Postbox| relay.refuse(true);
-    let (told, sentinel, [first, second]) = first_breaks("refuses", refuses).await;
+    let (told, quiet) = first_breaks("refuses", refuses).await;
+    let (first, second) = (&quiet.first, &quiet.second);
     assert!(first.posts().is_empty());
     first.refuse(false);
     let title = "Falla un servidor de correo; el otro funciona";
@@ -635,7 +651,7 @@ async fn a_relay_that_greets_and_takes_no_sender_is_told_by_the_other_and_its_re
     };
     assert_eq!(back.header("references"), told.header("message-id"));
     let all = ["incidents", "--days", "1", "--json"];
-    let all = sentinel.json(all).await.unwrap();
+    let all = quiet.sentinel.json(all).await.unwrap();
     assert_eq!(all[0]["state"], "closed", "{all:#}");
     assert_eq!(all.as_array().unwrap().len(), 1, "{all:#}");
 }

@@ -95,12 +95,12 @@ async fn a_broker_from_which_nothing_comes_in_is_told_by_the_inputs_name_and_its
     let tables = configuration(&satellite, &place, &postbox, "127.0.0.1:0");
     let mut sentinel = SentinelProcess::prepare(&tables).unwrap();
     sentinel.run().await.unwrap();
-    tokio::time::sleep(Duration::from_secs(15)).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
     // One that is started again is no news.
     broker.kill9().await.unwrap();
     tokio::time::sleep(Duration::from_secs(25)).await;
     broker.up().await.unwrap();
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_secs(25)).await;
     assert_eq!(subjects(&postbox), [""; 0]);
 
     let begin = Instant::now();

@@ -117,7 +117,7 @@ async fn a_broker_from_which_nothing_comes_in_is_told_by_the_inputs_name_and_its
     for (text, parts) in [
         (
             &es,
-            ["Dónde: ", "rechaza la conexión", "El broker los conserva"],
+            ["Dónde: ", "sin conexión: ", "El broker los conserva"],
         ),
         (
             &en,

@@ -11,6 +11,7 @@ use event::{Millis, Vendor};
 use serde::Serialize;
 
 use crate::config::Input;
+use crate::detail::spanish;
 use crate::hub::Hub;
 use crate::outputs::stands_after;
 
@@ -36,6 +37,8 @@ pub struct InputStatus {
     pub failing_since: Option<String>,
     /// Why.
     pub trouble: Option<String>,
+    /// The same in Spanish, where it is known.
+    pub trouble_es: Option<String>,
     /// When the last message was settled, UTC.
     pub last_message_at: Option<String>,
 }
@@ -86,6 +89,7 @@ pub(crate) fn status(hub: &Hub, input: &Input, now: Millis) -> InputStatus {
         sender: input.sender.to_string(),
         state,
         failing_since: seen.failing_since.map(Millis::text),
+        trouble_es: seen.trouble.as_deref().and_then(spanish),
         trouble: seen.trouble,
         last_message_at: seen.last_message.map(Millis::text),
     }

@@ -50,8 +50,9 @@ fn standing(input: &Input) -> Option<Trouble> {
             if let Some(since) = input.failing_since.as_deref().and_then(moment) {
                 trouble = trouble.fact(Fact::Since, since);
             }
-            if let Some(words) = &input.trouble {
-                trouble = trouble.fact(Fact::Detail, Value::heard(words));
+            if let Some(en) = &input.trouble {
+                let said = Value::in_both(input.trouble_es.as_deref(), en);
+                trouble = trouble.fact(Fact::Detail, said);
             }
             Some(trouble)
         }
@@ -120,6 +121,7 @@ mod tests {
             state: state.to_owned(),
             failing_since: Some("2026-11-21 09:00:00.000".to_owned()),
             trouble: Some("NotAuthorized".to_owned()),
+            trouble_es: Some("sin autorización".to_owned()),
         }
     }
 
@@ -140,7 +142,8 @@ mod tests {
         let since: Timestamp = "2026-11-21T09:00:00Z".parse().unwrap();
         assert_eq!(standing[&Fact::Since], Value::At(since));
         assert_eq!(standing[&Fact::Place], Value::heard("broker:8883"));
-        assert_eq!(standing[&Fact::Detail], Value::heard("NotAuthorized"));
+        let said = Value::in_both(Some("sin autorización"), "NotAuthorized");
+        assert_eq!(standing[&Fact::Detail], said);
         let detail = &facts("unenrolled").unwrap()[&Fact::Detail];
         assert_eq!(
             of_value(Language::Spanish, &TimeZone::UTC, detail),

@@ -209,6 +209,8 @@ pub struct Input {
     pub failing_since: Option<String>,
     /// Why.
     pub trouble: Option<String>,
+    /// The same in Spanish, as above.
+    pub trouble_es: Option<String>,
 }
 
 /// A stage of the work.

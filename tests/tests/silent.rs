@@ -115,10 +115,7 @@ async fn a_broker_from_which_nothing_comes_in_is_told_by_the_inputs_name_and_its
     let place = broker.address().to_string();
     let (es, en) = (read(&first).1, read(&other).1);
     for (text, parts) in [
-        (
-            &es,
-            ["Dónde: ", "sin conexión: ", "El broker los conserva"],
-        ),
+        (&es, ["Dónde: ", "sin conexión: ", "El broker los conserva"]),
         (
             &en,
             ["Where: ", "Connection refused", "The broker keeps them"],

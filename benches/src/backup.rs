@@ -5,6 +5,7 @@
 //! it. The run fails when a command fails, or when an upload is not accepted meanwhile.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -176,9 +177,14 @@ async fn beside(satellite: &Satellite, fleet: &Fleet, seen: &mut Seen) -> Result
     }
 }
 
+/// Carries an order out as its unit does: `Nice=10` and `IOSchedulingClass=idle`.
 async fn command(satellite: &Satellite, word: &str) -> Result<()> {
-    let mut command = tokio::process::Command::from(satellite.command(&["backup", word])?);
-    let output = command.kill_on_drop(true).output().await?;
+    let ours = satellite.command(&["backup", word])?;
+    let mut command = tokio::process::Command::new("nice");
+    command.args(["-n", "10", "ionice", "-c", "3"]);
+    command.arg(ours.get_program()).args(ours.get_args());
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "backup {word}: {said}");
     Ok(())

@@ -43,6 +43,9 @@ const COLUMNS: &[&str] = &[
 ];
 /// Messages that the publisher sends at once.
 const WINDOW: usize = 50;
+/// Rest between them: 200 a second, as many as satellite takes in and out meanwhile. A faster
+/// publisher only piles messages up in the broker, which then writes all of them at each change.
+const PAUSE: Duration = Duration::from_millis(250);
 /// Longest wait for so many messages, and for all of them at the end.
 const LIMIT: Duration = Duration::from_secs(600);
 /// Terminals that the topics name.
@@ -128,7 +131,7 @@ async fn killed(
     let plan = move |n| (n < messages).then(|| planned(n));
     let begin = Instant::now();
     let ledger = folder.join("ledger");
-    let pace = (WINDOW, Duration::ZERO);
+    let pace = (WINDOW, PAUSE);
     let publisher = Publisher::start(broker.address(), &ledger, pace, plan)?;
     kills(options, broker, &publisher).await?;
     let sent = publisher.finish(LIMIT).await?;

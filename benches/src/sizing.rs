@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use event::{Event, Millis, SharedDevice};
-use mariadb::{Flavor, Server};
+use mariadb::{Address, Flavor, Server};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 use store::feed::{self, FeedFilter};
 use store::{AnyEngine, Gate, Mirror, Submission, Target, Value, Writer};
@@ -60,6 +60,27 @@ impl Of {
     }
 }
 
+/// A way to grow that is worth a hurry, in rows, and how often it is told where it is.
+const FAR: u64 = 10_000_000;
+const TOLD: u64 = 1_000_000;
+/// What lets a server take rows as fast as it can: its indexes fit into memory, and nothing waits
+/// for the disk.
+const HURRY: &str = "SET GLOBAL innodb_buffer_pool_size = 9 << 30; \
+                     SET GLOBAL innodb_log_file_size = 10 << 30; SET GLOBAL innodb_io_capacity = 3000; \
+                     SET GLOBAL innodb_flush_log_at_trx_commit = 0; SET GLOBAL sync_binlog = 0";
+/// As it was, durable and small; what is measured is measured so.
+const AT_REST: &str = "SET GLOBAL innodb_buffer_pool_size = 256 << 20; \
+                       SET GLOBAL innodb_log_file_size = 96 << 20; SET GLOBAL innodb_io_capacity = 200; \
+                       SET GLOBAL innodb_flush_log_at_trx_commit = 1; SET GLOBAL sync_binlog = 1";
+/// Memory that the server still holds, in pages that are to be written or given back.
+const HELD: &str = "SELECT CAST(SUM(variable_value) AS UNSIGNED) FROM information_schema.global_status \
+                    WHERE variable_name IN ('Innodb_buffer_pool_pages_total', \
+                    'Innodb_buffer_pool_pages_dirty')";
+/// A pool of 256 MiB has 16,384 pages of 16 KiB, and a few are always dirty.
+const SETTLED: u64 = 17_500;
+/// How long giving back may take.
+const SETTLED_WITHIN: Duration = Duration::from_secs(900);
+
 const SIZES: &[&str] = &["on", "rows", "MiB", "bytes an event"];
 const TIMES: &[&str] = &["on", "rows", "asked", "ms"];
 const SPEEDS: &[&str] = &["on", "rows", "new rows/s"];
@@ -76,6 +97,8 @@ const BATCH: usize = 100;
 const SECONDS: u64 = 10;
 /// How often each question is asked.
 const TIMES_ASKED: usize = 3;
+/// An answer that took longer is not waited for again.
+const LONG: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(options: &Options) -> Result<Report> {
     let mut tables = Tables {
@@ -95,6 +118,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
         let database = server.address().fresh_database("sizing")?;
         let target = mariadb_target(server.address(), &database);
         let mut grown = Grown::new("MariaDB, durable", target, options.of).await?;
+        grown.server = Some(server.address().clone());
         grown.measure(&options.rows, &mut tables).await?;
     }
     let report = Report::new(vec![tables.sizes, tables.times, tables.speeds]);
@@ -112,6 +136,8 @@ struct Tables {
 /// A table that grows.
 pub(crate) struct Grown {
     name: &'static str,
+    /// The server that may hurry while it only grows.
+    server: Option<Address>,
     target: Target,
     engine: AnyEngine,
     is_sqlite: bool,
@@ -146,6 +172,7 @@ impl Grown {
         let first = found.first().context("no row")?.int(0)?;
         Ok(Self {
             name,
+            server: None,
             target,
             engine,
             is_sqlite,
@@ -201,8 +228,22 @@ impl Grown {
     /// At least so many rows.
     pub(crate) async fn grow_to(&mut self, rows: u64) -> Result<()> {
         let begin = Instant::now();
+        let far = rows.saturating_sub(self.rows) > FAR;
+        let hurried = self.server.clone().filter(|_| far);
+        if let Some(server) = &hurried {
+            server.sql(HURRY)?;
+        }
         while self.rows < rows {
             self.grow().await?;
+            if self.rows.is_multiple_of(TOLD) {
+                eprintln!("  {} rows after {:?}", self.rows, begin.elapsed());
+                if let Some(server) = &hurried {
+                    server.sql("FLUSH BINARY LOGS; PURGE BINARY LOGS BEFORE NOW()")?;
+                }
+            }
+        }
+        if let Some(server) = &hurried {
+            at_rest(server).await?;
         }
         // Readers look no further than the number that is given out next.
         let sql = "UPDATE feed_head SET next_seq = (SELECT MAX(seq) + 1 FROM event)";
@@ -296,6 +337,9 @@ impl Grown {
             let begin = Instant::now();
             feed::read(&mut self.engine, filter).await?;
             taken.push(begin.elapsed());
+            if begin.elapsed() > LONG {
+                break;
+            }
         }
         Ok(middle(taken))
     }
@@ -325,6 +369,21 @@ impl Grown {
             taken.push(begin.elapsed());
         }
         Ok(middle(taken))
+    }
+}
+
+/// Puts a server that hurried back to what it was, and waits until it is.
+async fn at_rest(server: &Address) -> Result<()> {
+    server.sql(AT_REST)?;
+    let begun = Instant::now();
+    loop {
+        let held: u64 = server.sql(HELD)?.trim().parse().context("no count")?;
+        if held < SETTLED {
+            eprintln!("  at rest after {:?}", begun.elapsed());
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < SETTLED_WITHIN, "{held} pages are held");
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

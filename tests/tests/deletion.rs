@@ -402,6 +402,7 @@ async fn a_deletion_that_is_killed_in_the_middle_is_ended_by_the_same_command() 
 }
 
 /// Who comes back with the file of the export has its old numbers, and a copy of that time keeps it.
+/// The proofs come with the copy to a machine that has none.
 async fn who_is_imported_again_stays(
     satellite: &mut SatelliteProcess,
     mine: &Place,
@@ -411,8 +412,14 @@ async fn who_is_imported_again_stays(
     works(satellite, &["tenant", "import", bundle]).await?;
     works(satellite, &["backup", "run"]).await?;
     satellite.terminate().await?;
+    let proofs = satellite.folder().join("state/deletions.jsonl");
+    let kept = fs::read(&proofs)?;
+    fs::remove_file(&proofs)?;
     let text = works(satellite, &["restore", "--yes", "all"]).await?;
     ensure!(!text.contains("the copy held the tenant"), "{text}");
+    ensure!(text.contains("proofs of deleted tenants"), "{text}");
+    ensure!(fs::read(&proofs)? == kept, "other proofs");
+    works(satellite, &["tenant", "deleted"]).await?;
     ensure!(
         of_its(mine, marks).await? > 4_050,
         "who came back was deleted"

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use mariadb::{Flavor, Server};
-use promises::{Place, SatelliteProcess, Setup, blocking};
+use promises::{Copies, Place, SatelliteProcess, Setup, blocking};
 use serde_json::Value;
 
 /// What the doctor says with this grade, each as "about: seen | mend".
@@ -119,4 +119,57 @@ async fn a_user_who_may_only_read_is_told_with_the_statement_that_helps() {
     );
     let grant = format!("GRANT SELECT, INSERT, UPDATE ON {database}.* TO 'reader'@'127.0.0.1';");
     assert!(said.contains(&grant), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_says_how_copies_stand_and_what_makes_them_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut setup = Setup::new(Place::sqlite(folder.path()));
+    let without = SatelliteProcess::prepare(&setup).await.unwrap();
+    let care = told(&without, "care").await;
+    let care = about(&care, &["copies"]);
+    assert!(
+        care.len() == 1 && care[0].contains("no copy of the databases is made"),
+        "{care:#?}"
+    );
+
+    let copies = Copies::new().unwrap();
+    setup.more = copies.table("").unwrap();
+    let satellite = SatelliteProcess::prepare(&setup).await.unwrap();
+    let bad = told(&satellite, "bad").await;
+    let never = about(&bad, &["copies"]);
+    let words = "copies: store: no copy was ever made | satellite backup run";
+    assert_eq!(never, [words], "{bad:#?}");
+
+    let made = satellite.backup(&["run"]).output().await.unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let (bad, good) = (
+        told(&satellite, "bad").await,
+        told(&satellite, "good").await,
+    );
+    assert!(about(&bad, &["copies"]).is_empty(), "{bad:#?}");
+    let second = format!(
+        "copies: {} can be read; databases with a copy: 1 | -",
+        copies.second().display()
+    );
+    for line in ["copies: store: the newest copy is 0 min old | -", &second] {
+        assert!(good.iter().any(|it| it == line), "{good:#?}");
+    }
+
+    // The newest copy ages, and the second disk is gone.
+    let state = satellite.folder().join("state/backup.json");
+    let text = std::fs::read_to_string(&state).unwrap();
+    let mut board: Value = serde_json::from_str(&text).unwrap();
+    board["stores"][0]["started_at"] = "2026-01-01T00:00:00Z".into();
+    std::fs::write(&state, board.to_string()).unwrap();
+    std::fs::remove_dir_all(copies.second()).unwrap();
+    std::fs::write(copies.second(), "no folder").unwrap();
+    let bad = told(&satellite, "bad").await;
+    let bad = about(&bad, &["copies"]);
+    for words in [
+        "promised every 3 h 0 min | systemctl enable --now satellite-backup.timer",
+        "Not a directory",
+    ] {
+        assert!(bad.iter().any(|line| line.contains(words)), "{bad:#?}");
+    }
 }

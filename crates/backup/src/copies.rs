@@ -470,6 +470,7 @@ mod tests {
             plain_bytes: 0,
             recipients: Vec::new(),
             configuration: None,
+            deletions: None,
             log: None,
             secrets: Vec::new(),
             contents: Contents::default(),

@@ -17,7 +17,9 @@ mod drill;
 mod dump;
 mod dump_text;
 pub mod log;
+mod look;
 mod manifest;
+mod pace;
 mod problem;
 mod programs;
 mod remote;
@@ -33,11 +35,13 @@ pub use copies::{Copied, Folder, Location};
 pub use drill::{Drill, DrillStore};
 pub use dump::Login;
 pub use log::{LogMark, LogState};
+pub use look::{Missing, missing_programs, stores_within};
 pub use manifest::Manifest;
+pub use pace::Pace;
 pub use problem::Problem;
 pub use remote::Remote;
 pub use restore::{
-    Destination, Kept, Request, Restored, RestoredStore, Unfinished, read_whole, restore,
+    Destination, Kept, Request, Restored, RestoredStore, Unfinished, deletions, read_whole, restore,
 };
 pub use retention::Retention;
 pub use take::{Plan, Source, Taken, Work, take};

@@ -45,6 +45,9 @@ pub struct Manifest {
     pub recipients: Vec<String>,
     /// The configuration's file in this copy, if it has one.
     pub configuration: Option<String>,
+    /// The file with the proofs of deletions in this copy, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletions: Option<String>,
     /// Where it stands in its server's binary log, where that is shipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogMark>,

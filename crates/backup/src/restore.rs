@@ -81,6 +81,25 @@ pub async fn read_whole(
     Ok(manifest)
 }
 
+/// The proofs of deletions that a copy brings; empty where it has none.
+///
+/// # Errors
+/// They cannot be read.
+pub async fn deletions(
+    copy: &Copied,
+    manifest: &Manifest,
+    key: &Secret,
+) -> Result<Vec<u8>, Problem> {
+    let mut text = Vec::new();
+    if let Some(name) = &manifest.deletions {
+        let mut opened = Opened::open(&copy.folder.join(name), key).await?;
+        while let Some(piece) = opened.next().await? {
+            text.extend(piece);
+        }
+    }
+    Ok(text)
+}
+
 /// Puts a copy in its place, compares what is there then with what was dumped, and replays what
 /// was committed after it.
 ///

@@ -2,7 +2,7 @@
 //!
 //! Both are formats that every system can open: `age --decrypt -i KEY FILE | gunzip`. Only public
 //! keys are needed to write. A secret key goes to `age` over a pipe, never into an argument or a
-//! file of ours. What `age` has written is on disk when [`Sealed::finish`] returns.
+//! file of ours. What `age` has written is whole when [`Sealed::finish`] returns.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -16,6 +16,7 @@ use flate2::write::{GzDecoder, GzEncoder};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
+use crate::pace::Paced;
 use crate::{Problem, programs};
 
 /// Bytes moved at once.
@@ -28,11 +29,16 @@ pub(crate) struct Sealed {
     to_age: Option<ChildStdin>,
     gzip: GzEncoder<Vec<u8>>,
     plain: u64,
+    paced: Paced,
 }
 
 impl Sealed {
-    /// Begins a new file that these public keys can open.
-    pub(crate) fn create(path: &Path, recipients: &[String]) -> Result<Self, Problem> {
+    /// Begins a new file that these public keys can open, and that is written at this pace.
+    pub(crate) fn create(
+        path: &Path,
+        recipients: &[String],
+        paced: Paced,
+    ) -> Result<Self, Problem> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o640);
         let file = options
@@ -50,6 +56,7 @@ impl Sealed {
             age,
             gzip: GzEncoder::new(Vec::with_capacity(2 * PIECE), Compression::fast()),
             plain: 0,
+            paced,
         })
     }
 
@@ -58,11 +65,12 @@ impl Sealed {
         self.plain = self.plain.saturating_add(crate::take::wide(bytes.len()));
         let compressed = self.gzip.write_all(bytes);
         compressed.map_err(|error| Problem::file(&self.path, &error))?;
-        if self.gzip.get_ref().len() < PIECE {
-            return Ok(());
+        if self.gzip.get_ref().len() >= PIECE {
+            let ready = std::mem::take(self.gzip.get_mut());
+            self.hand_over(&ready).await?;
         }
-        let ready = std::mem::take(self.gzip.get_mut());
-        self.hand_over(&ready).await
+        self.paced.rest().await;
+        Ok(())
     }
 
     async fn hand_over(&mut self, ready: &[u8]) -> Result<(), Problem> {
@@ -89,7 +97,8 @@ impl Sealed {
         .because(said)
     }
 
-    /// Ends the file and waits until it is on disk; how many bytes went in.
+    /// Ends the file; how many bytes went in. It has no name yet that counts, and whoever gives it
+    /// one brings it to the disk first.
     pub(crate) async fn finish(mut self) -> Result<u64, Problem> {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         std::mem::swap(&mut gzip, &mut self.gzip);
@@ -100,8 +109,7 @@ impl Sealed {
         drop(self.to_age.take());
         let ended = programs::ended(&mut self.age).await;
         ended.map_err(|said| self.refused(said))?;
-        let synced = std::fs::File::open(&self.path).and_then(|file| file.sync_all());
-        synced.map_err(|error| Problem::file(&self.path, &error))?;
+        self.paced.rest().await;
         Ok(self.plain)
     }
 }

@@ -15,8 +15,9 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::copies::{bounded, complete, moment};
 use crate::manifest::{FORMAT, Manifest};
+use crate::pace::Paced;
 use crate::seal::{PIECE, Sealed};
-use crate::{Copied, Folder, Location, Login, Problem, dump};
+use crate::{Copied, Folder, Location, Login, Pace, Problem, dump};
 
 /// Where copies are made and what makes them.
 #[derive(Debug, Clone)]
@@ -53,10 +54,14 @@ pub struct Work {
     pub version: String,
     /// The configuration's file, for the registry's copy.
     pub configuration: Option<PathBuf>,
+    /// The proofs of deletions, for the registry's copy; none where nothing was deleted yet.
+    pub deletions: Option<PathBuf>,
     /// Whether the server's binary log is shipped, so that the copy has to say where it stands in it.
     pub binary_log: bool,
     /// Names of passwords, for the registry's copy.
     pub secrets: Vec<String>,
+    /// How much of the machine the copy leaves to others.
+    pub pace: Pace,
 }
 
 /// A copy that was made.
@@ -170,21 +175,26 @@ async fn make(
         Ok((location.begin(&store, at)?, at))
     })
     .await?;
+    let paced = Paced::new(work.pace, plan.time_limit);
     let private = Private::new(state_dir)?;
     let (data, engine) = match &work.source {
         Source::Mysql(_) => ("data.sql.gz.age", "mysql"),
         Source::Sqlite(_) => ("data.db.gz.age", "sqlite"),
     };
-    let mut sealed = Sealed::create(&folder.join(data), &plan.recipients)?;
+    let mut sealed = Sealed::create(&folder.join(data), &plan.recipients, paced)?;
     let (contents, log) = match &work.source {
         Source::Mysql(login) => dump::dump(login, work.binary_log, &private.0, &mut sealed).await?,
         Source::Sqlite(file) => (copy_file(file, &private.0, &mut sealed).await?, None),
     };
     let plain_bytes = sealed.finish().await?;
-    let configuration = match &work.configuration {
-        Some(file) => Some(seal_configuration(file, &folder, &plan.recipients).await?),
-        None => None,
+    // Each sync makes commits beside it wait, so that this is work too.
+    let mut naming = Paced::new(work.pace, plan.time_limit);
+    let beside = async |file: &Option<PathBuf>, name| match file {
+        Some(file) => seal_file(file, &folder, name, &plan.recipients).await,
+        None => Ok(None),
     };
+    let configuration = beside(&work.configuration, "configuration.toml.gz.age").await?;
+    let deletions = beside(&work.deletions, "deletions.jsonl.gz.age").await?;
     let rows = contents.rows();
     let manifest = Manifest {
         format: FORMAT,
@@ -200,6 +210,7 @@ async fn make(
         plain_bytes,
         recipients: plan.recipients.clone(),
         configuration,
+        deletions,
         log,
         secrets: work.secrets.clone(),
         contents,
@@ -209,7 +220,9 @@ async fn make(
         complete(&folder, &manifest)?;
         location.name(&store, at)
     });
-    Ok((named.await?, rows))
+    let copy = named.await?;
+    naming.rest().await;
+    Ok((copy, rows))
 }
 
 /// How the first location is named in an error.
@@ -261,16 +274,17 @@ pub(crate) async fn pack(file: &Path, to: &mut Sealed) -> Result<(), Problem> {
     }
 }
 
-async fn seal_configuration(
+/// A small file beside the data; its name in the copy.
+async fn seal_file(
     file: &Path,
     folder: &Path,
+    name: &str,
     keys: &[String],
-) -> Result<String, Problem> {
-    let name = "configuration.toml.gz.age";
-    let mut sealed = Sealed::create(&folder.join(name), keys)?;
+) -> Result<Option<String>, Problem> {
+    let mut sealed = Sealed::create(&folder.join(name), keys, Paced::full())?;
     pack(file, &mut sealed).await?;
     sealed.finish().await?;
-    Ok(name.to_owned())
+    Ok(Some(name.to_owned()))
 }
 
 /// Carries a copy to the second location; true when that is another disk.

@@ -16,6 +16,7 @@ use super::pieces::{FIRST, Log, Piece, pieces_in};
 use super::{LogMark, folder_of};
 use crate::copies::{bounded, hash};
 use crate::dump::{OptionFile, keeps_log};
+use crate::pace::Paced;
 use crate::seal::Sealed;
 use crate::take::{Private, pack};
 use crate::{Location, Login, Plan, Problem, programs};
@@ -283,7 +284,7 @@ async fn put(
         if covered.end > from {
             let path = folder.join(Piece::place(log, from, covered.end, at));
             let unnamed = begin(&path)?;
-            let mut sealed = Sealed::create(&unnamed, &plan.recipients)?;
+            let mut sealed = Sealed::create(&unnamed, &plan.recipients, Paced::full())?;
             pack(file, &mut sealed).await?;
             sealed.finish().await?;
             name(&unnamed, &path).map_err(|error| Problem::file(&path, &error))?;
@@ -311,6 +312,7 @@ fn begin(path: &Path) -> Result<PathBuf, Problem> {
 
 fn name(unnamed: &Path, path: &Path) -> io::Result<()> {
     let folder = path.parent().unwrap_or_else(|| Path::new("/"));
+    File::open(unnamed)?.sync_all()?;
     fs::rename(unnamed, path)?;
     File::open(folder)?.sync_all()?;
     // The folder of the log may be new too.

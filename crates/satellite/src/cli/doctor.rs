@@ -2,10 +2,11 @@
 //! good, what needs care and what is bad, with the command that mends it.
 //!
 //! Each module looks at one thing: the service, its doors, the machine, the configuration, the other
-//! sides of an edge and of brokers, the databases.
+//! sides of an edge and of brokers, the copies, the databases.
 //! Nothing is changed, and nothing that cannot be seen is called good. What terminals do is the
 //! business of `satellite trace` and `satellite devices`; here it is only counted.
 
+mod copies;
 mod databases;
 mod doors;
 mod machine;
@@ -55,8 +56,8 @@ enum Grade {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Finding {
     grade: Grade,
-    /// What was looked at: `service`, `doors`, `machine`, `configuration`, `edge`, the name of an
-    /// output or input, or a database's label.
+    /// What was looked at: `service`, `doors`, `machine`, `configuration`, `edge`, `copies`, the
+    /// name of an output or input, or a database's label.
     about: String,
     /// What was seen.
     seen: String,
@@ -118,6 +119,7 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
     machine::look(context, findings.about("machine")).await;
     settings::look(context, findings.about("configuration"));
     ways::look(context, &mut findings).await;
+    copies::look(context, findings.about("copies")).await;
     for place in super::databases::places(context, None) {
         databases::look(context, &place, findings.about(&place.label)).await;
     }

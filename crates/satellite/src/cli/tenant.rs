@@ -21,6 +21,7 @@ use daemon::exit::Exit;
 use super::Context;
 
 pub(super) use again::delete_again;
+pub(super) use proof::{file as proofs, take_over as take_over_proofs};
 
 pub(crate) const EXAMPLES: &str = "Examples:
   satellite tenant export --tenant acme --to /var/lib/satellite/acme.tar.gz

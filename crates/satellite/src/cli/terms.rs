@@ -9,12 +9,13 @@ pub(super) fn spanish(word: &str) -> Option<&'static str> {
     known.map(|(_, spanish)| *spanish)
 }
 
-const TERMS: [(&str, &str); 91] = [
+const TERMS: [(&str, &str); 92] = [
     // What `doctor` looks at.
     ("service", "servicio"),
     ("doors", "puertas"),
     ("machine", "servidor"),
     ("configuration", "configuración"),
+    ("copies", "copias"),
     // States of enrolments and terminals.
     ("approved", "aprobado"),
     ("blocked", "bloqueado"),

@@ -21,7 +21,7 @@ use std::str::FromStr as _;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use backup::{Board, Location, Login, Plan, Problem, Source, Taken, Work};
+use backup::{Board, Location, Login, Pace, Plan, Problem, Source, Taken, Work};
 use clap::Subcommand;
 use daemon::config::{ConfigError, Said, Secret, StoreUrl, secret_file, secret_places};
 use daemon::exit::Exit;
@@ -30,7 +30,7 @@ use satellite::config::{Backup, SECRETS_FOLDER, STORE_LABEL};
 use store::Target;
 
 use super::databases::{self, Place};
-use super::{Context, out, program};
+use super::{Context, out, program, tenant};
 use words::Says;
 
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -220,8 +220,10 @@ pub(super) fn work(
         source: source(&place.target, settings)?,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         configuration: context.config.file.clone().filter(|_| registry),
+        deletions: tenant::proofs(&context.config.state_dir).filter(|_| registry),
         binary_log: settings.binary_log,
         secrets: if registry { secrets() } else { Vec::new() },
+        pace: Pace::Gentle,
     })
 }
 

@@ -64,6 +64,19 @@ texts! {
     BrokerLetsUsIn: "el broker nos deja entrar: {}", "the broker lets us in: {}";
     BrokerAway: "el broker no sirve: {}: {}", "the broker will not do: {}: {}";
 
+    // The copies.
+    NoCopies: "no se hace ninguna copia de las bases de datos (falta [backup]); vea copias-de-seguridad.md", "no copy of the databases is made ([backup] is missing); see OPERATIONS.md";
+    ProgramMissing: "sin el programa {} no se hace ninguna copia", "without the program {} no copy is made";
+    CopiesLie: "{} se lee; bases con copia: {}", "{} can be read; databases with a copy: {}";
+    PlaceAway: "{}: {}", "{}: {}";
+    OnePlace: "las copias están en un solo lugar: si se pierde el servidor, se pierden con él (falta backup.second)", "copies lie in one place: whoever loses the machine loses them too (backup.second is missing)";
+    BoardUnread: "no se sabe cómo terminaron las copias: {}", "how copies ended is not known: {}";
+    CopyFailed: "{}: la última copia o su comprobación falló: {}", "{}: the last copy or its proof failed: {}";
+    NeverCopied: "{}: nunca se ha hecho una copia", "{}: no copy was ever made";
+    CopyOld: "{}: la última copia es de hace {}, y se promete una cada {}", "{}: the newest copy is {} old, and one is promised every {}";
+    CopyYoung: "{}: la última copia es de hace {}", "{}: the newest copy is {} old";
+    NeverProven: "{}: ninguna copia se ha comprobado restaurándola", "{}: no copy was ever proven by restoring it";
+
     // A database.
     Ready: "{}, con sus tablas al día: {}", "{}, its tables up to date: {}";
     Needed: "{} (se necesita {} o posterior)", "{} ({} or later is needed)";

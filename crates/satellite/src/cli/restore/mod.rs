@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use backup::log::Tail;
 use backup::{
-    Copied, Destination, Evidence, Kept as _, Location, Manifest, Problem, Request, Restored,
+    Copied, Destination, Evidence, Kept as _, Location, Manifest, Pace, Problem, Request, Restored,
     RestoredStore, Source, Unfinished,
 };
 use daemon::actor::actor;
@@ -428,6 +428,8 @@ async fn keep_safe(
         let taken = match work(place, tenants(context, place), settings, context) {
             Ok(mut work) => {
                 work.store += SAFETY;
+                // Clients wait for the restore: the machine is for it now.
+                work.pace = Pace::Full;
                 backup::take(&work, &plan, &context.config.state_dir, Timestamp::now()).await
             }
             Err(problem) => Err(problem),
@@ -475,6 +477,17 @@ async fn is_unknown_database(place: &Place) -> bool {
     }
 }
 
+/// The proofs of deletions that the copy brings, where this machine lacks them: a tenant that was
+/// deleted stays deleted on a new machine too.
+async fn take_over(step: &Step, key: &Secret, context: &Context) -> anyhow::Result<()> {
+    let brought = backup::deletions(&step.files, &step.manifest, key).await;
+    let brought = brought.map_err(|it| told(context, &it))?;
+    if tenant::take_over_proofs(&context.config.state_dir, &brought)? {
+        out::line(&context.say(Says::Proofs, &[&step.place.label]))?;
+    }
+    Ok(())
+}
+
 async fn put_back(
     steps: &[Step],
     safe: &[Option<PathBuf>],
@@ -490,6 +503,7 @@ async fn put_back(
         let highest = highest(place, context).await;
         let standing = Standing::of(place, context).await?;
         let to = step.destination();
+        take_over(step, key, context).await?;
         let tail = step.tail.as_ref();
         let done = backup::restore(&step.files, &step.manifest, key, &to, tail, state_dir).await;
         if let Err(problem) = done {

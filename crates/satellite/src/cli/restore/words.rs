@@ -35,6 +35,7 @@ texts! {
     Nothing: "{}: no había nada que resguardar", "{}: there was nothing to keep safe";
     Safe: "{}: lo que había quedó en {}", "{}: what was there is in {}";
     NotSafe: "{}: no se pudo resguardar lo que hay ({}); no se tocó nada. Si ya no sirve: --without-safety-copy", "{}: what is there could not be copied ({}); nothing was touched. If it is of no use any more: --without-safety-copy";
+    Proofs: "{}: con las constancias de clientes borrados que trae la copia", "{}: with the proofs of deleted tenants that the copy brings";
     Followed: "{}: y la bitácora del servidor hasta {}", "{}: and the server's binary log up to {}";
     Done: "{}: restaurada la copia {} e igual a lo que se respaldó: {} renglones, en {} s", "{}: copy {} restored and equal to what was dumped: {} rows, in {} s";
     HeldOn: "{}: la retención legal que estaba en pie desde {} sigue en pie; la copia es de antes", "{}: the legal hold that stood since {} goes on standing; the copy is older";

@@ -149,6 +149,31 @@ impl Chain {
     }
 }
 
+/// The file with the proofs, when there is one.
+pub(in crate::cli) fn file(state_dir: &Path) -> Option<PathBuf> {
+    Some(state_dir.join(NAME)).filter(|path| path.is_file())
+}
+
+/// Takes over the proofs that a copy brings, on a machine that has none or only the first of them;
+/// whether it did. Proofs of this machine's own are never replaced.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub(in crate::cli) fn take_over(state_dir: &Path, brought: &[u8]) -> io::Result<bool> {
+    let own = file(state_dir).map_or(Ok(Vec::new()), std::fs::read)?;
+    let more = brought.strip_prefix(own.as_slice()).unwrap_or_default();
+    if more.is_empty() {
+        return Ok(false);
+    }
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o640);
+    let mut file = options.open(state_dir.join(NAME))?;
+    file.write_all(more)?;
+    file.sync_all()?;
+    File::open(state_dir)?.sync_all()?;
+    Ok(true)
+}
+
 fn none() -> String {
     "0".repeat(64)
 }
@@ -209,6 +234,21 @@ pub(super) fn add(
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn proofs_of_a_copy_are_taken_over_where_they_are_missing_and_never_replace_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, path) = (folder.path(), folder.path().join(NAME));
+        assert!(!take_over(here, b"").unwrap() && !path.exists());
+        assert!(take_over(here, b"one\ntwo\n").unwrap());
+        assert!(!take_over(here, b"one\n").unwrap(), "an older copy");
+        assert!(
+            !take_over(here, b"one\n2\nthree\n").unwrap(),
+            "another chain"
+        );
+        assert!(take_over(here, b"one\ntwo\nthree\n").unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"one\ntwo\nthree\n");
+    }
 
     fn deletion(tenant: &str, second: i64) -> Deletion {
         Deletion {

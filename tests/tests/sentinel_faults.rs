@@ -11,10 +11,8 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use mariadb::{Flavor, Server};
 use promises::{
-    Copies, Place, Post, Postbox, SatelliteProcess, SentinelProcess, Setup, attlog, blocking,
-    handshake,
+    Copies, Place, Post, Postbox, SatelliteProcess, SentinelProcess, Setup, attlog, handshake,
 };
 use sqlx::ConnectOptions as _;
 use terminals::pull::{PullOptions, Terminal};
@@ -799,46 +797,4 @@ async fn a_backup_that_ages_is_told_before_three_hours_and_again_when_they_are_o
     let words = "CRÍTICO: El respaldo excede lo prometido (Acme S.A.)";
     let (_, text) = letter(&postbox, "uno@example.mx", words, within).await;
     assert!(text.contains("satellite backup run"), "{text}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_binary_log_that_is_shipped_no_more_is_told_and_so_is_its_end() {
-    let server = blocking(|| Server::start(Flavor::Durable)).await.unwrap();
-    let place = Place::mariadb(server.address()).await.unwrap();
-    let rights = "GRANT REPLICATION SLAVE ON *.* TO satellite@'127.0.0.1'";
-    server.sql(rights).unwrap();
-    let (copies, postbox) = (Copies::new().unwrap(), Postbox::open().await.unwrap());
-    let mut setup = Setup::new(place.clone());
-    setup.more = copies.table("binary_log = true").unwrap();
-    let mut satellite = SatelliteProcess::prepare(&setup).await.unwrap();
-    let ship = async |satellite: &SatelliteProcess| {
-        let shipped = satellite
-            .backup(&["ship", "--once"])
-            .output()
-            .await
-            .unwrap();
-        assert!(shipped.status.success(), "{shipped:?}");
-    };
-    assert!(backup(&satellite, "run").await && backup(&satellite, "verify").await);
-    ship(&satellite).await;
-    // As if the unit that ships had been stopped ten minutes ago.
-    let path = satellite.folder().join("state/backup.json");
-    let mut board: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    let at = Timestamp::now() - SignedDuration::from_mins(10);
-    board["logs"][0]["shipped_until"] = at.to_string().into();
-    std::fs::write(&path, board.to_string()).unwrap();
-    satellite.run().await.unwrap();
-    let tables = configuration(&[postbox.url()], &watching(&satellite, &place));
-    let sentinel = sentinel(&tables).await;
-    let titles = [
-        "Aviso: La bitácora del servidor no se está enviando (Acme S.A.)",
-        "Warning: The binary log is not being shipped (Acme S.A.)",
-    ];
-    let facts = [["satellite-ship", "satellite-ship"]];
-    let first = told(&postbox, titles, &facts, Duration::from_secs(240)).await;
-    ship(&satellite).await;
-    let title = "La bitácora del servidor no se está enviando";
-    let within = Duration::from_secs(120);
-    recovered(&postbox, &sentinel, &first, "backup_log", title, within).await;
 }

@@ -1,5 +1,5 @@
-//! Promise: a broker from which nothing comes in, and a sentinel that is dead, are told by who is left,
-//! in the reader's language, and told again when they are back.
+//! Promise: a broker from which nothing comes in, a binary log that is shipped no more, and a sentinel that
+//! is dead, are told by who is left, in the reader's language, and told again when they are back.
 //!
 //! Real programs over SQLite, the distribution's Mosquitto, a mail server of our own. About four
 //! minutes of waiting for the broker and two for sentinel, with `--full` six and the usual three minutes
@@ -9,8 +9,11 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
+use mariadb::{Flavor, Server};
 use promises::{
-    Mosquitto, Place, Post, Postbox, SatelliteProcess, SentinelProcess, Setup, free_port,
+    Copies, Mosquitto, Place, Post, Postbox, SatelliteProcess, SentinelProcess, Setup, blocking,
+    free_port,
 };
 
 /// Subject and text as an independent reader sees them.
@@ -194,4 +197,45 @@ async fn a_killed_sentinel_is_told_by_satellite_itself_and_its_return_in_the_sam
     assert_eq!(back.header("references"), first.header("message-id"));
     assert!(read(&back).1.contains("sentinel incidents"));
     assert_eq!(postbox.posts().len(), 2, "{:?}", subjects(&postbox));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binary_log_that_is_shipped_no_more_is_told_and_so_is_its_end() {
+    let server = blocking(|| Server::start(Flavor::Durable)).await.unwrap();
+    let place = Place::mariadb(server.address()).await.unwrap();
+    let rights = "GRANT REPLICATION SLAVE ON *.* TO satellite@'127.0.0.1'";
+    server.sql(rights).unwrap();
+    let (copies, postbox) = (Copies::new().unwrap(), Postbox::open().await.unwrap());
+    let mut setup = Setup::new(place.clone());
+    setup.more = copies.table("binary_log = true").unwrap();
+    let mut satellite = SatelliteProcess::prepare(&setup).await.unwrap();
+    let works = async |satellite: &SatelliteProcess, words: &[&str]| {
+        let done = satellite.backup(words).output().await.unwrap();
+        assert!(done.status.success(), "{done:?}");
+    };
+    works(&satellite, &["run"]).await;
+    works(&satellite, &["verify"]).await;
+    works(&satellite, &["ship", "--once"]).await;
+    // As if the unit that ships had been stopped ten minutes ago.
+    let path = satellite.folder().join("state/backup.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut board: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let at = Timestamp::now() - SignedDuration::from_mins(10);
+    board["logs"][0]["shipped_until"] = at.to_string().into();
+    std::fs::write(&path, board.to_string()).unwrap();
+    satellite.run().await.unwrap();
+    let admin = free_port().unwrap();
+    let tables = configuration(&satellite, &place, &postbox, &admin.to_string());
+    let mut sentinel = SentinelProcess::prepare(&tables).unwrap();
+    sentinel.run().await.unwrap();
+    let within = Duration::from_secs(240);
+    let title = "Aviso: La bitácora del servidor no se está enviando (Acme S.A.)";
+    let first = letter(&postbox, "uno@example.mx", title, within).await;
+    let title = "Warning: The binary log is not being shipped (Acme S.A.)";
+    let english = letter(&postbox, "one@example.mx", title, within).await;
+    assert!(read(&english).1.contains("satellite-ship"));
+    works(&satellite, &["ship", "--once"]).await;
+    let title = "Recuperado: La bitácora del servidor no se está enviando";
+    let back = letter(&postbox, "uno@example.mx", title, within).await;
+    assert_eq!(back.header("references"), first.header("message-id"));
 }

@@ -34,6 +34,17 @@ impl Post {
         })?;
         Some(line.split_once(':')?.1.trim().to_owned())
     }
+
+    /// Subject and text as an independent reader sees them; both empty where it finds no text.
+    #[must_use]
+    pub fn read(&self) -> (String, String) {
+        let read = || {
+            let mail = mail_parser::MessageParser::default().parse(self.wire.as_bytes())?;
+            let text = mail.body_text(0)?.into_owned();
+            Some((mail.subject().unwrap_or_default().to_owned(), text))
+        };
+        read().unwrap_or_default()
+    }
 }
 
 /// The server. It ends with the runtime.

@@ -203,11 +203,11 @@ impl Scene {
             ("one@example.mx", "One door for terminals takes nothing", en),
         ] {
             let fits = |post: &Post| {
-                let (subject, text) = read(post);
+                let (subject, text) = post.read();
                 post.to == to && subject.contains(title) && text.contains(words)
             };
             let post = self.postbox.wait(TOLD_WITHIN, fits).await?;
-            let (_, text) = read(&post);
+            let (_, text) = post.read();
             ensure!(text.contains(&self.door), "{} in\n{text}", self.door);
             ensure!(!text.contains("zkteco"), "{text}");
             ensure!(text.contains("Acme S.A."), "{text}");
@@ -228,7 +228,7 @@ impl Scene {
         let fits = |post: &Post| {
             post.to == first.to
                 && post.header("references") == thread
-                && read(post).0.contains("Recuperado")
+                && post.read().0.contains("Recuperado")
         };
         self.postbox.wait(BACK_WITHIN, fits).await.map(drop)
     }
@@ -245,15 +245,6 @@ impl Scene {
         ensure!(kill.success(), "{kill}");
         Ok(())
     }
-}
-
-/// The letter as an independent reader sees it: subject and text.
-fn read(post: &Post) -> (String, String) {
-    let mail = mail_parser::MessageParser::default()
-        .parse(post.wire.as_bytes())
-        .unwrap();
-    let text = mail.body_text(0).unwrap().into_owned();
-    (mail.subject().unwrap_or_default().to_owned(), text)
 }
 
 /// Every row of the canaries is in their own view, and the secret is not in sentinel's log.

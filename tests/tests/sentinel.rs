@@ -80,17 +80,8 @@ fn configuration(satellite: &SatelliteProcess, place: &Place, relay: &str) -> St
     )
 }
 
-/// The letter as an independent reader sees it: subject and text.
-fn read(post: &Post) -> (String, String) {
-    let mail = mail_parser::MessageParser::default()
-        .parse(post.wire.as_bytes())
-        .unwrap();
-    let text = mail.body_text(0).unwrap().into_owned();
-    (mail.subject().unwrap_or_default().to_owned(), text)
-}
-
 fn subject(post: &Post) -> String {
-    read(post).0
+    post.read().0
 }
 
 /// The first letter to that person whose subject holds these words.
@@ -127,7 +118,7 @@ async fn told_and_closed(
 ) -> Duration {
     let first = letter(scene, "uno@example.mx", spanish, within).await;
     let took = first.at.duration_since(begin);
-    let (subject, text) = read(&first);
+    let (subject, text) = first.read();
     for part in ["CRÍTICO", "INC-"] {
         assert!(subject.contains(part), "{part} in {subject}");
     }
@@ -142,7 +133,7 @@ async fn told_and_closed(
     let told = facts.iter().any(|fact| text.contains(fact.0));
     assert!(told, "one of {facts:?} in\n{text}");
     let other = letter(scene, "one@example.mx", english, Duration::from_secs(10)).await;
-    let text = read(&other).1;
+    let text = other.read().1;
     let told = facts.iter().any(|fact| text.contains(fact.1));
     assert!(told, "one of {facts:?} in\n{text}");
     // Nobody acknowledges: the second level follows, in Spanish by default.
@@ -209,7 +200,7 @@ async fn a_killed_satellite_is_told_to_both_levels_and_its_return_too() {
         ("uno@example.mx", words.0, "es/imagenes/aviso.svg"),
         ("one@example.mx", words.1, "images/letter.svg"),
     ] {
-        let (subject, text) = read(&letter(&scene, to, words, Duration::ZERO).await);
+        let (subject, text) = letter(&scene, to, words, Duration::ZERO).await.read();
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
         picture(name, &subject, &lines).unwrap();
     }
@@ -230,7 +221,7 @@ async fn the_last_letter_of_a_sentinel_that_has_failed_reaches_the_first_level_o
     let posts = postbox.posts();
     let mut read: Vec<_> = posts
         .iter()
-        .map(|post| (post.to.as_str(), read(post)))
+        .map(|post| (post.to.as_str(), post.read()))
         .collect();
     read.sort();
     let [(one, english), (uno, spanish)] = read.as_slice() else {
@@ -425,7 +416,7 @@ async fn killing_sentinel_and_cutting_its_power_loses_no_alert_and_repeats_at_mo
     postbox.refuse(false);
     let id = ids[0].trim_matches('"').to_owned();
     for to in ["uno@example.mx", "one@example.mx", "dos@example.mx"] {
-        let fits = |post: &Post| post.to == to && read(post).1.contains(&id);
+        let fits = |post: &Post| post.to == to && post.read().1.contains(&id);
         postbox.wait(Duration::from_secs(150), fits).await.unwrap();
     }
     let posts = postbox.posts();

@@ -16,22 +16,13 @@ use promises::{
     free_port,
 };
 
-/// Subject and text as an independent reader sees them.
-fn read(post: &Post) -> (String, String) {
-    let mail = mail_parser::MessageParser::default()
-        .parse(post.wire.as_bytes())
-        .unwrap();
-    let text = mail.body_text(0).unwrap().into_owned();
-    (mail.subject().unwrap_or_default().to_owned(), text)
-}
-
 async fn letter(postbox: &Postbox, to: &str, words: &str, within: Duration) -> Post {
-    let fits = |post: &Post| post.to == to && read(post).0.contains(words);
+    let fits = |post: &Post| post.to == to && post.read().0.contains(words);
     postbox.wait(within, fits).await.unwrap()
 }
 
 fn subjects(postbox: &Postbox) -> Vec<String> {
-    postbox.posts().iter().map(|post| read(post).0).collect()
+    postbox.posts().iter().map(|post| post.read().0).collect()
 }
 
 /// Sentinel over that satellite, listening at that address; two readers of level 1 in two languages.
@@ -116,7 +107,7 @@ async fn a_broker_from_which_nothing_comes_in_is_told_by_the_inputs_name_and_its
     let soon = Duration::from_secs(10);
     let other = letter(&postbox, "one@example.mx", english, soon).await;
     let place = broker.address().to_string();
-    let (es, en) = (read(&first).1, read(&other).1);
+    let (es, en) = (first.read().1, other.read().1);
     for (text, parts) in [
         (&es, ["Dónde: ", "sin conexión: ", "El broker los conserva"]),
         (
@@ -178,7 +169,7 @@ async fn a_killed_sentinel_is_told_by_satellite_itself_and_its_return_in_the_sam
     let took = first.at.duration_since(begin);
     println!("sentinel: told after {took:?}");
     assert!(took > within / 2, "{took:?}");
-    let text = read(&first).1;
+    let text = first.read().1;
     for part in [
         "Connection refused",
         "systemctl restart sentinel",
@@ -195,7 +186,7 @@ async fn a_killed_sentinel_is_told_by_satellite_itself_and_its_return_in_the_sam
         back.at.duration_since(begin)
     );
     assert_eq!(back.header("references"), first.header("message-id"));
-    assert!(read(&back).1.contains("sentinel incidents"));
+    assert!(back.read().1.contains("sentinel incidents"));
     assert_eq!(postbox.posts().len(), 2, "{:?}", subjects(&postbox));
 }
 
@@ -233,7 +224,7 @@ async fn a_binary_log_that_is_shipped_no_more_is_told_and_so_is_its_end() {
     let first = letter(&postbox, "uno@example.mx", title, within).await;
     let title = "Warning: The binary log is not being shipped (Acme S.A.)";
     let english = letter(&postbox, "one@example.mx", title, within).await;
-    assert!(read(&english).1.contains("satellite-ship"));
+    assert!(english.read().1.contains("satellite-ship"));
     works(&satellite, &["ship", "--once"]).await;
     let title = "Recuperado: La bitácora del servidor no se está enviando";
     let back = letter(&postbox, "uno@example.mx", title, within).await;

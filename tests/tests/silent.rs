@@ -100,8 +100,8 @@ async fn a_broker_from_which_nothing_comes_in_is_told_by_the_inputs_name_and_its
     let begin = Instant::now();
     broker.kill9().await.unwrap();
     let within = Duration::from_secs(200);
-    let spanish = "Aviso: No entran los registros de un broker (Acme S.A., plant)";
-    let english = "Warning: Records of a broker do not come in (Acme S.A., plant)";
+    let spanish = "CRÍTICO: No entran los registros de un broker (Acme S.A., plant)";
+    let english = "CRITICAL: Records of a broker do not come in (Acme S.A., plant)";
     let first = letter(&postbox, "uno@example.mx", spanish, within).await;
     println!("broker: told after {:?}", first.at.duration_since(begin));
     let soon = Duration::from_secs(10);
@@ -122,7 +122,7 @@ async fn a_broker_from_which_nothing_comes_in_is_told_by_the_inputs_name_and_its
 
     let begin = Instant::now();
     broker.up().await.unwrap();
-    let back = format!("Recuperado: {}", spanish.trim_start_matches("Aviso: "));
+    let back = format!("Recuperado: {}", spanish.trim_start_matches("CRÍTICO: "));
     let back = letter(&postbox, "uno@example.mx", &back, within).await;
     println!(
         "broker: back told after {:?}",

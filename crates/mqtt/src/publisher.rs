@@ -31,7 +31,7 @@ pub struct Message {
     pub retained: bool,
 }
 
-/// A connection that takes messages. It takes no leave: when it ends, the broker says the will.
+/// A connection that takes messages. Unless it takes its leave, the broker says the will when it ends.
 pub struct Publisher {
     client: AsyncClient,
     drive: JoinHandle<()>,
@@ -86,6 +86,16 @@ impl Publisher {
             self.in_time(done, within).await?;
         }
         Ok(())
+    }
+
+    /// Takes its leave, so that the broker does not take this for a client that vanished.
+    ///
+    /// # Errors
+    /// [`Failed`]: it is gone all the same.
+    pub async fn leave(mut self, within: Duration) -> Result<(), Failed> {
+        self.in_time(self.client.disconnect(), within).await?;
+        let done = tokio::time::timeout(within, &mut self.drive).await;
+        done.map(drop).map_err(|_| Failed::Late(within))
     }
 
     async fn in_time<T, E: std::fmt::Display>(

@@ -137,8 +137,12 @@ kinds! {
     SatelliteRestarts "satellite_restarts" Component Warning;
     /// The canary's punch arrives late.
     CanarySlow "canary_slow" Component Warning;
-    /// One door for terminals takes no canary's punch while another does.
-    DoorFailing "door_failing" Component Warning;
+    /// One door for terminals takes no canary's punch while another does. No warning that waits for
+    /// the morning: nothing that comes by that door is stored, and the interface to a make is promised
+    /// back within hours at any time of the day, which such a wait would have used up.
+    DoorFailing "door_failing" Component Critical;
+    /// A canary's punch does not get through a broker. As bad, for the same reason.
+    BrokerFailing "broker_failing" Component Critical;
     /// Events wait in satellite's journal for their database. Waiting, never missing.
     JournalGrowing "journal_growing" Component Warning;
     /// Records that could not be read pile up.
@@ -243,8 +247,9 @@ kinds! {
     OutputStanding "output_standing" App Warning;
     /// Events that such a program did not take.
     OutputDeadLetters "output_dead_letters" App Warning;
-    /// satellite takes nothing in from a broker on which it should listen.
-    InputStanding "input_standing" Component Warning;
+    /// satellite takes nothing in from a broker on which it should listen. As bad as a canary that does
+    /// not get through it.
+    InputStanding "input_standing" Component Critical;
 
     // Certificates and the mail path.
     /// A certificate ends soon.

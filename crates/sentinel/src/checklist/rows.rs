@@ -169,10 +169,10 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         key: "every_door",
-        es: "Ninguna puerta para dispositivos rechaza la checada de prueba",
-        en: "No door for terminals refuses the test punch",
+        es: "Ninguna puerta para dispositivos ni broker rechaza la checada de prueba",
+        en: "No door for terminals and no broker refuses the test punch",
         on: TESTS,
-        by: By::NoneOpen(&["canary:"], &[Kind::DoorFailing]),
+        by: By::NoneOpen(&["canary:"], &[Kind::DoorFailing, Kind::BrokerFailing]),
         needed: |configured| configured.canary,
         shows: &[],
     },

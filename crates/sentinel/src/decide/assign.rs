@@ -2,7 +2,8 @@
 //!
 //! A confirmed condition waits a moment for others of its kind. What something larger explains
 //! hangs on that and calls nobody. Terminals are put together by site, by tenant, or over all;
-//! databases by their server. The rest stands for itself.
+//! databases by their server; inputs, and the canary beside them, by their broker. The rest stands for
+//! itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +13,7 @@ use super::{Core, Entry, Happened, Incident, IncidentId, LevelState, Member, Sco
 use super::{machine, timing};
 use crate::config::Config;
 use crate::kind::{Class, Kind, Severity};
-use crate::observation::Subject;
+use crate::observation::{Fact, Subject};
 
 /// Sites, or terminals without a site, of one tenant from which on it is the tenant's incident;
 /// tenants from which on it is everybody's.
@@ -173,7 +174,7 @@ impl Core {
                     terminals.entry(tenant).or_default().push(subject);
                 }
                 _ => scopes
-                    .entry(scope_of(config, kind, &subject))
+                    .entry(self.scope_of(config, kind, &subject))
                     .or_default()
                     .push(subject),
             }
@@ -191,12 +192,43 @@ impl Core {
             }
             for subject in subjects {
                 scopes
-                    .entry(scope_of(config, kind, &subject))
+                    .entry(self.scope_of(config, kind, &subject))
                     .or_default()
                     .push(subject);
             }
         }
         scopes
+    }
+
+    /// The scope of a single condition.
+    fn scope_of(&self, config: &Config, kind: Kind, subject: &Subject) -> Scope {
+        let server = match subject {
+            Subject::Terminal { tenant, site, .. } => {
+                return Scope::Site {
+                    tenant: tenant.to_string(),
+                    site: site.as_ref().map(ToString::to_string),
+                };
+            }
+            _ if kind == Kind::Blind => return Scope::Everything,
+            Subject::Store { tenant } if kind.class() == Class::Database => {
+                config.server_of(tenant)
+            }
+            Subject::Input { .. } => self.broker_of(subject, kind),
+            _ => None,
+        };
+        match server {
+            Some(at) => Scope::Server { at },
+            None => Scope::One {
+                subject: subject.clone(),
+            },
+        }
+    }
+
+    /// The broker that fails, where it is one that does.
+    fn broker_of(&self, subject: &Subject, kind: Kind) -> Option<String> {
+        let condition = self.conditions.get(&(subject.clone(), kind))?;
+        let at = condition.facts.get(&Fact::Place)?;
+        Some(at.to_string())
     }
 
     /// Hangs roots on an open incident of the same cause, or opens one.
@@ -387,28 +419,6 @@ fn place_of(subject: &Subject) -> String {
     }
 }
 
-/// The scope of a single condition.
-fn scope_of(config: &Config, kind: Kind, subject: &Subject) -> Scope {
-    match subject {
-        Subject::Terminal { tenant, site, .. } => Scope::Site {
-            tenant: tenant.to_string(),
-            site: site.as_ref().map(ToString::to_string),
-        },
-        _ if kind == Kind::Blind => Scope::Everything,
-        Subject::Store { tenant } if kind.class() == Class::Database => {
-            match config.server_of(tenant) {
-                Some(at) => Scope::Server { at },
-                None => Scope::One {
-                    subject: subject.clone(),
-                },
-            }
-        }
-        _ => Scope::One {
-            subject: subject.clone(),
-        },
-    }
-}
-
 /// Whether an incident as wide as the first is the place for the second.
 fn covers(wide: &Scope, narrow: &Scope) -> bool {
     let tenant = match narrow {
@@ -428,6 +438,7 @@ fn family(kind: Kind) -> Kind {
     match kind {
         Kind::DatabaseHung | Kind::DatabaseReadOnly | Kind::DatabaseFull => Kind::DatabaseDown,
         Kind::SatelliteHang => Kind::SatelliteDown,
+        Kind::InputStanding => Kind::BrokerFailing,
         Kind::BackupOverdue | Kind::BackupFailed => Kind::BackupOld,
         Kind::CertificateBad => Kind::CertificateExpiring,
         Kind::DiskFull => Kind::DiskFilling,
@@ -465,7 +476,7 @@ fn lingers(kind: Kind, began: Timestamp, ended: Timestamp, now: Timestamp) -> bo
         IngestStalled | SatelliteDown | SatelliteHang | DatabaseDown | DatabaseHung
         | DatabaseReadOnly | DatabaseFull | ApplicationDown => soon && began < ended,
         // A round of the canary that began before ends half a minute later.
-        DoorUnreachable => soon,
+        DoorUnreachable | DoorFailing | BrokerFailing => soon,
         _ => true,
     }
 }
@@ -485,7 +496,8 @@ fn explains(
     let same_tenant = parent.tenant().is_some() && parent.tenant() == child.tenant();
     match parent_kind {
         SatelliteDown | SatelliteHang => match kind {
-            IngestStalled | DoorUnreachable | ProbePath | CanarySlow | DoorFailing => true,
+            IngestStalled | DoorUnreachable | ProbePath | CanarySlow => true,
+            DoorFailing | BrokerFailing => true,
             JournalGrowing => true,
             TerminalOffline | TerminalSilent | SatelliteRestarts | RejectsRising => true,
             Blind => matches!(
@@ -502,7 +514,8 @@ fn explains(
             let near = same_tenant || same_server(config, parent, child);
             match kind {
                 DatabaseSlow | DatabaseConnections | Replication | IngestStalled | Blind => near,
-                CanarySlow | DoorFailing | TerminalSilent | TerminalOffline => near,
+                CanarySlow | DoorFailing | BrokerFailing => near,
+                TerminalSilent | TerminalOffline => near,
                 ApplicationDown | ApplicationPartial => near,
                 // satellite has one journal for all its tenants.
                 JournalGrowing => true,
@@ -510,7 +523,8 @@ fn explains(
             }
         }
         IngestStalled => match kind {
-            TerminalSilent | CanarySlow | DoorFailing | ProbePath => same_tenant,
+            TerminalSilent | CanarySlow | ProbePath => same_tenant,
+            DoorFailing | BrokerFailing => same_tenant,
             JournalGrowing => true,
             _ => false,
         },

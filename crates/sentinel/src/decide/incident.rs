@@ -116,7 +116,7 @@ pub enum Scope {
         /// Whose.
         tenant: String,
     },
-    /// A database server, with all its databases.
+    /// A database server, with all its databases, or a broker, with all that come by it.
     Server {
         /// Its address.
         at: String,

@@ -23,7 +23,7 @@ fn home<'a>(config: &'a Config, subject: &Subject, kind: Kind) -> Option<&'a str
             config.machine_of(subject)
         }
         SatelliteDown | SatelliteHang | DoorUnreachable | ProbePath | IngestStalled
-        | CanarySlow | DoorFailing => config.machine_of(&Subject::Satellite),
+        | CanarySlow | DoorFailing | BrokerFailing => config.machine_of(&Subject::Satellite),
         Blind => match subject {
             Subject::Store { .. } => config
                 .machine_of(subject)

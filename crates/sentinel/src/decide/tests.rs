@@ -1,6 +1,7 @@
 //! Decisions under a simulated clock: what is told, to whom, when, and what is not.
 
 mod afterwards;
+mod brokers;
 mod clock;
 
 use super::*;

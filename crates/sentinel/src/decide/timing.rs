@@ -21,7 +21,8 @@ pub(crate) fn confirm(kind: Kind) -> SignedDuration {
         | Kind::DatabaseHung
         | Kind::DatabaseReadOnly
         | Kind::DoorUnreachable
-        | Kind::DoorFailing => 25,
+        | Kind::DoorFailing
+        | Kind::BrokerFailing => 25,
         // Looks that have waited themselves, or that see what does not come and go.
         Kind::AcknowledgedNotFound
         | Kind::DurabilityWeak

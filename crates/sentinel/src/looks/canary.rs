@@ -370,8 +370,7 @@ impl Look for CanaryLook {
             None
         };
         ended.extend(self.still_waiting(unread.as_ref(), journal));
-        let subject = Subject::store(&self.store.tenant);
-        Round::one(judge::judged(subject, &self.ways, &ended, now))
+        Round::whole(judge::judged(&self.store.tenant, &self.ways, &ended, now))
     }
 }
 

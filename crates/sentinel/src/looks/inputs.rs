@@ -1,7 +1,8 @@
 //! Whether records come in from the brokers on which satellite should listen.
 //!
 //! satellite's `/status` says how each of its inputs does. It tries a broker again by itself, so a
-//! trouble here is told only after a while (`timing.rs`); so is an input whose sender nobody enrolled.
+//! trouble here is told only after a while (`timing.rs`); so is an input whose sender nobody enrolled,
+//! which is somebody's doing, stands for itself and may wait for the morning.
 //! What a database stops is told as that. Nothing that waits here is missing: the broker keeps it.
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::said;
 use super::satellite::page::StatusPage;
 use super::satellite::status::Input;
 use super::store::moment;
-use crate::{Fact, Kind, Look, Observation, Phrase, Round, Subject, Trouble, Value};
+use crate::{Fact, Kind, Look, Observation, Phrase, Round, Severity, Subject, Trouble, Value};
 
 /// From round to round.
 const EVERY: Duration = Duration::from_secs(20);
@@ -38,8 +39,7 @@ fn judged(input: &Input, now: Timestamp) -> Option<Observation> {
     if input.state == "starting" {
         return None;
     }
-    let trouble = standing(input).map(|it| it.fact(Fact::Place, Value::heard(&input.place)));
-    let troubles = trouble.into_iter().collect();
+    let troubles = standing(input).into_iter().collect();
     Some(Observation::wrong(subject, now, troubles))
 }
 
@@ -47,6 +47,7 @@ fn standing(input: &Input) -> Option<Trouble> {
     let mut trouble = Trouble::new(Kind::InputStanding);
     match input.state.as_str() {
         "failing" | "standing" => {
+            trouble = trouble.fact(Fact::Place, Value::heard(&input.place));
             if let Some(since) = input.failing_since.as_deref().and_then(moment) {
                 trouble = trouble.fact(Fact::Since, since);
             }
@@ -57,8 +58,9 @@ fn standing(input: &Input) -> Option<Trouble> {
             Some(trouble)
         }
         "unenrolled" => {
-            let sender = Value::heard(&input.sender);
-            Some(trouble.fact(Fact::Detail, Phrase::SenderNotEnrolled.with([sender])))
+            let sender = Phrase::SenderNotEnrolled.with([Value::heard(&input.sender)]);
+            let trouble = trouble.severity(Severity::Warning);
+            Some(trouble.fact(Fact::Detail, sender))
         }
         _ => None,
     }

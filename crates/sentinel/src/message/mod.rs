@@ -153,6 +153,7 @@ pub fn summary(config: &Config, incident: &Incident, language: Language) -> Stri
 /// Where, in brackets, made of names that are ours or harmless.
 fn place(config: &Config, incident: &Incident, language: Language) -> String {
     let tenant = |id: &str| text::short(config.tenant_name(id), 40);
+    let own = |id: &str, name: &str| format!("{}, {}", tenant(id), text::short(name, 30));
     let count = incident.roots().count();
     let words = match &incident.scope {
         Scope::One { subject } => match subject {
@@ -162,9 +163,7 @@ fn place(config: &Config, incident: &Incident, language: Language) -> String {
             Subject::Store { tenant: id } | Subject::Backup { tenant: id } => tenant(id),
             Subject::Check { tenant: id, name }
             | Subject::Output { tenant: id, name }
-            | Subject::Input { tenant: id, name } => {
-                format!("{}, {}", tenant(id), text::short(name, 30))
-            }
+            | Subject::Input { tenant: id, name } => own(id, name),
             other => name_of(other, language),
         },
         Scope::Site { tenant: id, site } => match (site, count) {
@@ -174,7 +173,10 @@ fn place(config: &Config, incident: &Incident, language: Language) -> String {
             (None, n) => format!("{}: {n}", tenant(id)),
         },
         Scope::Tenant { tenant: id } => format!("{}: {count}", tenant(id)),
-        Scope::Server { at } => text::short(at, 60),
+        Scope::Server { at } => match incident.roots().next().map(|it| &it.subject) {
+            Some(Subject::Input { tenant: id, name }) if count == 1 => own(id, name),
+            _ => text::short(at, 60),
+        },
         Scope::Everything => count.to_string(),
     };
     format!(" ({words})")

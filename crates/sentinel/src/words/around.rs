@@ -34,6 +34,19 @@ pub(super) const AROUND: &[Row] = &[
         ],
     ),
     (
+        Kind::BrokerFailing,
+        Side::Ours,
+        INPUT,
+        [
+            "Una checada de prueba no pasa por un broker",
+            "El detalle dice qué eslabón falla: el broker, o lo que va de él al Programa Satélite.",
+        ],
+        [
+            "A test punch does not get through a broker",
+            "The detail says which link fails: the broker, or what lies between it and satellite.",
+        ],
+    ),
+    (
         Kind::InputStanding,
         Side::Application,
         INPUT,

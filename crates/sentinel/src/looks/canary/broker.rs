@@ -10,6 +10,9 @@ use crate::config::BrokerCanary;
 use crate::looks::said;
 use crate::words::Phrase;
 
+/// Longest time for our leave.
+const LEAVES_WITHIN: Duration = Duration::from_secs(1);
+
 /// Publishes it and waits until the broker has it.
 ///
 /// # Errors
@@ -21,10 +24,17 @@ pub(super) async fn published(
 ) -> Result<(), Value> {
     let all = tokio::time::timeout(within, publish(canary, record, within));
     let late = || Err(Phrase::BrokerLate.with([within.into()]));
-    all.await.unwrap_or_else(|_| late())
+    let publisher = all.await.unwrap_or_else(|_| late())?;
+    // The broker has it: how we part changes nothing of that.
+    publisher.leave(LEAVES_WITHIN).await.ok();
+    Ok(())
 }
 
-async fn publish(canary: &BrokerCanary, record: String, within: Duration) -> Result<(), Value> {
+async fn publish(
+    canary: &BrokerCanary,
+    record: String,
+    within: Duration,
+) -> Result<Publisher, Value> {
     let only_public = !canary.allow_internal;
     let stream = fetch::open(&canary.url, &canary.trust, only_public, within).await;
     let stream = Box::new(stream.map_err(|failed| said(&failed))?);
@@ -43,7 +53,8 @@ async fn publish(canary: &BrokerCanary, record: String, within: Duration) -> Res
         retained: false,
     };
     let sent = publisher.publish(vec![message], within).await;
-    sent.map_err(|failed| of_broker(&failed))
+    sent.map_err(|failed| of_broker(&failed))?;
+    Ok(publisher)
 }
 
 /// Why the broker does not take it, as our sentence.

@@ -1,4 +1,4 @@
-//! What became of a round's punches, as one observation. Pure.
+//! What became of a round's punches: an observation of the database, and one of each broker. Pure.
 //!
 //! Missing is said only of what was acknowledged long ago while the database answers; everything
 //! that is still open is unknown.
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::punch::Way;
+use super::punch::{Sort, Way};
 use crate::words::Phrase;
 use crate::{Canary, Fact, Kind, Observation, Signal, Subject, Trouble, Value};
 
@@ -38,6 +38,16 @@ pub(super) enum End {
     },
 }
 
+impl End {
+    /// After how long its row was read.
+    fn visible(&self) -> Option<Duration> {
+        match self {
+            Self::Visible { visible, .. } => Some(*visible),
+            _ => None,
+        }
+    }
+}
+
 /// An end, and by which way.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Ended {
@@ -45,18 +55,35 @@ pub(super) struct Ended {
     pub(super) end: End,
 }
 
-/// The observation of a round.
+/// The observations of a round.
 pub(super) fn judged(
-    subject: Subject,
+    tenant: &str,
     ways: &[Way],
     ended: &[Ended],
     now: Timestamp,
-) -> Observation {
+) -> Vec<Observation> {
+    let brokers = ways.iter().enumerate().filter_map(|(at, way)| {
+        let ends = ended.iter().filter(|it| it.way == at).map(|it| &it.end);
+        let subject = Subject::input(tenant, way.of_broker()?);
+        let (place, shown) = (Value::heard(way.place()), Value::heard(way.shown()));
+        Some(of_broker(subject, ends, now, place, shown))
+    });
+    let mut all: Vec<_> = brokers.collect();
+    all.push(of_store(Subject::store(tenant), ways, ended, now));
+    all
+}
+
+/// What terminals see of the database's doors, and the numbers of all ways.
+fn of_store(subject: Subject, ways: &[Way], ended: &[Ended], now: Timestamp) -> Observation {
     let shown = |at: usize| Value::heard(ways.get(at).map_or_else(String::new, Way::shown));
-    let public = |at: usize| ways.get(at).is_some_and(|way| way.is_public);
+    let sort = |at: usize| ways.get(at).map_or(Sort::Inner, |way| way.sort);
     let failed = |it: &&Ended| matches!(it.end, End::Failed(_));
     let failing = ended.iter().filter(failed).count();
-    let observation = verdict(subject, ended, now, &shown, &public);
+    let observation = if ways.iter().any(|way| way.sort == Sort::Public) {
+        verdict(subject, ended, now, &shown, &sort)
+    } else {
+        only_brokers(subject, ended, now)
+    };
     let mut observation = observation.number("failing_ways", count(failing));
     let visible = ended.iter().filter_map(|it| match it.end {
         End::Visible { acked, visible } => Some((acked, visible)),
@@ -70,14 +97,57 @@ pub(super) fn judged(
     observation
 }
 
+/// A broker is nobody's public address, and a way of its own: whatever fails there is told of it. What
+/// came shows that satellite lives; what did not says nothing of its doors.
+fn of_broker<'a>(
+    subject: Subject,
+    ends: impl Iterator<Item = &'a End>,
+    now: Timestamp,
+    place: Value,
+    shown: Value,
+) -> Observation {
+    let (mut has_come, mut open) = (false, Value::from(Phrase::PunchNotSent));
+    for end in ends {
+        match end {
+            // The newest punch stands first, and an older one that came proves nothing.
+            End::Failed(words) => {
+                let detail = Phrase::ByWay.with([shown, words.clone()]);
+                let trouble = Trouble::new(Kind::BrokerFailing).fact(Fact::Place, place);
+                let troubles = vec![trouble.fact(Fact::Detail, detail)];
+                return Observation::wrong(subject, now, troubles);
+            }
+            End::Visible { .. } => has_come = true,
+            End::Unread(why) => open = why.clone(),
+            End::Waiting | End::Missing { .. } => open = Phrase::PunchAwaited.into(),
+        }
+    }
+    if has_come {
+        Observation::fine(subject, now)
+    } else {
+        Observation::unknown(subject, now, open)
+    }
+}
+
+/// Where no door has a canary: a punch that came by a broker shows that satellite lives, and one that
+/// did not is told of the broker.
+fn only_brokers(subject: Subject, ended: &[Ended], now: Timestamp) -> Observation {
+    let visible = ended.iter().filter_map(|it| it.end.visible()).max();
+    let troubles = visible.and_then(slow).into_iter().collect();
+    let observation = Observation::wrong(subject, now, troubles);
+    match visible {
+        Some(_) => observation.signal(Signal::Canary(Canary::Visible)),
+        None => observation,
+    }
+}
+
 /// The worst that was seen decides; the public address stands for what terminals see. A door that
-/// fails while another works is that door's trouble and says nothing of the others.
+/// fails while another works, or a broker does, is that door's trouble and says nothing of the others.
 fn verdict(
     subject: Subject,
     ended: &[Ended],
     now: Timestamp,
     shown: &dyn Fn(usize) -> Value,
-    public: &dyn Fn(usize) -> bool,
+    sort: &dyn Fn(usize) -> Sort,
 ) -> Observation {
     for it in ended {
         if let End::Missing { age } = &it.end {
@@ -86,7 +156,7 @@ fn verdict(
             return unknown.signal(Signal::Canary(Canary::Absent));
         }
     }
-    let of_public = || ended.iter().filter(|it| public(it.way));
+    let of_public = || ended.iter().filter(|it| sort(it.way) == Sort::Public);
     let mut failed: BTreeMap<usize, Value> = BTreeMap::new();
     for it in of_public() {
         // The newest punch stands first.
@@ -94,11 +164,9 @@ fn verdict(
             failed.entry(it.way).or_insert_with(|| words.clone());
         }
     }
-    let slowest = of_public().filter_map(|it| match it.end {
-        End::Visible { visible, .. } if !failed.contains_key(&it.way) => Some(visible),
-        _ => None,
-    });
-    let slowest = slowest.max();
+    let counts = |it: &&Ended| sort(it.way) != Sort::Inner && !failed.contains_key(&it.way);
+    let counted = ended.iter().filter(counts);
+    let slowest = counted.filter_map(|it| it.end.visible()).max();
     if let (Some((way, words)), None) = (failed.first_key_value(), slowest) {
         let why = Phrase::ByWay.with([shown(*way), words.clone()]);
         let unknown = Observation::unknown(subject, now, why);
@@ -158,7 +226,7 @@ mod tests {
         }
     }
 
-    /// Way 0 and 1 are public, 2 is not.
+    /// Way 0 and 1 are public, 2 is not, 3 is a broker.
     fn seen(ends: Vec<(usize, End)>) -> Observation {
         let ended: Vec<_> = ends
             .into_iter()
@@ -166,7 +234,12 @@ mod tests {
             .collect();
         let name = |at: usize| Value::heard(format!("way {at}"));
         let subject = Subject::store("acme");
-        verdict(subject, &ended, Timestamp::UNIX_EPOCH, &name, &|at| at < 2)
+        let sort = |at| match at {
+            0 | 1 => Sort::Public,
+            2 => Sort::Inner,
+            _ => Sort::Broker,
+        };
+        verdict(subject, &ended, Timestamp::UNIX_EPOCH, &name, &sort)
     }
 
     fn signal(ends: Vec<(usize, End)>) -> Option<Canary> {
@@ -188,6 +261,9 @@ mod tests {
             (vec![(0, failed()), (2, visible(1))], Some(Canary::Failed)),
             (vec![(0, visible(1)), (2, failed())], Some(Canary::Visible)),
             (vec![(0, failed()), (2, missing())], Some(Canary::Absent)),
+            (vec![(0, failed()), (3, visible(1))], Some(Canary::Visible)),
+            (vec![(0, failed()), (3, failed())], Some(Canary::Failed)),
+            (vec![(0, visible(1)), (3, failed())], Some(Canary::Visible)),
             (vec![(0, End::Waiting)], None),
             (vec![(0, End::Unread(Value::heard("down")))], None),
             (vec![], None),
@@ -226,5 +302,42 @@ mod tests {
             let unknown = seen(vec![(0, end), (2, visible(1))]);
             assert!(matches!(unknown.finding, Finding::Unknown { .. }));
         }
+    }
+
+    #[test]
+    fn a_broker_that_fails_is_told_of_the_broker_and_never_of_the_public_address() {
+        let broker = |ends: &[End]| {
+            let (place, shown) = (Value::heard("b:1883"), Value::heard("mqtt b:1883"));
+            let subject = Subject::input("acme", "CANARY");
+            of_broker(subject, ends.iter(), Timestamp::UNIX_EPOCH, place, shown)
+        };
+        let failed = End::Failed(Value::heard("Connection refused"));
+        // An older punch that comes late proves nothing.
+        for ends in [vec![failed.clone()], vec![visible(1), failed.clone()]] {
+            let Finding::Wrong { troubles } = broker(&ends).finding else {
+                panic!("nothing is wrong");
+            };
+            assert_eq!(troubles[0].kind, Kind::BrokerFailing);
+            assert_eq!(troubles[0].facts[&Fact::Place], Value::heard("b:1883"));
+            let detail = troubles[0].facts[&Fact::Detail].to_string();
+            assert_eq!(detail, "mqtt b:1883: Connection refused");
+        }
+        assert_eq!(broker(&[visible(1)]).finding, Finding::Fine);
+        for ends in [
+            vec![],
+            vec![End::Waiting],
+            vec![End::Unread(Value::heard("x"))],
+        ] {
+            let open = broker(&ends);
+            assert!(matches!(open.finding, Finding::Unknown { .. }), "{open:?}");
+        }
+        let alone = |end| {
+            let ended = [Ended { way: 0, end }];
+            let seen = only_brokers(Subject::store("acme"), &ended, Timestamp::UNIX_EPOCH);
+            (seen.finding, seen.signal)
+        };
+        assert_eq!(alone(failed), (Finding::Fine, None));
+        let lives = Some(Signal::Canary(Canary::Visible));
+        assert_eq!(alone(visible(1)), (Finding::Fine, lives));
     }
 }

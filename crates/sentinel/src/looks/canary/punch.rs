@@ -21,8 +21,18 @@ use crate::words::Phrase;
 pub(super) struct Way {
     door: CanaryDoor,
     url: Url,
-    /// True for the first address of the configuration: the public one.
-    pub(super) is_public: bool,
+    pub(super) sort: Sort,
+}
+
+/// For what a way speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// For what terminals see: the first address of the configuration is the public one.
+    Public,
+    /// For itself: another address of the same doors.
+    Inner,
+    /// For a broker.
+    Broker,
 }
 
 /// How a punch is sent.
@@ -35,21 +45,26 @@ pub(super) enum Errand {
 
 /// Every door of a database through every address; a broker has one of its own.
 pub(super) fn ways(urls: &[String], store: &WatchedStore) -> Vec<Way> {
-    let way = |door: &CanaryDoor, url: &Url, is_public| Way {
+    let way = |door: &CanaryDoor, url: &Url, sort| Way {
         door: door.clone(),
         url: url.clone(),
-        is_public,
+        sort,
     };
     let mut ways = Vec::new();
     let urls = urls.iter().filter_map(|url| url.parse::<Url>().ok());
     for (index, url) in urls.enumerate() {
         let posts = |door: &&CanaryDoor| !matches!(door, CanaryDoor::Mqtt(_));
         let doors = store.canaries.iter().filter(posts);
-        ways.extend(doors.map(|door| way(door, &url, index == 0)));
+        let sort = if index == 0 {
+            Sort::Public
+        } else {
+            Sort::Inner
+        };
+        ways.extend(doors.map(|door| way(door, &url, sort)));
     }
     for door in &store.canaries {
         if let CanaryDoor::Mqtt(canary) = door {
-            ways.push(way(door, &canary.url, true));
+            ways.push(way(door, &canary.url, Sort::Broker));
         }
     }
     ways
@@ -62,11 +77,22 @@ impl Way {
             CanaryDoor::Zkteco(_) => "zkteco",
             CanaryDoor::Hikvision(_) => "hikvision",
             CanaryDoor::Ingest(_) => "ingest",
-            CanaryDoor::Mqtt(_) => {
-                return format!("mqtt {}:{}", self.url.host(), self.url.port());
-            }
+            CanaryDoor::Mqtt(_) => return format!("mqtt {}", self.place()),
         };
         format!("{door} {}", self.url)
+    }
+
+    /// Host and port, as satellite names a broker of an `[[input]]`.
+    pub(super) fn place(&self) -> String {
+        format!("{}:{}", self.url.host(), self.url.port())
+    }
+
+    /// The canary of a broker, by its serial there; `None` for a door.
+    pub(super) fn of_broker(&self) -> Option<&str> {
+        match &self.door {
+            CanaryDoor::Mqtt(canary) => Some(&canary.serial),
+            _ => None,
+        }
     }
 
     /// True when an acknowledgement may stand for a place in satellite's journal.
@@ -77,7 +103,7 @@ impl Way {
     /// False when the acknowledgement is a broker's: what it took may still be on its way, or lost,
     /// and satellite has promised nothing.
     pub(super) fn is_promised(&self) -> bool {
-        !matches!(self.door, CanaryDoor::Mqtt(_))
+        self.sort != Sort::Broker
     }
 
     /// A punch by a person that no other punch ever had; the person and the errand.
@@ -231,8 +257,12 @@ mod tests {
                 "mqtt broker:1883",
             ]
         );
-        let public: Vec<bool> = ways.iter().map(|way| way.is_public).collect();
-        assert_eq!(public, [true, true, true, false, false, false, true]);
+        let sorts: Vec<Sort> = ways.iter().map(|way| way.sort).collect();
+        assert_eq!(sorts[..3], [Sort::Public; 3]);
+        assert_eq!(
+            sorts[3..],
+            [Sort::Inner, Sort::Inner, Sort::Inner, Sort::Broker]
+        );
         let journalled: Vec<bool> = ways.iter().map(Way::may_be_journalled).collect();
         assert_eq!(journalled, [false, true, true, false, true, true, false]);
     }

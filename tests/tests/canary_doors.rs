@@ -382,7 +382,7 @@ async fn a_dead_broker_is_one_incident_whoever_sees_it_and_its_return_is_told_to
     let begun = Instant::now();
     let listed = loop {
         let id = scene.sentinel.json(["incidents", "--json"]).await.unwrap()[0]["id"].clone();
-        let one = ["incidents", id.as_str().unwrap(), "--json"];
+        let one = ["incidents", "show", id.as_str().unwrap(), "--json"];
         let one = scene.sentinel.json(one).await.unwrap().to_string();
         if one.contains("input_standing") {
             break one;

@@ -154,6 +154,33 @@ impl Drop for Disk {
     }
 }
 
+/// A file system of four megabytes that can be filled; gone with this value.
+pub struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    /// `None` where this user may not mount.
+    #[must_use]
+    pub fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().ok()?;
+        let words = ["-t", "tmpfs", "-o", "size=4m", "tmpfs"];
+        run(Command::new("mount").args(words).arg(folder.path())).ok()?;
+        Some(Self(folder))
+    }
+
+    /// Where it is mounted.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Nothing can be done about a failure here.
+        run(Command::new("umount").arg(self.0.path())).ok();
+    }
+}
+
 /// What lies under a mount takes room that nobody sees.
 fn empty(folder: &Path) -> Result<()> {
     for entry in std::fs::read_dir(folder)? {

@@ -49,7 +49,7 @@ pub use checker::{Checker, Comparison, FeedRow, Follower, Punch};
 pub use container::Container;
 pub use copies::Copies;
 pub use crew::Crew;
-pub use disk::Disk;
+pub use disk::{Disk, SmallDisk};
 pub use fleet::{Running, all_faults_happened, unkind};
 pub use http::{Reply, attlog, exchange, get, handshake, knock, read_reply};
 pub use link::{Line, Link};

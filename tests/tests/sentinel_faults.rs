@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use promises::{
-    Copies, Place, Post, Postbox, SatelliteProcess, SentinelProcess, Setup, attlog, handshake,
+    Copies, Place, Post, Postbox, SatelliteProcess, SentinelProcess, Setup, SmallDisk, attlog,
+    handshake,
 };
 use sqlx::ConnectOptions as _;
 use terminals::pull::{PullOptions, Terminal};
@@ -112,36 +113,6 @@ async fn recovered(
     shown["incident"].clone()
 }
 
-/// A file system of four megabytes; gone with this value.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    /// `None` where this user may not mount.
-    fn mount() -> Option<Self> {
-        let folder = tempfile::tempdir().ok()?;
-        let words = ["-t", "tmpfs", "-o", "size=4m", "tmpfs"];
-        let mounted = std::process::Command::new("mount")
-            .args(words)
-            .arg(folder.path())
-            .stderr(std::process::Stdio::null())
-            .status();
-        mounted.is_ok_and(|it| it.success()).then_some(Self(folder))
-    }
-
-    fn file(&self) -> std::path::PathBuf {
-        self.0.path().join("data")
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        std::process::Command::new("umount")
-            .arg(self.0.path())
-            .status()
-            .ok();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_told_with_its_place_and_its_end_too() {
     let Some(disk) = SmallDisk::mount() else {
@@ -149,11 +120,11 @@ async fn a_full_disk_is_told_with_its_place_and_its_end_too() {
         return;
     };
     let postbox = Postbox::open().await.unwrap();
-    let place = disk.0.path().display().to_string();
+    let place = disk.path().display().to_string();
     let host = format!("[host]\nname = \"vm1\"\ndisks = [\"{place}\"]\n[watch]\n");
     let sentinel = sentinel(&configuration(&[postbox.url()], &host)).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    std::fs::write(disk.file(), vec![0_u8; 4_100_000]).unwrap();
+    std::fs::write(disk.path().join("data"), vec![0_u8; 4_100_000]).unwrap();
     let begin = Instant::now();
     let within = Duration::from_secs(120);
     let seen = format!("Dónde: {place}");
@@ -169,7 +140,7 @@ async fn a_full_disk_is_told_with_its_place_and_its_end_too() {
     ];
     let first = told(&postbox, titles, &facts, within).await;
     println!("disk full: told after {:?}", first.at.duration_since(begin));
-    std::fs::remove_file(disk.file()).unwrap();
+    std::fs::remove_file(disk.path().join("data")).unwrap();
     let closed = recovered(
         &postbox,
         &sentinel,
@@ -254,7 +225,7 @@ async fn a_database_on_a_full_disk_is_told_and_not_called_recovered_before_a_pun
         println!("SKIPPED, NOT PROVEN HERE: a file system cannot be mounted (root is needed)");
         return;
     };
-    let place = Place::sqlite(disk.0.path());
+    let place = Place::sqlite(disk.path());
     let setup = Setup::new(place.clone()).enrol([PUNCHING]);
     let (satellite, zone) = punching(&setup).await;
     let postbox = Postbox::open().await.unwrap();
@@ -262,7 +233,7 @@ async fn a_database_on_a_full_disk_is_told_and_not_called_recovered_before_a_pun
     let sentinel = sentinel(&tables).await;
     tokio::time::sleep(Duration::from_secs(6)).await;
     // The last byte cannot be had; what is left by then is none.
-    std::fs::write(disk.file(), vec![0_u8; 4_200_000]).unwrap_err();
+    std::fs::write(disk.path().join("data"), vec![0_u8; 4_200_000]).unwrap_err();
     let begin = Instant::now();
     assert!(!punches(&satellite, &zone, 10).await);
     let titles = [
@@ -285,7 +256,7 @@ async fn a_database_on_a_full_disk_is_told_and_not_called_recovered_before_a_pun
         !subjects.iter().any(|it| it.contains("Recuperado")),
         "{subjects:?}"
     );
-    std::fs::remove_file(disk.file()).unwrap();
+    std::fs::remove_file(disk.path().join("data")).unwrap();
     assert!(punches(&satellite, &zone, 5).await);
     let title = "El disco de la base de datos está lleno";
     let kind = "database_full";

@@ -137,6 +137,8 @@ pub struct DeviceCounts {
     pub blocked: usize,
     /// Heard within the last minutes.
     pub online: usize,
+    /// Of senders of other makes: not heard within the last minutes, which is no fault.
+    pub quiet: usize,
 }
 
 /// The door for terminals.
@@ -338,6 +340,7 @@ fn tenant_status(id: &str, count: Option<&Count>) -> TenantStatus {
             pending: 0,
             blocked: count.blocked,
             online: count.online,
+            quiet: count.quiet,
         },
     }
 }

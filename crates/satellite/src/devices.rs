@@ -7,6 +7,7 @@
 
 mod claims;
 mod due;
+mod presence;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -24,6 +25,7 @@ use store::status::DeviceState;
 use zkteco_push::{Dialect, Info, Stamp, Table};
 
 pub(crate) use due::inventory;
+pub(crate) use presence::Presence;
 
 use crate::again::{Audit, Mailbox};
 use crate::conditions::Conditions;
@@ -38,11 +40,6 @@ use crate::skew::Skew;
 
 /// Pending serials remembered, as many as the mirror keeps.
 const PENDING: usize = 1_000;
-/// A terminal is online when it was heard within this time: five minutes, which is more than
-/// three polls at the delay that satellite asks for.
-const ONLINE: i64 = 300_000;
-/// The same in pauses between two visits, for a terminal that is visited more rarely.
-const PAUSES: i64 = 3;
 /// Shortest time between two rows of status for one terminal.
 const STATE_EVERY: i64 = 60_000;
 /// What the name of a stamp's cursor starts with.
@@ -213,22 +210,6 @@ impl Known {
         self.enrolment.access.address.is_some()
     }
 
-    /// How long it may be silent before it counts as offline, in milliseconds: longer for one
-    /// that is visited or searched rarely.
-    pub(crate) fn offline_after(&self) -> i64 {
-        let every = self.enrolment.access.every.filter(|_| self.is_dialled());
-        let searched = self.hikvision().view().poll_seconds;
-        let pause = searched.max(every.unwrap_or(0).into());
-        let pause = i64::try_from(pause).unwrap_or(i64::MAX);
-        ONLINE.max(pause.saturating_mul(PAUSES * 1_000))
-    }
-
-    /// Whether it was heard lately.
-    pub(crate) fn is_online(&self, now: Millis) -> bool {
-        let time = self.offline_after();
-        self.facts().is_heard_within(time, now)
-    }
-
     /// Its serial chain as it was last seen committed, for when its database cannot be asked.
     pub(crate) fn remembered_chain(&self) -> Chain {
         let facts = self.facts();
@@ -385,12 +366,6 @@ impl Facts {
             }
         }
     }
-
-    /// Whether it was heard within so many milliseconds.
-    pub(crate) fn is_heard_within(&self, time: i64, now: Millis) -> bool {
-        self.last_contact
-            .is_some_and(|last| now.0.saturating_sub(last.0) <= time)
-    }
 }
 
 /// The name under which a stamp moves with the records of its upload.
@@ -417,6 +392,7 @@ pub(crate) struct Count {
     pub(crate) approved: usize,
     pub(crate) blocked: usize,
     pub(crate) online: usize,
+    pub(crate) quiet: usize,
 }
 
 impl Devices {
@@ -536,12 +512,14 @@ impl Devices {
         let known = self.known.load();
         for known in known.values().filter(|known| !known.enrolment.canary) {
             let count = counts.entry(known.enrolment.tenant.clone()).or_default();
-            if known.is_approved() {
-                count.approved += 1;
-            } else {
+            let presence = known.presence(now);
+            if presence == Presence::Blocked {
                 count.blocked += 1;
+            } else {
+                count.approved += 1;
             }
-            count.online += usize::from(known.is_online(now));
+            count.online += usize::from(presence == Presence::Online);
+            count.quiet += usize::from(presence == Presence::Quiet);
         }
         counts
     }
@@ -763,6 +741,37 @@ mod tests {
         assert!(devices.due_states(Millis(200_000)).is_empty());
         assert_eq!(devices.due_states(Millis(400_000))[0].state, "offline");
         assert!(devices.due_states(Millis(900_000)).is_empty());
+    }
+
+    #[test]
+    fn a_sender_of_another_make_is_quiet_where_a_terminal_is_offline() {
+        let (devices, _) = loaded();
+        let mut sender = enrolment("GATE-1", 2);
+        sender.vendor = Vendor::Other;
+        let mut blocked = enrolment("B1", 3);
+        blocked.state = EnrolmentState::Blocked;
+        let all = vec![enrolment("A1", 1), sender, blocked];
+        devices.replace(all, Vec::new(), &Config::in_folder(Path::new("x")));
+        let told = |now: i64| {
+            let mut all = devices.all(|_| true);
+            all.sort_by_key(|known| known.enrolment.id);
+            let words = all.iter().map(|known| known.presence(Millis(now)).as_str());
+            let count = devices.count(Millis(now))[&TenantId::new("main").unwrap()];
+            (
+                words.collect::<Vec<_>>().join(" "),
+                (count.online, count.quiet),
+            )
+        };
+        assert_eq!(told(0), ("unheard quiet blocked".to_owned(), (0, 1)));
+        for known in devices.all(|_| true) {
+            known.facts().last_contact = Some(Millis(1_000));
+        }
+        assert_eq!(told(2_000), ("online online blocked".to_owned(), (2, 0)));
+        assert_eq!(told(400_000), ("offline quiet blocked".to_owned(), (0, 1)));
+        let mut states = devices.due_states(Millis(400_000));
+        states.sort_by_key(|row| row.device.id);
+        let rows: Vec<_> = states.iter().map(|row| row.state.as_str()).collect();
+        assert_eq!(rows, ["offline", "quiet", "blocked"]);
     }
 
     #[test]

@@ -443,7 +443,7 @@ impl Metrics {
             self.lockdown.with_label_values(&[tenant.id.as_str()]);
             self.signs_left_out.with_label_values(&[tenant.id.as_str()]);
             self.edge_lag.with_label_values(&[tenant.id.as_str()]);
-            for state in ["approved", "blocked", "online"] {
+            for state in ["approved", "blocked", "online", "quiet"] {
                 self.devices.with_label_values(&[tenant.id.as_str(), state]);
             }
         }

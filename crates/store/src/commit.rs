@@ -3,8 +3,8 @@
 //! The order of steps is the promise:
 //! 1. the numbers of the feed are taken from `feed_head`, whose lock is held until COMMIT, so
 //!    that commit order is `seq` order and no other writer can come between;
-//! 2. events are written in the order of their keys, existing ones left as they are; they have
-//!    their numbers in that order too, unless a submission of the batch needs its own;
+//! 2. events are numbered and written in the order in which they came, existing ones left as they
+//!    are;
 //! 3. which rows are new is read back by the numbers just taken: the driver counts matched
 //!    rows, so affected rows do not tell;
 //! 4. an event whose key was there is compared with the stored one: the same is a duplicate,
@@ -75,23 +75,15 @@ pub(crate) enum Broken {
 /// Which devices' rows this connection has written already.
 pub(crate) type KnownDevices = HashMap<DeviceId, event::SharedDevice>;
 
-/// How a batch is written.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Way {
-    /// Numbers go to events as they came, not as they are written.
-    pub(crate) in_order: bool,
-    /// Row by row, and refused rows are set aside.
-    pub(crate) careful: bool,
-}
-
-/// Commits the batch with numbers inside of `allowed`.
+/// Commits the batch with numbers inside of `allowed`; `careful` is row by row, and refused rows are
+/// set aside.
 pub(crate) async fn commit(
     engine: &mut AnyEngine,
     batch: &[Submission],
     attempts: &mut Attempts,
     known: &mut KnownDevices,
     allowed: Range<i64>,
-    way: Way,
+    careful: bool,
 ) -> Result<Committed, Broken> {
     let work = Work {
         engine,
@@ -99,7 +91,7 @@ pub(crate) async fn commit(
         attempts,
         known,
         allowed,
-        way,
+        careful,
     };
     work.run().await
 }
@@ -110,7 +102,7 @@ struct Work<'w> {
     attempts: &'w mut Attempts,
     known: &'w mut KnownDevices,
     allowed: Range<i64>,
-    way: Way,
+    careful: bool,
 }
 
 /// One event of the batch with the submission it came in.
@@ -394,20 +386,18 @@ impl<'w> Work<'w> {
     ) -> Result<HashMap<Key, i64>, Failure> {
         let mut numbers = Vec::with_capacity(firsts.len());
         let mut rows = Vec::with_capacity(firsts.len());
-        for (entry, by_key) in firsts.iter().zip(range.clone()) {
+        // So a table that is ordered by its numbers only grows at its end.
+        let mut firsts = firsts.to_vec();
+        firsts.sort_unstable_by_key(|entry| entry.came);
+        for entry in &firsts {
             let Some(submission) = self.batch.get(entry.submission) else {
                 continue;
             };
-            let seq = if self.way.in_order {
-                entry.came
-            } else {
-                by_key
-            };
-            numbers.push(((submission.device.id, entry.event.ident), seq));
-            rows.push(EventRow::new(seq, &submission.device, entry.event));
+            numbers.push(((submission.device.id, entry.event.ident), entry.came));
+            rows.push(EventRow::new(entry.came, &submission.device, entry.event));
         }
-        if self.way.careful {
-            self.insert_one_by_one(firsts, &rows, aside).await?;
+        if self.careful {
+            self.insert_one_by_one(&firsts, &rows, aside).await?;
         } else {
             for chunk in chunks(&rows) {
                 insert_rows(self.engine, chunk).await?;

@@ -163,17 +163,6 @@ impl Writer {
     ///
     /// The future may be dropped at any time; the work goes on.
     pub async fn submit(&self, submission: Submission) -> Result<Receipt, Refused> {
-        self.hand_in(submission, false).await
-    }
-
-    /// As [`submit`](Self::submit), and the new rows have the numbers of the feed in the order in
-    /// which the events stand in `submission`. Otherwise they have them in the order of their keys,
-    /// in which they are written: numbers that jump take half as much room again on MariaDB.
-    pub async fn submit_in_order(&self, submission: Submission) -> Result<Receipt, Refused> {
-        self.hand_in(submission, true).await
-    }
-
-    async fn hand_in(&self, submission: Submission, in_order: bool) -> Result<Receipt, Refused> {
         if let Some(trouble) = self.shared.trouble() {
             return Err(Refused::Unavailable(trouble));
         }
@@ -197,7 +186,6 @@ impl Writer {
         shared.waiting.fetch_add(1, Ordering::Relaxed);
         let item = Item {
             submission,
-            in_order,
             reply,
             queued: Instant::now(),
             weight,

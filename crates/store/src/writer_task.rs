@@ -15,7 +15,7 @@ use event::Millis;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::commit::{Attempts, Broken, KnownDevices, Way, commit, went_back};
+use crate::commit::{Attempts, Broken, KnownDevices, commit, went_back};
 use crate::gate::{Session, Sessions, Want};
 use crate::memory::Memory;
 use crate::schema::SchemaState;
@@ -38,7 +38,6 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from
 /// A submission on its way.
 pub(crate) struct Item {
     pub(crate) submission: Submission,
-    pub(crate) in_order: bool,
     pub(crate) reply: oneshot::Sender<Result<Receipt, Refused>>,
     pub(crate) queued: Instant,
     pub(crate) weight: usize,
@@ -55,8 +54,6 @@ pub(crate) enum Order {
 /// A batch with those who wait for it.
 struct Batch {
     submissions: Vec<Submission>,
-    /// One of them needs its numbers in the order of its events.
-    in_order: bool,
     replies: Vec<oneshot::Sender<Result<Receipt, Refused>>>,
     attempts: Attempts,
     since: Instant,
@@ -145,7 +142,6 @@ impl Task {
         let mut batch = Batch {
             since: first.queued,
             submissions: Vec::new(),
-            in_order: false,
             replies: Vec::new(),
             attempts: Attempts::default(),
         };
@@ -191,7 +187,6 @@ impl Task {
             return;
         }
         batch.since = batch.since.min(item.queued);
-        batch.in_order |= item.in_order;
         batch.submissions.push(item.submission);
         batch.replies.push(item.reply);
     }
@@ -210,12 +205,8 @@ impl Task {
             };
             let started = Instant::now();
             let allowed = self.memory.lowest()..self.memory.reserved();
-            let way = Way {
-                in_order: batch.in_order,
-                careful,
-            };
             let (rows, tries, known) = (&batch.submissions, &mut batch.attempts, &mut self.known);
-            let outcome = commit(using.engine(), rows, tries, known, allowed, way).await;
+            let outcome = commit(using.engine(), rows, tries, known, allowed, careful).await;
             let broken = match outcome {
                 Ok(done) => {
                     using.give_back();

@@ -244,7 +244,7 @@ async fn a_receipt_names_the_first_and_the_last_number_of_its_new_rows_and_no_ot
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_submitted_in_order_have_their_numbers_in_that_order() {
+async fn events_have_their_numbers_in_the_order_in_which_they_came() {
     const IN_ORDER: &str = "SELECT COUNT(*) FROM event_feed a JOIN event_feed b \
                             ON b.person + 0 = a.person + 1 AND b.seq > a.seq";
     for store in every_store().await {
@@ -255,7 +255,7 @@ async fn events_submitted_in_order_have_their_numbers_in_that_order() {
         let events = (1..=300).flat_map(come).collect();
         let old = brought(&device, vec![punch(1, 10, "0")]);
         writer.submit(old).await.unwrap();
-        let got = writer.submit_in_order(brought(&device, events)).await;
+        let got = writer.submit(brought(&device, events)).await;
         assert_eq!(counts(got.unwrap()), receipt(299, 301, 0), "{}", store.name);
         assert_eq!(store.count(FEED).await, 300, "{}", store.name);
         assert_eq!(store.count(IN_ORDER).await, 299, "{}", store.name);

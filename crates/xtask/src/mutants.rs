@@ -44,7 +44,7 @@ const MUTANTS: &[Mutant] = &[
         ),
     },
     Mutant {
-        name: "rows-in-the-order-they-came",
+        name: "equal-records-not-parted",
         file: "crates/store/src/commit.rs",
         from: "        entries.sort_by_key(key);\n",
         to: "",

@@ -110,7 +110,8 @@ pub struct DeviceStatus {
     /// The label of the store that takes its events; `null` when its tenant is no longer in
     /// the configuration.
     pub store: Option<String>,
-    /// `online`, `offline`, `unheard` (not since satellite was started), or `blocked`.
+    /// `online`, `quiet` (a sender of another make that has not sent lately), `offline`, `unheard` (not
+    /// since satellite was started), or `blocked`.
     pub state: &'static str,
     /// True for a terminal that is not real.
     pub canary: bool,
@@ -118,7 +119,7 @@ pub struct DeviceStatus {
     pub last_contact_at: Option<String>,
     /// When its newest event happened, UTC.
     pub last_event_at: Option<String>,
-    /// Silence from which on it is offline: five minutes, or three polls where those take longer.
+    /// Silence from which on it is no longer online: five minutes, or three polls where those take longer.
     pub offline_after_seconds: u64,
     /// How far its clock is ahead of ours; `null` where it says nothing of its clock.
     pub clock_skew_seconds: Option<i64>,
@@ -220,13 +221,6 @@ fn page(known: &mut Vec<Arc<Known>>, limit: Option<NonZeroUsize>) -> Option<Stri
 
 fn status(known: &Known, store: Option<String>, now: Millis) -> DeviceStatus {
     let facts = known.facts().clone();
-    let offline_after = known.offline_after();
-    let state = match facts.last_contact {
-        _ if !known.is_approved() => "blocked",
-        None => "unheard",
-        Some(_) if facts.is_heard_within(offline_after, now) => "online",
-        Some(_) => "offline",
-    };
     let enrolment = &known.enrolment;
     let (completeness, missing) = known.claim();
     let told = inventory(known, &facts);
@@ -238,11 +232,11 @@ fn status(known: &Known, store: Option<String>, now: Millis) -> DeviceStatus {
         site: text(&enrolment.site),
         name: text(&enrolment.name),
         store,
-        state,
+        state: known.presence(now).as_str(),
         canary: enrolment.canary,
         last_contact_at: facts.last_contact.map(Millis::text),
         last_event_at: facts.last_event.map(Millis::text),
-        offline_after_seconds: offline_after.unsigned_abs() / 1_000,
+        offline_after_seconds: known.offline_after().unsigned_abs() / 1_000,
         clock_skew_seconds: facts.skew.seconds(now).map(|(ahead, _)| ahead),
         log_used: facts.log_used,
         log_capacity: facts.log_capacity,

@@ -72,6 +72,7 @@ fn tenants(hub: &Hub) {
             ("approved", count.approved),
             ("blocked", count.blocked),
             ("online", count.online),
+            ("quiet", count.quiet),
         ];
         for (state, n) in states {
             let labels = [tenant.id.as_str(), state];

@@ -9,7 +9,7 @@ pub(super) fn spanish(word: &str) -> Option<&'static str> {
     known.map(|(_, spanish)| *spanish)
 }
 
-const TERMS: [(&str, &str); 92] = [
+const TERMS: [(&str, &str); 93] = [
     // What `doctor` looks at.
     ("service", "servicio"),
     ("doors", "puertas"),
@@ -21,6 +21,7 @@ const TERMS: [(&str, &str); 92] = [
     ("blocked", "bloqueado"),
     ("pending", "pendiente"),
     ("online", "en línea"),
+    ("quiet", "sin envíos"),
     ("offline", "fuera de línea"),
     ("proven", "comprobada"),
     ("seen", "visible"),

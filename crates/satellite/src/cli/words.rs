@@ -203,6 +203,7 @@ texts! {
     TopOutputIll: "SALIDA {}: {}: {}", "OUTPUT {}: {}: {}";
     TopInputIll: "ENTRADA {}: {}: {}", "INPUT {}: {}: {}";
     TopOnline: "en línea", "online";
+    TopQuiet: "sin envíos", "quiet";
     TopEventsPerSecond: "eventos/s", "events/s";
     TopRepeatedPerSecond: "repetidos/s", "repeated/s";
     TopConditions: "avisos", "conditions";

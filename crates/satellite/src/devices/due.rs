@@ -36,15 +36,10 @@ pub(crate) fn inventory(known: &Known, facts: &Facts) -> Inventory {
 }
 
 pub(super) fn due_state(known: &Known, now: Millis) -> Option<DeviceState> {
-    let online = known.is_online(now);
+    let state = known.presence(now).as_str();
     let mut facts = known.facts();
     let contact = facts.last_contact?;
     facts.first_contact.get_or_insert(contact);
-    let state = match (known.is_approved(), online) {
-        (false, _) => "blocked",
-        (true, true) => "online",
-        (true, false) => "offline",
-    };
     let told = inventory(known, &facts);
     let is_news = facts.written.0.as_ref() != Some(&told) || facts.written.1 != facts.assured;
     if let Some((written, said)) = facts.state_written {

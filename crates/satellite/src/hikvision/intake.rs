@@ -262,7 +262,7 @@ impl Intake {
             let mut attempt = submission.clone();
             attempt.cursors.push((Text::const_new(CHAIN), text.clone()));
             attempt.expects = Some((Text::const_new(CHAIN), stored.stored));
-            match self.store.writer.submit_in_order(attempt).await {
+            match self.store.writer.submit(attempt).await {
                 Ok(receipt) => {
                     // What waits behind this one is known here already.
                     let chain = seen

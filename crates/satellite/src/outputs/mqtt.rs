@@ -9,11 +9,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use event::Millis;
 use mqtt::{Message, Names, Publisher};
 use serde_json::json;
 use store::feed::FeedRow;
-use store::registry::EnrolmentState;
 use tokio::time::Instant;
 
 use super::course::Verdict;
@@ -63,7 +61,8 @@ pub(super) async fn states(broker: &Broker, output: &Output, hub: &Hub, line: &m
     let mut changed = Vec::new();
     let mut messages = Vec::new();
     for known in hub.devices.all(own) {
-        let (serial, state) = (known.enrolment.serial.to_string(), state(&known, now));
+        let serial = known.enrolment.serial.to_string();
+        let state = known.presence(now).as_str();
         let key = format!("{}/{serial}", known.enrolment.vendor);
         if line.states.get(&key) == Some(&state) || messages.len() >= STATES {
             continue;
@@ -89,14 +88,6 @@ pub(super) async fn states(broker: &Broker, output: &Output, hub: &Hub, line: &m
     match line.send(broker, messages).await {
         Ok(()) => line.states.extend(changed),
         Err(why) => tracing::debug!(output = output.name, why, "states are told later"),
-    }
-}
-
-fn state(known: &Known, now: Millis) -> &'static str {
-    match known.enrolment.state {
-        EnrolmentState::Blocked => "blocked",
-        EnrolmentState::Approved if known.is_online(now) => "online",
-        EnrolmentState::Approved => "offline",
     }
 }
 

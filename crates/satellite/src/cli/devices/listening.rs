@@ -50,7 +50,7 @@ impl Listening {
             host,
             port,
             path,
-            is_https: url.starts_with("https://"),
+            is_https: show::is_https(listen),
             from_public_url,
             token,
             vendor,

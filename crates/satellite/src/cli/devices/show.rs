@@ -180,7 +180,9 @@ fn found_json(found: &Found<'_>, context: &Context) -> Value {
     all["every_seconds"] = json!(found.enrolment.access.every);
     all["set_clock"] = json!(sets_clock(found.enrolment, context));
     all["quarantined"] = json!(found.quarantined);
-    all["server"] = json!({ "address": host, "port": port, "from_public_url": sure });
+    all["server"] = json!({
+        "address": host, "port": port, "https": is_https(&context.config.listen), "from_public_url": sure
+    });
     all["audit"] = audit.collect();
     all["edge"] = json!(found.carried);
     if let Some(seen) = &found.seen {
@@ -385,6 +387,11 @@ pub(crate) fn settings(context: &Context) -> String {
     let on = context.say(switch, &[]);
     let host = host.unwrap_or_else(|| context.say(Word::ThisMachine, &[]));
     let no = context.say(Word::No, &[]);
+    let https = if is_https(&context.config.listen) {
+        Word::Yes
+    } else {
+        Word::No
+    };
     let names = context.lang.headings(&[
         Word::SettingMode,
         Word::SettingDomain,
@@ -399,8 +406,8 @@ pub(crate) fn settings(context: &Context) -> String {
         on,
         host,
         port.to_string(),
-        no.clone(),
         no,
+        context.say(https, &[]),
         "T&A PUSH / A&C PUSH".to_owned(),
     ];
     let facts: Vec<(&str, String)> = names.into_iter().zip(values).collect();
@@ -414,6 +421,12 @@ pub(crate) fn settings(context: &Context) -> String {
     }
     page.push_str(&format!("{}\n", context.say(Word::RestartIt, &[])));
     page
+}
+
+/// Whether a terminal has to be told to speak TLS.
+pub(super) fn is_https(listen: &Listen) -> bool {
+    let url = listen.public_url.as_deref();
+    url.is_some_and(|url| url.starts_with("https://"))
 }
 
 /// Host and port for a terminal's menu, and whether the configuration names them. Without a
@@ -442,14 +455,26 @@ pub(super) fn address(listen: &Listen) -> (Option<String>, u16, bool) {
 mod tests {
     use super::*;
 
-    fn told(devices: &str, public_url: Option<&str>) -> (Option<String>, u16, bool) {
-        address(&Listen {
+    fn listen(devices: &str, public_url: Option<&str>) -> Listen {
+        Listen {
             devices: devices.parse().unwrap(),
             admin: "127.0.0.1:9810".parse().unwrap(),
             public_url: public_url.map(str::to_owned),
             isup: None,
             devices_tls: None,
-        })
+        }
+    }
+
+    fn told(devices: &str, public_url: Option<&str>) -> (Option<String>, u16, bool) {
+        address(&listen(devices, public_url))
+    }
+
+    #[test]
+    fn the_switch_https_is_on_where_the_public_url_says_so() {
+        let any = "0.0.0.0:8081";
+        let on = |url| is_https(&listen(any, url));
+        assert!(on(Some("https://satelite.example.mx:8443")));
+        assert!(!on(Some("http://satelite.example.mx:8081")) && !on(None));
     }
 
     #[test]

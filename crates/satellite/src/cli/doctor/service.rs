@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
+use satellite::config::Edge;
 use serde::Deserialize;
 
 use super::words::Says;
-use super::{Context, Findings};
+use super::{Context, Findings, settings};
 use crate::cli::{http, program};
 
 /// Longest wait for systemd's word.
@@ -104,6 +105,9 @@ pub(super) async fn look(context: &Context, findings: &mut Findings) -> Open {
             let since = span(status.uptime_seconds);
             findings.good(Says::Answers, &[&status.version, &since, &admin]);
             judge(&status, findings);
+            if is_edge_by_command_alone(&status, context.config.edge.as_ref()) {
+                findings.care(Says::EdgeByCommand, &[], settings::edit(context));
+            }
             open = status.door;
         }
         Err(why) => {
@@ -228,6 +232,11 @@ fn ways(status: &Status, findings: &mut Findings) {
     }
 }
 
+/// An edge of which the configuration knows nothing: whoever reads only that finds no cloud to look at.
+fn is_edge_by_command_alone(status: &Status, edge: Option<&Edge>) -> bool {
+    edge.is_none() && status.outputs.iter().any(|way| way.kind == "edge")
+}
+
 /// What systemd says of the unit `satellite`; `None` where there is no systemd or no such unit.
 async fn unit() -> Option<BTreeMap<String, String>> {
     let mut command = tokio::process::Command::new("systemctl");
@@ -337,6 +346,7 @@ mod tests {
             let status: Status = serde_json::from_str(&text.replace("LAG", lag)).unwrap();
             let mut findings = Findings::new(Lang::En);
             ways(&status, &mut findings);
+            assert!(is_edge_by_command_alone(&status, None));
             findings.list
         };
         let near = told("3.5");
@@ -362,6 +372,7 @@ mod tests {
             "journal":{"events":0},"totals":{"panics":0},"door":{"connections":3}}"#,
         );
         assert_eq!(found(|findings| judge(&well, findings)), []);
+        assert!(!is_edge_by_command_alone(&well, None));
         let ill = status(
             r#"{"version":"0.0.9","uptime_seconds":5,"stores":[{"label":"store","up":false,"detail":"gone"}],
             "conditions":[{"serial":"A1","conditions":[{"name":"unreachable"},{"name":"clock_off"}]}],"pending":2,

@@ -22,6 +22,7 @@ texts! {
     Faults: "fallas propias desde que arrancó: {}", "faults of its own since it started: {}";
     OutputIll: "la salida {} no entrega ({}): {}", "the output {} does not deliver ({}): {}";
     InputIll: "la entrada {} no recibe ({}): {}", "the input {} takes nothing in ({}): {}";
+    EdgeByCommand: "es un equipo remoto solo por la orden con que arrancó; con to y token_file en [edge] se revisa también su nube", "it is an edge by its command line alone; with to and token_file under [edge] its cloud is looked at too";
     EdgeBehind: "la nube no tiene lo que el equipo remoto recibió hace {}", "the cloud lacks what the edge took in {} ago";
     EdgeFollows: "la nube tiene todo menos los últimos {} s", "the cloud has everything but the last {} s";
     UnitRuns: "systemd lo arranca con el servidor y lo vigila", "systemd starts it with the machine and watches it";

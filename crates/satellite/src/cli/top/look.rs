@@ -69,6 +69,7 @@ pub(super) struct Tenant {
 pub(super) struct Counts {
     pub(super) approved: u64,
     pub(super) online: u64,
+    pub(super) quiet: u64,
     pub(super) blocked: u64,
 }
 

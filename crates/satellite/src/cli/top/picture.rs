@@ -37,6 +37,7 @@ pub(super) fn of(
         Word::Tenant,
         Word::Approved,
         Word::TopOnline,
+        Word::TopQuiet,
         Word::TopEventsPerSecond,
         Word::TopRepeatedPerSecond,
         Word::TopConditions,
@@ -68,7 +69,7 @@ struct View<'a> {
 
 /// One row of the table of tenants.
 fn columns<T: AsRef<str>>(cells: impl IntoIterator<Item = T>) -> String {
-    let widths = [-20, 9, 9, 11, 14, 12];
+    let widths = [-16, 9, 8, 10, 10, 11, 10];
     aligned(cells, &widths)
 }
 
@@ -200,6 +201,7 @@ impl View<'_> {
                 id.clone(),
                 tenant.devices.approved.to_string(),
                 tenant.devices.online.to_string(),
+                tenant.devices.quiet.to_string(),
                 self.rate(|look| of(&look.figures.committed)),
                 self.rate(|look| of(&look.figures.duplicate)),
                 self.now.devices.iter().filter(troubled).count().to_string(),

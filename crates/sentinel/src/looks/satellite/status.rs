@@ -288,7 +288,7 @@ pub struct Device {
     /// When its newest event happened.
     #[serde(deserialize_with = "utc")]
     pub last_event_at: Option<Timestamp>,
-    /// Silence from which on it is offline.
+    /// Silence from which on it is no longer online.
     pub offline_after_seconds: u64,
     /// How far its clock is ahead.
     pub clock_skew_seconds: Option<i64>,
@@ -308,6 +308,8 @@ pub struct Device {
 pub enum DeviceState {
     /// It was.
     Online,
+    /// It was not, and nobody said that it would be: it speaks when it has something to say.
+    Quiet,
     /// It was not.
     Offline,
     /// Not since satellite was started.

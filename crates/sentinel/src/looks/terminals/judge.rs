@@ -39,9 +39,7 @@ pub(super) fn judged(device: &Device, past: &Past, now: Timestamp) -> Option<Obs
         DeviceState::Online => {}
         // Who sends of its own accord is silent while there is nothing to send; whether punches that
         // are usual at this hour stay away is asked elsewhere.
-        DeviceState::Offline | DeviceState::Unheard if device.vendor == OTHER => {
-            is_quiet = true;
-        }
+        DeviceState::Quiet => is_quiet = true,
         DeviceState::Offline => troubles.push(offline(device, last)),
         DeviceState::Unheard => match last {
             Some(last) if is_overdue(device, last, now) => {
@@ -278,23 +276,21 @@ mod tests {
             last_contact: moment("2026-11-20 09:00:00"),
             ..Past::default()
         };
-        for state in [DeviceState::Offline, DeviceState::Unheard] {
-            let mut quiet = device(state);
-            quiet.vendor = OTHER.into();
-            let told = |it: &Device| judged(it, &past, now());
-            assert_eq!(told(&quiet), None);
-            let condition = |name: &str| Condition {
-                name: name.to_owned(),
-                since: "2026-11-21 09:00:00.000".to_owned(),
-                detail: "x".to_owned(),
-                detail_es: None,
-            };
-            // Its broker is away, which the look at inputs tells.
-            quiet.conditions = vec![condition(UNREACHABLE)];
-            assert_eq!(told(&quiet), None);
-            quiet.conditions.push(condition("records_missing"));
-            assert_eq!(kinds(&quiet, &past), Some(vec![Kind::GapOpen]));
-        }
+        let mut quiet = device(DeviceState::Quiet);
+        quiet.vendor = OTHER.into();
+        let told = |it: &Device| judged(it, &past, now());
+        assert_eq!(told(&quiet), None);
+        let condition = |name: &str| Condition {
+            name: name.to_owned(),
+            since: "2026-11-21 09:00:00.000".to_owned(),
+            detail: "x".to_owned(),
+            detail_es: None,
+        };
+        // Its broker is away, which the look at inputs tells.
+        quiet.conditions = vec![condition(UNREACHABLE)];
+        assert_eq!(told(&quiet), None);
+        quiet.conditions.push(condition("records_missing"));
+        assert_eq!(kinds(&quiet, &past), Some(vec![Kind::GapOpen]));
     }
 
     #[test]

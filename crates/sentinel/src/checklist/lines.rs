@@ -146,7 +146,7 @@ impl Judge<'_> {
         let evidence = match well {
             true if measured.is_empty() => self.say("sí", "yes").to_owned(),
             true => measured,
-            false => format!("{}: {}", self.say("no", "no"), word_of(signal)),
+            false => words::of_signal(self.language, signal).to_owned(),
         };
         Judged {
             seen_at: Some(looked.observation.at),
@@ -337,13 +337,4 @@ impl Judge<'_> {
         );
         Judged::new(it.levels > 0 && it.telephones == it.levels, words)
     }
-}
-
-/// A signal in a word.
-fn word_of(signal: Signal) -> String {
-    let word = format!("{signal:?}");
-    let inner = word
-        .split_once('(')
-        .and_then(|(_, rest)| rest.strip_suffix(')'));
-    inner.unwrap_or(&word).to_lowercase()
 }

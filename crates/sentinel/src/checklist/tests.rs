@@ -209,7 +209,7 @@ fn a_signal_that_is_not_well_fails_whatever_else_is_said() {
     let unit = line(&list(&one), "satellite_unit");
     assert_eq!(
         (unit.result, unit.evidence.as_str()),
-        (Outcome::Fail, "no: inactive")
+        (Outcome::Fail, "systemd lo da por detenido")
     );
 }
 

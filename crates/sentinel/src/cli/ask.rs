@@ -9,6 +9,7 @@ use daemon::actor::actor;
 use daemon::exit::Exit;
 use jiff::Timestamp;
 use sentinel::decide::{Ask, IncidentId};
+use sentinel::words;
 
 use super::{Context, complain, out};
 
@@ -22,14 +23,18 @@ pub(crate) struct AckArgs {
 }
 
 /// Reads the name of an incident.
-pub(crate) fn incident(text: &str) -> anyhow::Result<IncidentId> {
-    IncidentId::parse(text)
-        .ok_or_else(|| anyhow::anyhow!("'{text}' is no incident; they look like INC-2026-000123"))
+pub(crate) fn incident(text: &str, context: &Context) -> anyhow::Result<IncidentId> {
+    IncidentId::parse(text).ok_or_else(|| {
+        anyhow::anyhow!(context.say(
+            format!("'{text}' no es un incidente; se escriben como INC-2026-000123"),
+            format!("'{text}' is no incident; they look like INC-2026-000123"),
+        ))
+    })
 }
 
 /// `sentinel ack`.
 pub(crate) async fn acknowledge(args: AckArgs, context: &Context) -> anyhow::Result<Exit> {
-    let incident = incident(&args.incident)?;
+    let incident = incident(&args.incident, context)?;
     let done = context.say(
         "enterado, nadie más será llamado",
         "acknowledged, nobody else is called",
@@ -54,7 +59,10 @@ pub(crate) async fn ask(context: &Context, ask: &Ask, done: &str) -> anyhow::Res
                 out::line(done)?;
                 return Ok(Exit::Fine);
             }
-            Some(why) => anyhow::bail!("{why}"),
+            Some(why) => match serde_json::from_str(why) {
+                Ok(denied) => anyhow::bail!(words::of_denied(context.language, &denied)),
+                Err(_) => anyhow::bail!("{why}"),
+            },
             None => tokio::time::sleep(Duration::from_millis(200)).await,
         }
     }

@@ -39,6 +39,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
     let config = &context.config;
+    context.knows(&args.tenant)?;
     // A sentinel that has not run yet is no reason to print nothing.
     let mut database = context.database().await.ok();
     let matter = gather::matter(config, database.as_mut(), &args.tenant, Timestamp::now()).await?;

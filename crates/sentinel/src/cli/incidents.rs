@@ -74,12 +74,12 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
         None => list(args.days, args.json, context).await,
         Some(Command::Show { incident, json }) => show(&incident, json, context).await,
         Some(Command::Mitigate { incident: id, how }) => {
-            let incident = incident(&id)?;
+            let incident = incident(&id, context)?;
             let done = context.say("solución alternativa anotada", "workaround noted");
             ask(context, &Ask::Mitigate { incident, how }, done).await
         }
         Some(Command::Note { incident: id, text }) => {
-            let incident = incident(&id)?;
+            let incident = incident(&id, context)?;
             let done = context.say("anotado", "noted");
             ask(context, &Ask::Note { incident, text }, done).await
         }
@@ -87,7 +87,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
             incident: id,
             cause,
         }) => {
-            let incident = incident(&id)?;
+            let incident = incident(&id, context)?;
             ask(
                 context,
                 &Ask::Close { incident, cause },
@@ -99,7 +99,7 @@ pub(crate) async fn run(args: Args, context: &Context) -> anyhow::Result<Exit> {
             incident: id,
             cause,
         }) => {
-            let id = incident(&id)?;
+            let id = incident(&id, context)?;
             if context
                 .database()
                 .await?
@@ -173,7 +173,7 @@ async fn list(days: Option<u16>, json: bool, context: &Context) -> anyhow::Resul
 }
 
 async fn show(id: &str, json: bool, context: &Context) -> anyhow::Result<Exit> {
-    let id = incident(id)?;
+    let id = incident(id, context)?;
     let mut database = context.database().await?;
     let Some(found) = database.incident(id).await? else {
         anyhow::bail!(context.say(format!("no hay {id}"), format!("there is no {id}")));

@@ -50,15 +50,8 @@ pub(crate) async fn run(command: Command, context: &Context) -> anyhow::Result<E
             tenant,
             why,
         } => {
-            let config = &context.config;
-            if let Some(id) = &tenant
-                && !config.tenants().any(|known| known == id)
-            {
-                let known = config.tenants().collect::<Vec<_>>().join(", ");
-                anyhow::bail!(context.say(
-                    format!("no hay cliente '{id}'; hay: {known}"),
-                    format!("there is no client '{id}'; there are: {known}"),
-                ));
+            if let Some(id) = &tenant {
+                context.knows(id)?;
             }
             let from = Timestamp::now();
             let until = from.checked_add(SignedDuration::try_from(length.0)?)?;

@@ -134,6 +134,18 @@ impl Context {
         }
     }
 
+    /// That there is such a client.
+    fn knows(&self, tenant: &str) -> anyhow::Result<()> {
+        if self.config.tenants().any(|known| known == tenant) {
+            return Ok(());
+        }
+        let known = self.config.tenants().collect::<Vec<_>>().join(", ");
+        anyhow::bail!(self.say(
+            format!("no hay cliente '{tenant}'; hay: {known}"),
+            format!("there is no client '{tenant}'; there are: {known}"),
+        ));
+    }
+
     /// The file of a sentinel that has run.
     async fn database(&self) -> anyhow::Result<Database> {
         let folder = &self.config.state_dir;

@@ -45,6 +45,9 @@ pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> 
             format!("{month} has not begun"),
         ));
     };
+    if let Some(tenant) = &args.tenant {
+        context.knows(tenant)?;
+    }
     let mut database = context.database().await?;
     let report = gather::report(config, &mut database, &period, args.tenant.as_deref()).await?;
     out::print(&match args.format {

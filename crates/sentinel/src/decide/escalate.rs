@@ -65,7 +65,7 @@ pub enum Ask {
 }
 
 /// Why what a person asked for cannot be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum Denied {
     /// There is no open incident of that number.
     #[error("{0} is not open")]

@@ -34,7 +34,9 @@ pub struct Window {
 }
 
 /// Why a window is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize,
+)]
 pub enum BadWindow {
     /// It ends before it begins, or has ended.
     #[error("a maintenance window must end after it begins, and in the future")]

@@ -222,6 +222,14 @@ impl Core {
         self.conditions.iter().filter(of).count()
     }
 
+    /// What is certain and only a notice: for the daily mail.
+    pub fn notices(&self) -> impl Iterator<Item = (&Subject, Kind)> {
+        let is_one =
+            |it: &Condition| it.is_confirmed() && it.severity == crate::kind::Severity::Notice;
+        let notices = self.conditions.iter().filter(move |(_, it)| is_one(it));
+        notices.map(|((subject, kind), _)| (subject, *kind))
+    }
+
     /// Once a day, after its time, the daily mail is due.
     fn daily(&mut self, config: &Config, now: Timestamp) {
         let Some(time) = config.daily_mail else {

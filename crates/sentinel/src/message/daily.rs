@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use notify::{Body, Language, Letter, text};
 
-use super::{NAMES, summary, whole};
+use super::{NAMES, name_of, summary, whole};
 use crate::config::Contact;
 use crate::database::DayCounts;
 use crate::decide::{Core, Incident, Setting};
@@ -43,6 +43,7 @@ pub fn daily(
         }
         body = yesterday(body, counts, language);
         body = not_closed(body, setting, core, language);
+        body = notices(body, core, language);
         Letter {
             incident: format!("daily-{day}"),
             step: "daily".to_owned(),
@@ -90,6 +91,20 @@ fn not_closed(body: Body, setting: Setting<'_>, core: &Core, language: Language)
     open.iter().take(NAMES).fold(body, |body, incident| {
         let summary = summary(setting.config, incident, language);
         body.item(&format!("{} {summary}", incident.id))
+    })
+}
+
+/// What is worth knowing and calls nobody.
+fn notices(body: Body, core: &Core, language: Language) -> Body {
+    let all: Vec<_> = core.notices().collect();
+    if all.is_empty() {
+        return body;
+    }
+    let label = pick(language, "Notas", "Notices");
+    let body = body.pair(label, &all.len().to_string());
+    all.iter().take(NAMES).fold(body, |body, (subject, kind)| {
+        let title = words::of_kind(*kind).title(language);
+        body.item(&format!("{title}: {}", name_of(subject, language)))
     })
 }
 
@@ -160,10 +175,12 @@ fn drill(
 #[cfg(test)]
 mod tests {
     use daemon::config::Source;
+    use jiff::SignedDuration;
 
     use super::*;
     use crate::config::Config;
-    use crate::observation::{Observation, Round};
+    use crate::kind::{Kind, Severity};
+    use crate::observation::{Observation, Round, Trouble};
 
     const FILE: &str = "[[watch.store]]\ntenant = 'acme'\nname = 'Acme'\nurl = 'sqlite:///a.db'\n\
         [mail]\nfrom = 's@x.mx'\nrelays = ['smtp://r']\n\
@@ -254,6 +271,31 @@ mod tests {
         assert!(read(None)[0].contains("ninguno comprobado"));
         let [unknown, _] = self::told(None, &[]);
         assert!(unknown.contains("respaldo: sin datos"), "{unknown}");
+    }
+
+    #[test]
+    fn what_calls_nobody_stands_in_the_daily_mail() {
+        let config = Config::read(&Source::new("t.toml", FILE)).unwrap();
+        let setting = Setting {
+            config: &config,
+            links: None,
+        };
+        let begin: Timestamp = "2026-06-02T14:00:00Z".parse().unwrap();
+        let mut core = Core::default();
+        for second in 0..120 {
+            let now = begin + SignedDuration::from_secs(second);
+            let pending = Trouble::new(Kind::UnknownTerminals).severity(Severity::Notice);
+            let seen = Observation::wrong(Subject::Satellite, now, vec![pending]);
+            core.observe("satellite", &Round::one(seen), now);
+            core.tick(setting, now);
+        }
+        assert_eq!(core.open_incidents().count(), 0);
+        let letters = daily(setting, &core, "2026-06-02".parse().unwrap(), None, &[]);
+        let texts: Vec<String> = letters.iter().map(|it| it.body.text()).collect();
+        let es = "- Envían dispositivos que nadie dio de alta: Programa Satélite";
+        assert!(texts[0].contains(es), "{}", texts[0]);
+        let en = "- Terminals that nobody enrolled send: satellite";
+        assert!(texts[1].contains(en), "{}", texts[1]);
     }
 
     #[test]

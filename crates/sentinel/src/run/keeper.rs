@@ -20,7 +20,7 @@ use super::post::Post;
 use super::{CheckState, Hub, Snapshot, Word, lookout};
 use crate::config::Config;
 use crate::database::Database;
-use crate::decide::{Ask, Changes, Core, Restored, Setting};
+use crate::decide::{Ask, Changes, Core, Denied, Restored, Setting};
 use crate::kind::Kind;
 use crate::look::Look;
 use crate::looks::mail::failing as failing_relay;
@@ -232,11 +232,11 @@ impl Keeper {
         self.marks.insert(place, mark) != Some(mark)
     }
 
-    async fn ask(&mut self, ask: &Ask, who: &str, now: Timestamp) -> Result<(), String> {
+    async fn ask(&mut self, ask: &Ask, who: &str, now: Timestamp) -> Result<(), Denied> {
         let setting = setting(&self.config, &self.hub);
         let done = self.core.ask(ask, who, setting, now);
         self.save(now).await;
-        done.map_err(|error| error.to_string())
+        done
     }
 
     async fn second(&mut self) {
@@ -356,7 +356,11 @@ impl Keeper {
         };
         for (id, who, ask) in waiting {
             let answer = match ask {
-                Some(ask) => self.ask(&ask, &who, now).await.err().unwrap_or_default(),
+                // Whoever asked says it in the language of that terminal.
+                Some(ask) => match self.ask(&ask, &who, now).await {
+                    Ok(()) => String::new(),
+                    Err(denied) => serde_json::to_string(&denied).unwrap_or_default(),
+                },
                 None => "this was not understood".to_owned(),
             };
             if let Some(database) = &mut self.database

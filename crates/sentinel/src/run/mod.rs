@@ -29,7 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use crate::decide::Ask;
+use crate::decide::{Ask, Denied};
 use crate::look::Look;
 use crate::looks::host::board::Board;
 use crate::observation::Round;
@@ -60,7 +60,7 @@ pub(crate) enum Word {
     Ask {
         ask: Ask,
         who: String,
-        answer: oneshot::Sender<Result<(), String>>,
+        answer: oneshot::Sender<Result<(), Denied>>,
     },
     /// Another configuration, with its looks.
     Reload {

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use notify::Language;
 
-use crate::decide::{Happened, Standing, State};
+use crate::decide::{BadWindow, Denied, Happened, Standing, State};
 use crate::kind::{Class, Kind, Severity};
 use crate::observation::{Admin, Canary, Door, Fact, Finding, Rows, Signal, Trouble, Unit, Value};
 
@@ -236,6 +236,21 @@ fn bytes_text(bytes: u64) -> String {
         0 => format!("{bytes} B"),
         _ => format!("{shown:.1} {name}"),
     }
+}
+
+/// Why what a person asked for cannot be.
+pub fn of_denied(language: Language, denied: &Denied) -> String {
+    let spanish = match denied {
+        Denied::NotOpen(id) => format!("{id} no está abierto"),
+        Denied::NoWindow(id) => format!("no hay un mantenimiento con el número {id}"),
+        Denied::Window(BadWindow::Ended) => {
+            "el mantenimiento debe terminar después de empezar, y en el futuro".to_owned()
+        }
+        Denied::Window(BadWindow::TooLong) => {
+            "el mantenimiento dura 12 horas como máximo".to_owned()
+        }
+    };
+    pick(language, spanish, denied.to_string())
 }
 
 /// A severity.

@@ -79,15 +79,18 @@ fn processors(facts: &Facts, past: &mut Past) -> Option<Trouble> {
     let [_, _, load] = facts.load.unwrap_or_default();
     let queues = facts.processors.is_some_and(|n| load >= QUEUES * n);
     (always || queues).then(|| {
-        Trouble::new(Kind::HostCpu)
-            .fact(Fact::Used, Value::Ratio(facts.cpu_busy.unwrap_or_default()))
-            .fact(
-                Fact::Setting,
-                Phrase::LoadAndCpus.with([
-                    Value::heard(format!("{load:.1}")),
-                    Value::heard(facts.processors.unwrap_or(1.0).to_string()),
-                ]),
-            )
+        let trouble = Trouble::new(Kind::HostCpu).fact(
+            Fact::Setting,
+            Phrase::LoadAndCpus.with([
+                Value::heard(format!("{load:.1}")),
+                Value::heard(facts.processors.unwrap_or(1.0).to_string()),
+            ]),
+        );
+        // The first look has nothing to compare with, and says so by saying nothing.
+        match facts.cpu_busy {
+            Some(busy) => trouble.fact(Fact::Used, Value::Ratio(busy)),
+            None => trouble,
+        }
     })
 }
 

@@ -5,21 +5,21 @@
 //! goes to standard output can be piped. Progress goes to standard error, for people only.
 
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 use daemon::exit::Exit;
-use event::{Kind, Millis};
+use event::Kind;
 use store::AnyEngine;
-use store::feed::FeedRow;
+use store::feed::{self, FeedRow};
 use store::outputs::{self, Wanted};
 
 use super::databases::{self, Place};
 use super::events::{csv_head, csv_rows, json_row};
+use super::progress::{Progress, Reach};
 use super::words::{Speaks as _, Word};
 use super::{Context, now, out, time};
 
@@ -29,8 +29,6 @@ pub(crate) const EXAMPLES: &str = "Examples:
 
 /// Rows read at once.
 const PAGE: usize = 1_000;
-/// How often progress is shown.
-const SHOW_EVERY: Duration = Duration::from_secs(1);
 
 /// What `export` is told.
 #[derive(clap::Args)]
@@ -146,14 +144,16 @@ struct Pages<'a> {
 
 impl Pages<'_> {
     async fn write(&mut self, format: Format, out: &mut impl Write) -> anyhow::Result<u64> {
-        let (mut after, mut count, mut shown) = (0, 0, Instant::now());
+        let failed = |failure| databases::told(self.context, self.place, &failure);
+        let head = feed::head(self.engine).await.map_err(failed)?;
+        let (mut progress, mut reach) = (Progress::new(), Reach::before(head.next_seq));
+        let (mut after, mut count) = (0, 0);
         if format == Format::Csv {
             out.write_all(csv_head()?.as_bytes())?;
         }
         loop {
             let page = outputs::page(self.engine, self.wanted, after).await;
-            let page =
-                page.map_err(|failure| databases::told(self.context, self.place, &failure))?;
+            let page = page.map_err(failed)?;
             out.write_all(text(format, &page.rows)?.as_bytes())?;
             count += page.rows.len() as u64;
             after = page.up_to;
@@ -161,18 +161,15 @@ impl Pages<'_> {
                 out.flush()?;
                 return Ok(count);
             }
-            if shown.elapsed() >= SHOW_EVERY && io::stderr().is_terminal() {
-                shown = Instant::now();
-                let at = page.rows.last().map(|row| row.received_at);
-                out::remark(&progress(count, at, self.context));
+            if let Some(last) = page.rows.last() {
+                let context = self.context;
+                progress.show(reach.share(after), || {
+                    let at = time::show(last.received_at, &context.zone(None, None));
+                    context.say(Word::Exporting, &[&count, &at])
+                });
             }
         }
     }
-}
-
-fn progress(count: u64, at: Option<Millis>, context: &Context) -> String {
-    let at = at.map(|at| time::show(at, &context.zone(None, None)));
-    context.say(Word::Exporting, &[&count, &at.unwrap_or_default()])
 }
 
 fn text(format: Format, rows: &[FeedRow]) -> anyhow::Result<String> {

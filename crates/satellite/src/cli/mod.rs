@@ -26,6 +26,7 @@ mod lockdown;
 mod nearest;
 mod out;
 mod outputs;
+mod progress;
 mod quarantine;
 mod restore;
 mod retention;

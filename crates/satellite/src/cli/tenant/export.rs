@@ -6,9 +6,8 @@
 //! has a line with its hash.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use daemon::exit::Exit;
 use event::{DeviceId, TenantId, Text};
@@ -24,6 +23,7 @@ use store::registry;
 use store::{AnyEngine, Failure};
 
 use super::super::databases::{self, Place};
+use super::super::progress::{Progress, Reach};
 use super::super::words::{Speaks as _, Word};
 use super::super::{Context, actor, now, out, time};
 use super::whose::Whose;
@@ -36,8 +36,6 @@ The file is written by the user of the state folder. It holds personal data: kee
 const PAGE: usize = 500;
 /// Lines of the audit read at once.
 const AUDIT: u32 = 500;
-/// How often progress is shown.
-const SHOW_EVERY: Duration = Duration::from_secs(1);
 /// The cursor that says in which language a push terminal's records are read.
 const LANGUAGE: &str = "language";
 
@@ -182,7 +180,8 @@ impl<'a> Source<'a> {
             between: None,
             limit: PAGE,
         };
-        let (mut after, mut count, mut shown) = (0, 0_u64, Instant::now());
+        let (mut progress, mut reach) = (Progress::new(), Reach::before(head.next_seq));
+        let (mut after, mut count) = (0, 0_u64);
         loop {
             let page = outputs::page(&mut self.engine, wanted, after).await;
             let mut page = page.map_err(&failed)?;
@@ -202,12 +201,12 @@ impl<'a> Source<'a> {
             if !page.has_more || after >= head.next_seq - 1 {
                 return Ok(writing.end(Part::Events)?);
             }
-            if shown.elapsed() >= SHOW_EVERY && io::stderr().is_terminal() {
-                shown = Instant::now();
-                let at = page.rows.last().map(|row| row.received_at);
-                let at = at.map(|at| time::show(at, &self.context.zone(None, Some(&self.tenant))));
-                let at = at.unwrap_or_default();
-                out::remark(&self.context.say(Word::Exporting, &[&count, &at]));
+            if let Some(last) = page.rows.last() {
+                let (context, tenant) = (self.context, &self.tenant);
+                progress.show(reach.share(after), || {
+                    let at = time::show(last.received_at, &context.zone(None, Some(tenant)));
+                    context.say(Word::Exporting, &[&count, &at])
+                });
             }
         }
     }

@@ -8,10 +8,9 @@
 //! there is none yet. The audit of the other installation stays in the file.
 
 use std::collections::HashMap;
-use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use daemon::exit::Exit;
 use daemon::logging::Escaped;
@@ -27,6 +26,7 @@ use store::{AnyEngine, Receipt, Refused, Submission, Writer, quarantine};
 use tokio::task::JoinSet;
 
 use super::super::databases::{self, Place};
+use super::super::progress::{Progress, share};
 use super::super::words::{Speaks as _, Word};
 use super::super::{Context, actor, lockdown, now, out, program};
 
@@ -39,8 +39,6 @@ The tenant has to be in the configuration. A command that was cut off is given a
 /// How often a submission is tried that the store did not take for now.
 const TRIES: usize = 5;
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often progress is shown.
-const SHOW_EVERY: Duration = Duration::from_secs(1);
 
 /// What `tenant import` is told.
 #[derive(clap::Args)]
@@ -62,8 +60,12 @@ pub(crate) struct Args {
 /// Verifies, tells, and takes in.
 pub(crate) async fn run(args: &Args, context: &Context) -> anyhow::Result<Exit> {
     let flaw = |flaw: Flaw| told(args, context, &flaw);
-    let mut progress = Progress::new(context);
-    let verified = read::verify(&args.file, &mut |events| progress.show(events)).map_err(flaw)?;
+    let mut progress = Progress::new();
+    let verified = read::verify(&args.file, &mut |events| {
+        progress.show(None, || context.say(Word::BundleProgress, &[&events]));
+    })
+    .map_err(flaw)?;
+    drop(progress);
     let tenant = tenant(args, &verified, context)?;
     let place = databases::registry_place(context);
     let mut registry = match args.dry_run {
@@ -127,28 +129,6 @@ fn tenant(args: &Args, verified: &Verified, context: &Context) -> anyhow::Result
         let said: [&dyn std::fmt::Display; 4] = [&name, &name, zone, &names.join(", ")];
         anyhow::anyhow!(context.say(Word::BundleNoTenant, &said))
     })
-}
-
-/// Shows how far it is, to people.
-struct Progress<'a> {
-    context: &'a Context,
-    shown: Instant,
-}
-
-impl<'a> Progress<'a> {
-    fn new(context: &'a Context) -> Self {
-        Self {
-            context,
-            shown: Instant::now(),
-        }
-    }
-
-    fn show(&mut self, events: u64) {
-        if self.shown.elapsed() >= SHOW_EVERY && io::stderr().is_terminal() {
-            self.shown = Instant::now();
-            out::remark(&self.context.say(Word::BundleProgress, &[&events]));
-        }
-    }
 }
 
 /// What becomes of a terminal of the file.
@@ -351,7 +331,8 @@ impl<'a> Taking<'a> {
     async fn everything(&mut self, args: &Args, manifest: &Manifest) -> anyhow::Result<()> {
         let flaw = |flaw: Flaw| told(args, self.context, &flaw);
         let context = self.context;
-        let mut progress = Progress::new(context);
+        let mut progress = Progress::new();
+        let whole = i64::try_from(manifest.lines.events).unwrap_or(i64::MAX);
         let mut bundle = Bundle::open(&args.file).map_err(flaw)?;
         let mut pieces = bundle.pieces().map_err(flaw)?;
         while let Some(piece) = pieces
@@ -367,7 +348,9 @@ impl<'a> Taking<'a> {
                 Some(Part::Devices | Part::Audit) | None => Ok(()),
             };
             done.map_err(|flaw| told(args, context, &flaw))?;
-            progress.show(self.counts.new + self.counts.duplicate);
+            let events = self.counts.new + self.counts.duplicate;
+            let done = share(i64::try_from(events).unwrap_or(i64::MAX), whole);
+            progress.show(Some(done), || context.say(Word::BundleProgress, &[&events]));
         }
         Ok(())
     }

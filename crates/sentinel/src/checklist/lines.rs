@@ -12,7 +12,7 @@ use crate::decide::Standing;
 use crate::kind::{Kind, Severity};
 use crate::message::name_of;
 use crate::observation::{Finding, Signal, Trouble};
-use crate::words::{self, pick, seconds_text, thousands};
+use crate::words::{self, bytes_text, pick, seconds_text, thousands};
 
 /// Names that the evidence of one line lists at most.
 const NAMES: usize = 5;
@@ -236,6 +236,7 @@ impl Judge<'_> {
             Some(match measure {
                 Measure::Seconds => seconds_text(number(name)?),
                 Measure::Count => thousands(format!("{:.0}", number(name)?).parse().ok()?),
+                Measure::Bytes => bytes_text(format!("{:.0}", number(name)?).parse().ok()?),
                 Measure::Version => {
                     let version = observation.version.as_deref()?;
                     format!("{} {version}", self.say("versión", "version"))

@@ -47,6 +47,7 @@ pub(super) struct Row {
 pub(super) enum Measure {
     Seconds,
     Count,
+    Bytes,
     /// Which version it says it is; no number.
     Version,
 }
@@ -202,7 +203,10 @@ pub(super) const ROWS: &[Row] = &[
             ],
         ),
         needed: always,
-        shows: &[("took_seconds", Measure::Seconds)],
+        shows: &[
+            ("took_seconds", Measure::Seconds),
+            ("size_bytes", Measure::Bytes),
+        ],
     },
     Row {
         key: "durability",

@@ -118,6 +118,18 @@ fn the_version_of_satellite_is_evidence_that_it_answers() {
 }
 
 #[test]
+fn the_size_of_a_database_is_evidence_that_it_answers() {
+    let mut matter = matter();
+    matter.looked.retain(|it| !it.look.starts_with("database:"));
+    let database = Observation::fine(Subject::store("acme"), now())
+        .number("took_seconds", 0.25)
+        .number("size_bytes", 3_221_225_472.0);
+    matter.looked.push(looked("database:acme", database));
+    let line = line(&list(&matter), "database");
+    assert_eq!(line.evidence, "0.2 s, 3.0 GiB");
+}
+
+#[test]
 fn nothing_passes_of_which_nothing_is_known() {
     let mut blind = matter();
     blind.looked.clear();

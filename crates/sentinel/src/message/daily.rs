@@ -123,8 +123,29 @@ fn clients(body: Body, setting: Setting<'_>, core: &Core, day: Date, language: L
         };
         let label = pick(language, "checadas ayer", "punches yesterday");
         let copy = copies(core, &state.tenant, &setting.config.zone, language);
-        body.item(&format!("{name}: {standing}, {label}: {punches}; {copy}"))
+        let size = size(core, &state.tenant, language).unwrap_or_default();
+        body.item(&format!(
+            "{name}: {standing}, {label}: {punches}{size}; {copy}"
+        ))
     })
+}
+
+/// How large the event database is, and how fast it grows.
+fn size(core: &Core, tenant: &str, language: Language) -> Option<String> {
+    let numbers = core.numbers(&Subject::store(tenant))?;
+    let bytes = |it: f64| words::bytes_text(u64::try_from(whole(it)).unwrap_or_default());
+    let size = bytes(*numbers.get("size_bytes")?);
+    let label = pick(language, "base de datos", "database");
+    let growth = numbers.get("growth_bytes_per_day").filter(|it| **it >= 1.0);
+    let growth = growth.map(|growth| {
+        let growth = bytes(*growth);
+        pick(
+            language,
+            format!(" (+{growth} al día)"),
+            format!(" (+{growth} a day)"),
+        )
+    });
+    Some(format!(", {label}: {size}{}", growth.unwrap_or_default()))
 }
 
 /// How old the newest copy is, and the newest that was proven. Nothing known is said as that.
@@ -271,6 +292,38 @@ mod tests {
         assert!(read(None)[0].contains("ninguno comprobado"));
         let [unknown, _] = self::told(None, &[]);
         assert!(unknown.contains("respaldo: sin datos"), "{unknown}");
+    }
+
+    #[test]
+    fn the_daily_mail_says_how_large_a_database_is_and_how_fast_it_grows_once_that_is_known() {
+        let config = Config::read(&Source::new("t.toml", FILE)).unwrap();
+        let setting = Setting {
+            config: &config,
+            links: None,
+        };
+        let now: Timestamp = "2026-06-02T14:30:00Z".parse().unwrap();
+        let read = |numbers: &[(&str, f64)]| {
+            let mut core = Core::default();
+            let seen = Observation::fine(Subject::store("acme"), now);
+            let add = |seen: Observation, it: &(&str, f64)| seen.number(it.0, it.1);
+            let seen = numbers.iter().fold(seen, add);
+            core.observe("database:acme", &Round::one(seen), now);
+            core.tick(setting, now);
+            let letters = daily(setting, &core, "2026-06-02".parse().unwrap(), None, &[]);
+            letters.iter().map(|it| it.body.text()).collect::<String>()
+        };
+        let size = ("size_bytes", 3_221_225_472.0);
+        let grows = read(&[size, ("growth_bytes_per_day", 2_097_152.0)]);
+        assert!(
+            grows.contains("base de datos: 3.0 GiB (+2.0 MiB al día)"),
+            "{grows}"
+        );
+        assert!(
+            grows.contains("database: 3.0 GiB (+2.0 MiB a day)"),
+            "{grows}"
+        );
+        assert!(read(&[size]).contains("base de datos: 3.0 GiB; respaldo"));
+        assert!(!read(&[]).contains("base de datos"));
     }
 
     #[test]

@@ -223,7 +223,7 @@ pub fn seconds_text(seconds: f64) -> String {
     }
 }
 
-fn bytes_text(bytes: u64) -> String {
+pub(crate) fn bytes_text(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut shown = bytes as f64;
     let mut unit = 0;

@@ -164,6 +164,8 @@ mod tests {
             for part in [title, "Qué significa:", "Qué hacer:", "\n1. "] {
                 assert!(page.contains(part), "{kind}: {part}");
             }
+            let (_, steps) = page.split_once("\n1. ").unwrap_or_default();
+            assert!(steps.contains('`'), "{kind}: no step says what to type");
         }
     }
 }

@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn what_is_not_in_our_form_waits_for_a_mapping_and_what_is_nearly_says_why() {
-        let nobody = "no [[mapping]] of the configuration is for this sender";
+        let nobody =
+            "no satellite.records/1, and no [[mapping]] of the configuration is for this sender";
         for (body, fault) in [
             (
                 r#"{"rows":[{"at":"2026-11-27T09:00:03Z","user":1}]}"#,

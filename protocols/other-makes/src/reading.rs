@@ -78,7 +78,9 @@ impl Fault {
             Self::TooLong => "a mapped field is longer than any terminal's",
             Self::BadSerial => "a serial with other characters than letters, digits, '-' and '_'",
             Self::Unknown => "of a terminal that is not approved for this tenant",
-            Self::NoMapping => "no [[mapping]] of the configuration is for this sender",
+            Self::NoMapping => {
+                "no satellite.records/1, and no [[mapping]] of the configuration is for this sender"
+            }
             Self::Crowd => "one of many that could not be read",
             Self::NoEvent => "the record does not say in `event` what happened",
             Self::OtherTopic => "the record names another terminal than its topic",

@@ -72,8 +72,8 @@ pub(super) const OTHERS: &[(&str, &str)] = &[
         "of a terminal that is not approved for this tenant",
     ),
     (
-        "ningún [[mapping]] de la configuración es para quien lo envía",
-        "no [[mapping]] of the configuration is for this sender",
+        "no es satellite.records/1, y ningún [[mapping]] de la configuración es para quien lo envía",
+        "no satellite.records/1, and no [[mapping]] of the configuration is for this sender",
     ),
     (
         "uno de muchos que no se pudieron leer",

@@ -18,7 +18,7 @@ use crate::samples;
 
 /// Rows in one statement of the multi-row ceiling: the size of an ordinary upload.
 const ROWS_PER_STATEMENT: usize = 100;
-/// Client connections of the single-row ceiling.
+/// Client connections of the ceilings that have several.
 pub(crate) const CLIENTS: u64 = 8;
 
 /// Columns in the order in which rows are written here.
@@ -41,14 +41,7 @@ pub(crate) fn multi_row(address: &Address, database: &str, rows: u64) -> Result<
 
 fn multi_row_once(address: &Address, database: &str, name: &str, tuples: &[String]) -> Result<f64> {
     let table = fresh_table(address, database, name)?;
-    let mut sql = String::new();
-    for chunk in tuples.chunks(ROWS_PER_STATEMENT) {
-        writeln!(
-            sql,
-            "INSERT INTO {table} ({COLUMNS}) VALUES {};",
-            chunk.join(",")
-        )?;
-    }
+    let sql = inserts(&table, tuples, ROWS_PER_STATEMENT)?;
     let rows = u64::try_from(tuples.len())?;
     timed(address, &table, rows, || address.sql(&sql).map(drop))
 }
@@ -69,14 +62,31 @@ pub(crate) fn load_data(address: &Address, database: &str, rows: u64) -> Result<
 
 /// Rows a second by single-row INSERT, each its own transaction, over [`CLIENTS`] connections.
 pub(crate) fn single_row(address: &Address, database: &str, rows_each: u64) -> Result<f64> {
-    let table = fresh_table(address, database, "ceiling_single_row")?;
+    over_connections(address, database, rows_each, 1)
+}
+
+/// Rows a second by multi-row INSERT, 100 rows a statement, each its own transaction, over
+/// [`CLIENTS`] connections.
+pub(crate) fn multi_row_connections(
+    address: &Address,
+    database: &str,
+    rows_each: u64,
+) -> Result<f64> {
+    over_connections(address, database, rows_each, ROWS_PER_STATEMENT)
+}
+
+fn over_connections(
+    address: &Address,
+    database: &str,
+    rows_each: u64,
+    rows_per_statement: usize,
+) -> Result<f64> {
+    let name = format!("ceiling_connections_{rows_per_statement}");
+    let table = fresh_table(address, database, &name)?;
     let mut scripts = Vec::new();
     for client in 0..CLIENTS {
-        let mut sql = String::new();
-        for tuple in tuples(client * rows_each, rows_each)? {
-            writeln!(sql, "INSERT INTO {table} ({COLUMNS}) VALUES {tuple};")?;
-        }
-        scripts.push(sql);
+        let tuples = tuples(client * rows_each, rows_each)?;
+        scripts.push(inserts(&table, &tuples, rows_per_statement)?);
     }
     timed(address, &table, CLIENTS * rows_each, || {
         std::thread::scope(|scope| {
@@ -90,6 +100,19 @@ pub(crate) fn single_row(address: &Address, database: &str, rows_each: u64) -> R
             })
         })
     })
+}
+
+/// The statements that insert these rows, so many each.
+fn inserts(table: &str, tuples: &[String], rows_per_statement: usize) -> Result<String> {
+    let mut sql = String::new();
+    for chunk in tuples.chunks(rows_per_statement) {
+        writeln!(
+            sql,
+            "INSERT INTO {table} ({COLUMNS}) VALUES {};",
+            chunk.join(",")
+        )?;
+    }
+    Ok(sql)
 }
 
 fn fresh_table(address: &Address, database: &str, name: &str) -> Result<String> {

@@ -26,7 +26,7 @@ pub(crate) struct Options {
     /// Only the cases whose name contains this.
     #[arg(long)]
     only: Option<String>,
-    /// Rows for the ceiling.
+    /// Rows for the ceilings.
     #[arg(long, default_value_t = 100_000)]
     ceiling_rows: u64,
 }
@@ -99,8 +99,8 @@ struct Bench {
 pub(crate) async fn run(options: &Options) -> Result<Report> {
     let server = tokio::task::spawn_blocking(|| Server::start(Flavor::Durable)).await??;
     let address = server.address().clone();
-    eprintln!("  measuring the ceiling");
-    let ceiling = writer::multi_row_ceiling(&address, options.ceiling_rows).await?;
+    eprintln!("  measuring the ceilings");
+    let (ceilings, ceiling) = writer::ceilings(&address, options.ceiling_rows).await?;
     let time = Duration::from_secs(options.seconds.max(1));
     let bench = Bench {
         server,
@@ -118,12 +118,7 @@ pub(crate) async fn run(options: &Options) -> Result<Report> {
     for case in CASES.iter().filter(wanted) {
         table.push(bench.case(*case).await?);
     }
-    let note = format!(
-        "multi-row INSERT by the mariadb client, 100 rows a statement, one connection, same server, \
-         same run: {} rows/s",
-        Cell::rate(ceiling)
-    );
-    Ok(Report::new(vec![table]).note(note))
+    Ok(Report::new(vec![ceilings, table]).note(writer::CEILINGS_NOTE))
 }
 
 impl Bench {

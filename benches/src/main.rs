@@ -7,6 +7,7 @@
 //! fails only when what was measured did not happen (records missing, uploads refused). How to
 //! read the figures is in `benches/README.md`.
 
+mod allocations;
 mod backup;
 mod beside;
 mod brokers;
@@ -64,6 +65,8 @@ enum Bench {
     /// The bare server of `side-by-side`.
     #[command(hide = true)]
     BareServer(beside::bare::Options),
+    /// What satellite allocates for an event: how often, and how many bytes.
+    Allocations(allocations::Options),
     /// Terminals that only poll: memory and CPU.
     Connections(connections::Options),
     /// From the start of the process to READY=1, with many terminals enrolled.
@@ -143,6 +146,7 @@ async fn measure(bench: Bench) -> Result<Report> {
             beside::bare::serve(&options).await?;
             Ok(Report::new(Vec::new()))
         }
+        Bench::Allocations(options) => allocations::run(&options).await,
         Bench::Connections(options) => connections::run(&options).await,
         Bench::StartTime(options) => start::run(&options).await,
         Bench::Sizing(options) => sizing::run(&options).await,

@@ -5,6 +5,7 @@
 //! Nothing here looks inside; what is measured comes from `/proc` and from the terminals.
 
 use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -32,10 +33,32 @@ pub(crate) struct Satellite {
     admin: u16,
 }
 
+/// What a process has allocated since its start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts {
+    pub(crate) allocations: u64,
+    pub(crate) bytes: u64,
+}
+
 impl Satellite {
     /// Starts it and waits until it is ready. `stores` is the rest of the configuration:
     /// `[store]` and `[[tenant]]`.
     pub(crate) async fn start(stores: &str) -> Result<Self> {
+        Self::start_as(stores, |folder| spawn(folder, None)).await
+    }
+
+    /// The same daemon with an allocator that counts.
+    pub(crate) async fn start_counted(stores: &str) -> Result<Self> {
+        Self::start_as(stores, |folder| {
+            let mut command = Command::new(beside("counted")?);
+            command.arg(folder.join("satellite.toml"));
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
+            start(command, folder)
+        })
+        .await
+    }
+
+    async fn start_as(stores: &str, spawn: impl Fn(&Path) -> Result<Child>) -> Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let (devices, admin) = (free_port()?, free_port()?);
         let state = folder.path().join("state");
@@ -47,7 +70,7 @@ impl Satellite {
             state.display()
         );
         std::fs::write(folder.path().join("satellite.toml"), config)?;
-        let child = spawn(folder.path(), None)?;
+        let child = spawn(folder.path())?;
         let mut satellite = Self {
             child,
             folder,
@@ -107,6 +130,22 @@ impl Satellite {
         let (status, body) = ask(self.admin, path).await?;
         ensure!(status == 200, "{path} answers {status}");
         Ok((body, begin.elapsed()))
+    }
+
+    /// What it has allocated so far. Only one that was started to count answers.
+    pub(crate) fn counts(&mut self) -> Result<Counts> {
+        let (Some(input), Some(output)) = (&mut self.child.stdin, &mut self.child.stdout) else {
+            bail!("this satellite does not count");
+        };
+        writeln!(input)?;
+        let mut line = String::new();
+        // It answers one line for one question, so that nothing is lost in the buffer.
+        BufReader::new(output).read_line(&mut line)?;
+        let (allocations, bytes) = line.trim().split_once(' ').context("no counts came back")?;
+        Ok(Counts {
+            allocations: allocations.parse()?,
+            bytes: bytes.parse()?,
+        })
     }
 
     /// The folder of its configuration, state and log.
@@ -222,9 +261,14 @@ impl Drop for Satellite {
     }
 }
 
-/// The program that stands beside this one.
+/// The released program.
 pub(crate) fn program() -> Result<PathBuf> {
-    let program = std::env::current_exe()?.with_file_name("satellite");
+    beside("satellite")
+}
+
+/// The program of that name that stands beside this one.
+fn beside(name: &str) -> Result<PathBuf> {
+    let program = std::env::current_exe()?.with_file_name(name);
     ensure!(
         program.exists(),
         "{} is missing: run `cargo build --release -p satellite -p benches`",
@@ -236,10 +280,6 @@ pub(crate) fn program() -> Result<PathBuf> {
 /// Starts the program on the configuration in that folder, as systemd does where it may tell how it
 /// is; its log goes on where it was.
 fn spawn(folder: &Path, notify: Option<&Path>) -> Result<Child> {
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.join("log"))?;
     let mut command = Command::new(program()?);
     if let Some(notify) = notify {
         command.env("NOTIFY_SOCKET", notify);
@@ -247,9 +287,18 @@ fn spawn(folder: &Path, notify: Option<&Path>) -> Result<Child> {
     command
         .args(["run", "--config"])
         .arg(folder.join("satellite.toml"))
-        .env("RUST_LOG", "warn")
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::null());
+    start(command, folder)
+}
+
+fn start(mut command: Command, folder: &Path) -> Result<Child> {
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))?;
+    command
+        .env("RUST_LOG", "warn")
         .stderr(log)
         .spawn()
         .context("satellite did not start")

@@ -29,6 +29,11 @@ cargo xtask mutants [NAME]
     Takes out the lines that the promises rest on, one at a time in a copy of the sources,
     and holds that a named test fails each time. Needs root, and builds the programs anew for each.
 
+cargo xtask mutants --package NAME [OPTIONS...]
+    Changes a whole package, one place after the other, and lists the changes that its own
+    tests do not notice. OPTIONS are handed on to cargo-mutants: `--file 'src/decide/*.rs'` for
+    a part, `--shard 0/8` for each eighth change.
+
 cargo xtask package
     Builds the release and packs it: satellite_*.deb and sentinel_*.deb with the list of
     their components (CycloneDX), in target/package.
@@ -38,10 +43,24 @@ cargo xtask package
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Help,
-    Demo { arguments: Vec<String> },
-    Test { full: bool, filters: Vec<String> },
-    Fuzz { seconds: u32, name: String },
-    Mutants { name: String },
+    Demo {
+        arguments: Vec<String>,
+    },
+    Test {
+        full: bool,
+        filters: Vec<String>,
+    },
+    Fuzz {
+        seconds: u32,
+        name: String,
+    },
+    Mutants {
+        name: String,
+    },
+    MutantsOf {
+        package: String,
+        options: Vec<String>,
+    },
     Package,
 }
 
@@ -58,13 +77,7 @@ pub(crate) fn read(words: impl IntoIterator<Item = String>) -> Result<Request> {
         Some("fuzz") if asks_for_help(&rest) => Ok(Request::Help),
         Some("fuzz") => read_fuzz(&rest),
         Some("mutants") if asks_for_help(&rest) => Ok(Request::Help),
-        Some("mutants") => match &rest[..] {
-            [] => Ok(Request::Mutants {
-                name: String::new(),
-            }),
-            [name] => Ok(Request::Mutants { name: name.clone() }),
-            _ => bail!("`mutants` takes one name at most\n\n{USAGE}"),
-        },
+        Some("mutants") => read_mutants(&rest),
         Some("package") if asks_for_help(&rest) => Ok(Request::Help),
         Some("package") if rest.is_empty() => Ok(Request::Package),
         Some("package") => bail!("`package` takes no arguments\n\n{USAGE}"),
@@ -112,6 +125,23 @@ fn read_fuzz(words: &[String]) -> Result<Request> {
         _ => bail!("`fuzz` does not understand `{}`\n\n{USAGE}", rest.join(" ")),
     };
     Ok(Request::Fuzz { seconds, name })
+}
+
+fn read_mutants(words: &[String]) -> Result<Request> {
+    match words {
+        [] => Ok(Request::Mutants {
+            name: String::new(),
+        }),
+        [option, package, options @ ..] if option == "--package" => Ok(Request::MutantsOf {
+            package: package.clone(),
+            options: options.to_vec(),
+        }),
+        [name] if !name.starts_with('-') => Ok(Request::Mutants { name: name.clone() }),
+        _ => bail!(
+            "`mutants` does not understand `{}`\n\n{USAGE}",
+            words.join(" ")
+        ),
+    }
 }
 
 fn asks_for_help(words: &[String]) -> bool {
@@ -166,12 +196,22 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_promises_are_taken_out_by_name_and_a_package_is_changed_everywhere() {
+        let name = "order".to_owned();
+        assert_eq!(of("mutants order").unwrap(), Request::Mutants { name });
+        let (package, options) = ("event".to_owned(), vec!["--list".to_owned()]);
+        let whole = Request::MutantsOf { package, options };
+        assert_eq!(of("mutants --package event --list").unwrap(), whole);
+    }
+
+    #[test]
     fn what_is_not_understood_is_named_and_shows_the_usage() {
         for (line, word) in [
             ("tset", "`tset`"),
             ("test feed", "`feed`"),
             ("package satellite", "no arguments"),
-            ("mutants one two", "one name"),
+            ("mutants one two", "`one two`"),
+            ("mutants --package", "`--package`"),
             ("fuzz --seconds 0", "`0`"),
             ("fuzz --for-ever", "`--for-ever`"),
             ("", "which command"),

@@ -41,6 +41,7 @@ fn run() -> Result<ExitCode> {
         Request::Demo { arguments } => demo::run(&arguments),
         Request::Fuzz { seconds, name } => fuzz::run(seconds, &name),
         Request::Mutants { name } => mutants::run(&name),
+        Request::MutantsOf { package, options } => mutants::of_a_package(&package, &options),
         Request::Package => package::run().map(|()| ExitCode::SUCCESS),
         Request::Test { full, filters } => test::run(full, filters),
     }

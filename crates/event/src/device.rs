@@ -220,13 +220,31 @@ mod tests {
         for bad in ["", "a b", "a\nb", "../x", "é", "a'b", "a;b"] {
             assert!(Serial::new(bad).is_err(), "{bad:?}");
         }
+        assert!(Serial::new(&"x".repeat(32)).is_ok());
         assert_eq!(Serial::new(&"x".repeat(33)), Err(NameError::TooLong(32)));
+    }
+
+    #[test]
+    fn the_words_of_vendors_are_those_of_databases_and_read_back() {
+        for (vendor, word) in [
+            (Vendor::Zkteco, "zkteco"),
+            (Vendor::Hikvision, "hikvision"),
+            (Vendor::Other, "other"),
+            (Vendor::Satellite, "satellite"),
+        ] {
+            assert_eq!(vendor.to_string(), word);
+            assert_eq!(Vendor::from_word(word), Some(vendor));
+        }
+        assert_eq!(Vendor::from_word("ZKTeco"), None);
     }
 
     #[test]
     fn a_device_id_reads_back_from_its_own_text() {
         let id = DeviceId([0xab; 16]);
         assert_eq!(DeviceId::from_hex(&id.to_string()), Some(id));
+        assert_eq!(DeviceId::from_slice(&id.0), Some(id));
+        assert_eq!(DeviceId::from_slice(&id.0[1..]), None);
+        assert_eq!(format!("{id:?}"), format!("DeviceId({})", "ab".repeat(16)));
         assert_eq!(DeviceId::from_hex("zz"), None);
         assert_eq!(DeviceId::from_hex(&"é".repeat(16)), None);
     }

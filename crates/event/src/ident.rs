@@ -189,6 +189,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_a_database_holds_reads_back_and_a_uid_is_of_both_halves() {
+        let (device, ident) = (DeviceId([1; 16]), Ident([2; 16]));
+        assert_eq!(Ident::from_slice(&ident.0), Some(ident));
+        assert_eq!(Ident::from_slice(&[2; 15]), None);
+        let both = [device.0, ident.0].concat();
+        let uid = EventUid::of(device, ident);
+        assert_eq!(uid.to_string(), blake3::hash(&both).to_hex().as_str());
+        assert_eq!(format!("{uid:?}"), format!("EventUid({uid})"));
+    }
+
     proptest! {
         #[test]
         fn moving_bytes_between_fields_changes_the_identity(a in "[a-z]{1,40}", b in "[a-z]{1,400}") {

@@ -139,11 +139,6 @@ impl WallTime {
         out
     }
 
-    /// The year, 1970 to 2199.
-    pub fn year(&self) -> i16 {
-        self.year
-    }
-
     /// The hour that holds this time, as a number that grows with time: the key under which
     /// [`ZoneMemo`] remembers an offset.
     fn hour_number(&self) -> i64 {
@@ -375,6 +370,9 @@ mod tests {
             "1969-12-31 23:59:59",
             "2026-1-1 00:00:00",
             "2026-01-01 00:00:0x",
+            // The character behind `9` is no ten.
+            "2026-01-01 00:00:0:",
+            "20:6-01-01 00:00:00",
             "2026-01-01",
             "",
         ] {
@@ -411,6 +409,34 @@ mod tests {
     }
 
     #[test]
+    fn a_zone_is_its_iana_name_however_it_was_written() {
+        let mexico = Zone::named("America/Mexico_City").unwrap();
+        assert_eq!(mexico.name(), "America/Mexico_City");
+        assert_eq!(Zone::named("america/mexico_city").unwrap(), mexico);
+        assert_ne!(mexico, Zone::utc());
+        assert_eq!(format!("{mexico:?}"), "Zone(America/Mexico_City)");
+        let noon = Millis::parse("2026-07-01 12:00:00").unwrap();
+        assert_eq!(mexico.offset_seconds_at(noon), -6 * 3_600);
+    }
+
+    /// On Lord Howe Island clocks go by half an hour: at 02:00 forward, at 02:00 back to 01:30.
+    #[test]
+    fn an_hour_whose_offset_changes_within_it_is_never_remembered() {
+        let zone = Zone::named("Australia/Lord_Howe").unwrap();
+        for (one, other) in [
+            ("2026-10-04 02:45:00", "2026-10-04 02:15:00"),
+            ("2026-04-05 01:15:00", "2026-04-05 01:45:00"),
+        ] {
+            for pair in [[one, other], [other, one]] {
+                let mut memo = ZoneMemo::new(&zone);
+                for at in pair {
+                    assert_eq!(memo.resolve(&wall(at)), zone.resolve(&wall(at)), "{pair:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn an_unknown_zone_is_an_error_that_shows_an_example() {
         let error = Zone::named("America/Queretaro").unwrap_err().to_string();
         assert!(error.contains("America/Mexico_City"), "{error}");
@@ -428,6 +454,17 @@ mod tests {
                 let at = WallTime::new(y, mo, d, h, mi, 0).unwrap();
                 prop_assert_eq!(memo.resolve(&at), zone.resolve(&at));
             }
+        }
+
+        #[test]
+        fn two_times_share_an_hours_number_only_where_they_share_the_hour(
+            mut hours in prop::collection::vec((1970u16..2200, 1u8..=12, 1u8..=28, 0u8..24), 2..40),
+        ) {
+            hours.sort_unstable();
+            hours.dedup();
+            let number = |&(y, mo, d, h): &(u16, u8, u8, u8)| WallTime::new(y, mo, d, h, 59, 59).unwrap().hour_number();
+            let numbers: Vec<i64> = hours.iter().map(number).collect();
+            prop_assert!(numbers.is_sorted_by(|one, next| one < next), "{hours:?}");
         }
 
         #[test]

@@ -319,7 +319,10 @@ mod tests {
         scenario.faults.clock_reset = 1.0;
         let book = logbook(&scenario, 0);
         let records: Vec<Record> = (0..200).map(|n| book.record(n)).collect();
-        let fallen = records.iter().filter(|r| r.time.to_string().starts_with("2000-")).count();
+        let fallen = records
+            .iter()
+            .filter(|r| r.time.to_string().starts_with("2000-"))
+            .count();
         assert_eq!(fallen, 24);
         assert_eq!((0..200).filter(|&n| book.clock_falls_at(n)).count(), 2);
         let punches: BTreeSet<_> = records.iter().map(|r| (r.pin.clone(), r.time)).collect();

@@ -167,13 +167,16 @@ pub(super) async fn answer(
 }
 
 /// Hands a request to the vendor whose path it has; every other path is ZKTeco's to refuse.
+///
+/// Large futures are in boxes of their own, so that a request of a terminal that pushes, which most
+/// are, does not take the room of the largest.
 async fn route(visitor: Arc<Visitor>, request: Request<Incoming>) -> Answer {
     let target = request.uri().to_string();
     if crate::edge::is_ours(&target) {
-        return edge::answer(visitor, request).await;
+        return Box::pin(edge::answer(visitor, request)).await;
     }
     if let Some(token) = hikvision_isapi::token_of(&target) {
-        return hikvision::answer(visitor, request, token).await;
+        return Box::pin(hikvision::answer(visitor, request, token)).await;
     }
     match other_makes::token_of(&target) {
         Some(token) => ingest::answer(visitor, request, token).await,

@@ -260,7 +260,10 @@ impl Settle {
             };
             let numbered = !places.is_empty() && parts.peek().is_none();
             let done = if numbered {
-                index::submit(&self.hub, &self.known, &self.store, submission, places).await
+                // In a box, because it is large and few terminals number their records.
+                let numbered =
+                    index::submit(&self.hub, &self.known, &self.store, submission, places);
+                Box::pin(numbered).await
             } else {
                 self.store.writer.submit(submission).await
             };

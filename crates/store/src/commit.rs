@@ -247,15 +247,19 @@ impl<'w> Work<'w> {
         };
         entries.sort_by_key(key);
         let mut stored: HashMap<Key, Stored> = HashMap::new();
-        let (firsts, repeats) = split_repeats(entries, key);
+        let (mut firsts, repeats) = split_repeats(entries, key);
+        // Written in this order, a table that is ordered by its numbers only grows at its end.
+        firsts.sort_unstable_by_key(|entry| entry.came);
         let mut aside: Vec<(usize, Quarantined)> = Vec::new();
         let fresh = self.insert(&firsts, range, &mut aside).await?;
-        let old: Vec<_> = firsts
+        let mut old: Vec<_> = firsts
             .iter()
             .filter(|e| !fresh.contains_key(&key(e)))
             .copied()
             .collect();
         if !old.is_empty() {
+            // By device again, so that one question serves all that a device repeats.
+            old.sort_unstable_by_key(key);
             stored = self.read_stored(&old, key).await?;
         }
         for entry in &firsts {
@@ -386,10 +390,7 @@ impl<'w> Work<'w> {
     ) -> Result<HashMap<Key, i64>, Failure> {
         let mut numbers = Vec::with_capacity(firsts.len());
         let mut rows = Vec::with_capacity(firsts.len());
-        // So a table that is ordered by its numbers only grows at its end.
-        let mut firsts = firsts.to_vec();
-        firsts.sort_unstable_by_key(|entry| entry.came);
-        for entry in &firsts {
+        for entry in firsts {
             let Some(submission) = self.batch.get(entry.submission) else {
                 continue;
             };
@@ -397,7 +398,7 @@ impl<'w> Work<'w> {
             rows.push(EventRow::new(entry.came, &submission.device, entry.event));
         }
         if self.careful {
-            self.insert_one_by_one(&firsts, &rows, aside).await?;
+            self.insert_one_by_one(firsts, &rows, aside).await?;
         } else {
             for chunk in chunks(&rows) {
                 insert_rows(self.engine, chunk).await?;

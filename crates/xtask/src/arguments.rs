@@ -31,8 +31,8 @@ cargo xtask mutants [NAME]
 
 cargo xtask mutants --package NAME [OPTIONS...]
     Changes a whole package, one place after the other, and lists the changes that its own
-    tests do not notice. OPTIONS are handed on to cargo-mutants: `--file 'src/decide/*.rs'` for
-    a part, `--shard 0/8` for each eighth change.
+    tests do not notice. OPTIONS are handed on to cargo-mutants, for a part of it:
+    `--file 'crates/sentinel/src/decide/*.rs'`, or `--shard 0/8` for the first eighth.
 
 cargo xtask package
     Builds the release and packs it: satellite_*.deb and sentinel_*.deb with the list of

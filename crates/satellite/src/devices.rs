@@ -138,6 +138,8 @@ pub(crate) struct Facts {
     unsaved: bool,
     /// When its row of status was last written, and what it said.
     state_written: Option<(Millis, &'static str)>,
+    /// It was not heard since the start, and its row was told.
+    silence_written: bool,
 }
 
 /// How often a terminal greeted in a row: one that goes on greeting does not take the answer.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event::TenantId;
-use store::status::DeviceState;
+use store::status::{DeviceState, Silence};
 
 use crate::clock::now;
 use crate::conditions::{self, Condition};
@@ -55,7 +55,8 @@ pub(crate) async fn run(hub: Arc<Hub>) {
             copies::look(&hub).await;
         }
         save_stamps(&hub).await;
-        write_states(&hub).await;
+        write_states(&hub);
+        write_silences(&hub);
         if round.is_multiple_of(LOOK_ROUNDS) {
             firmware::note_changes(&hub);
             for known in hub.devices.all(Known::may_post) {
@@ -77,7 +78,7 @@ pub(crate) async fn save_stamps(hub: &Hub) {
     }
 }
 
-async fn write_states(hub: &Hub) {
+fn write_states(hub: &Hub) {
     let mut by_tenant: HashMap<TenantId, Vec<DeviceState>> = HashMap::new();
     for state in hub.devices.due_states(now()) {
         if let Some(tenant) = state.device.tenant.clone() {
@@ -95,6 +96,29 @@ async fn write_states(hub: &Hub) {
                 if let Err(refused) = writer.write_states(rows.to_vec()).await {
                     tracing::debug!(%tenant, %refused, "the status of terminals was not written");
                     return;
+                }
+            }
+        });
+    }
+}
+
+fn write_silences(hub: &Arc<Hub>) {
+    let mut by_tenant: HashMap<TenantId, Vec<Silence>> = HashMap::new();
+    for (tenant, silence) in hub.devices.due_silences(hub.started_at, now()) {
+        by_tenant.entry(tenant).or_default().push(silence);
+    }
+    let stores = hub.stores.load_full();
+    for (tenant, silent) in by_tenant {
+        let writer = stores.writer(&tenant).cloned();
+        let hub = Arc::clone(hub);
+        tokio::spawn(async move {
+            for some in silent.chunks(ROWS) {
+                let written = match &writer {
+                    Some(writer) => writer.write_silences(some.to_vec()).await.is_ok(),
+                    None => false,
+                };
+                if !written {
+                    hub.devices.silences_not_written(some);
                 }
             }
         });

@@ -38,6 +38,17 @@ pub struct DeviceState {
     pub assured: Option<Assured>,
 }
 
+/// A terminal that somebody has not heard for a long time, and that its row may still call online.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silence {
+    /// Whose row it is.
+    pub device: DeviceId,
+    /// The word for it; see [`DeviceState::state`].
+    pub state: Text,
+    /// The row is left as it is when it was heard at this moment or later: by another satellite.
+    pub heard_before: Millis,
+}
+
 /// A row of the view `device_status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusRow {
@@ -88,6 +99,32 @@ pub async fn write(engine: &mut AnyEngine, states: &[DeviceState]) -> Result<(),
     engine.begin().await?;
     let done = write_rows(engine, states).await;
     ended(engine, done).await
+}
+
+/// Says of those terminals that they are silent, in one transaction, where a row calls one online
+/// that was heard by nobody lately. A row that says anything else stays.
+pub async fn write_silences(engine: &mut AnyEngine, silent: &[Silence]) -> Result<(), Failure> {
+    if silent.is_empty() {
+        return Ok(());
+    }
+    engine.begin().await?;
+    let done = silence_rows(engine, silent).await;
+    ended(engine, done).await
+}
+
+async fn silence_rows(engine: &mut AnyEngine, silent: &[Silence]) -> Result<(), Failure> {
+    let sql = "UPDATE device_state SET state = ? \
+               WHERE device_id = ? AND state = 'online' AND last_contact_at < ?";
+    for one in silent {
+        let before = one.heard_before.text();
+        let values = [
+            Value::Text(&one.state),
+            Value::Bytes(&one.device.0),
+            Value::Text(&before),
+        ];
+        engine.execute(crate::fixed(sql), &values).await?;
+    }
+    Ok(())
 }
 
 async fn write_rows(engine: &mut AnyEngine, states: &[DeviceState]) -> Result<(), Failure> {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::writer_task::{Item, Order, Task};
+use crate::writer_task::{Item, Notes, Order, Task};
 use crate::{Gate, Mirror, Receipt, STATEMENT_DEADLINE, Submission, Target, Trouble, status};
 
 /// Longest that [`Writer::submit`] waits, below the time-out of a terminal's HTTP client.
@@ -209,11 +209,20 @@ impl Writer {
 
     /// Writes what was last seen of terminals.
     pub async fn write_states(&self, states: Vec<status::DeviceState>) -> Result<(), Refused> {
+        self.write_down(Notes::States(states)).await
+    }
+
+    /// Says of terminals that nobody hears that they are silent.
+    pub async fn write_silences(&self, silent: Vec<status::Silence>) -> Result<(), Refused> {
+        self.write_down(Notes::Silences(silent)).await
+    }
+
+    async fn write_down(&self, notes: Notes) -> Result<(), Refused> {
         if let Some(trouble) = self.shared.trouble() {
             return Err(Refused::Unavailable(trouble));
         }
         let (reply, answer) = oneshot::channel();
-        let order = Order::States(states, reply);
+        let order = Order { notes, reply };
         self.orders
             .try_send(order)
             .map_err(|_| Refused::Overloaded)?;

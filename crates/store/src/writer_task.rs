@@ -20,7 +20,9 @@ use crate::gate::{Session, Sessions, Want};
 use crate::memory::Memory;
 use crate::schema::SchemaState;
 use crate::writer::{Observer, Refused, Shared, lock};
-use crate::{Failure, Mirror, Receipt, Remedy, Submission, Trouble, feed, schema, status};
+use crate::{
+    AnyEngine, Failure, Mirror, Receipt, Remedy, Submission, Trouble, feed, schema, status,
+};
 
 /// Most rows of a transaction, unless one submission alone has more.
 const BATCH_ROWS: usize = 1000;
@@ -43,12 +45,16 @@ pub(crate) struct Item {
     pub(crate) weight: usize,
 }
 
-/// What else a writer can be asked to do.
-pub(crate) enum Order {
-    States(
-        Vec<status::DeviceState>,
-        oneshot::Sender<Result<(), Refused>>,
-    ),
+/// What else a writer can be asked to write down, and who waits for it.
+pub(crate) struct Order {
+    pub(crate) notes: Notes,
+    pub(crate) reply: oneshot::Sender<Result<(), Refused>>,
+}
+
+/// What is written down of terminals beside their events.
+pub(crate) enum Notes {
+    States(Vec<status::DeviceState>),
+    Silences(Vec<status::Silence>),
 }
 
 /// A batch with those who wait for it.
@@ -329,9 +335,9 @@ impl Task {
     }
 
     async fn obey(&mut self, order: Order) {
-        let Order::States(states, reply) = order;
+        let Order { notes, reply } = order;
         let outcome = match self.session(Want::Any).await {
-            Ok(mut session) => match status::write(session.engine(), &states).await {
+            Ok(mut session) => match write_down(session.engine(), &notes).await {
                 Ok(()) => {
                     session.give_back();
                     Ok(())
@@ -426,6 +432,13 @@ impl Task {
                 .fetch_sub(item.weight, Ordering::Relaxed);
             answer(item.reply, Err(refused));
         }
+    }
+}
+
+async fn write_down(engine: &mut AnyEngine, notes: &Notes) -> Result<(), Failure> {
+    match notes {
+        Notes::States(states) => status::write(engine, states).await,
+        Notes::Silences(silent) => status::write_silences(engine, silent).await,
     }
 }
 

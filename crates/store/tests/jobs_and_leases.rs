@@ -10,7 +10,7 @@ use event::{Device, DeviceId, Millis, Serial, TenantId, Text, Vendor, Zone};
 use sqlx::SqlStr;
 use store::jobs::{self, JobState, NewJob};
 use store::quarantine::{self, QuarantineFilter};
-use store::status::{self, DeviceState};
+use store::status::{self, DeviceState, Silence};
 use store::{AnyEngine, Value, lease};
 
 mod common;
@@ -381,6 +381,40 @@ async fn device_status_shows_the_last_state_of_every_terminal_but_no_canary() {
             (row.state.as_str(), row.completeness.as_str()),
             ("approved", "unproven")
         );
+    }
+}
+
+#[tokio::test]
+async fn a_row_calls_nobody_online_whom_no_satellite_hears_and_keeps_every_other_word() {
+    for store in stores().await {
+        let mut engine = store.engine().await;
+        let told = |n: u8, state, contact| DeviceState {
+            state: Text::const_new(state),
+            last_contact_at: Some(at(contact)),
+            completeness: Text::const_new("proven"),
+            ..seen(terminal(n, false), Some(1))
+        };
+        let states = [
+            told(1, "online", 5),
+            told(2, "online", 900),
+            told(3, "blocked", 5),
+            told(4, "online", 5),
+        ];
+        status::write(&mut engine, &states).await.unwrap();
+        // The fifth has no row; the fourth is asked about by nobody.
+        let silent = [1, 2, 3, 5].map(|n| Silence {
+            device: DeviceId([n; 16]),
+            state: Text::const_new("offline"),
+            heard_before: at(900),
+        });
+        status::write_silences(&mut engine, &silent).await.unwrap();
+        status::write_silences(&mut engine, &[]).await.unwrap();
+        let rows = status::read(&mut engine).await.unwrap();
+        let words: Vec<_> = rows.iter().map(|row| row.state.as_str()).collect();
+        let expected = ["offline", "online", "blocked", "online"];
+        assert_eq!(words, expected, "{}", store.name);
+        assert!(rows.iter().all(|row| row.completeness == "proven"));
+        assert_eq!(rows[0].last_contact_at, Some(at(5)));
     }
 }
 

@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use event::{Millis, Text, Vendor};
+use event::{Millis, TenantId, Text, Vendor};
 use store::inventory::Inventory;
-use store::status::DeviceState;
+use store::status::{DeviceState, Silence};
 use zkteco_push::Dialect;
 
-use super::{Facts, Known, STATE_EVERY};
+use super::presence::Presence;
+use super::{Devices, Facts, Known, STATE_EVERY};
 
 /// What is known of a terminal itself.
 pub(crate) fn inventory(known: &Known, facts: &Facts) -> Inventory {
@@ -33,6 +34,49 @@ pub(crate) fn inventory(known: &Known, facts: &Facts) -> Inventory {
         users_capacity: facts.users_capacity,
         first_contact_at: facts.first_contact,
     }
+}
+
+impl Devices {
+    /// Terminals that were not heard since we were `started`, each once, when that is long enough to
+    /// call them silent: their rows may still say what was so before. Another satellite may hear them.
+    pub(crate) fn due_silences(&self, started: Millis, now: Millis) -> Vec<(TenantId, Silence)> {
+        let known = self.known.load();
+        let served = known.values().filter(|known| known.has_tenant);
+        served
+            .filter_map(|known| {
+                let silence = due_silence(known, started, now)?;
+                Some((known.enrolment.tenant.clone(), silence))
+            })
+            .collect()
+    }
+
+    /// Hands these out again: a store refused them.
+    pub(crate) fn silences_not_written(&self, silent: &[Silence]) {
+        for known in self.known.load().values() {
+            if silent.iter().any(|one| one.device == known.enrolment.id) {
+                known.facts().silence_written = false;
+            }
+        }
+    }
+}
+
+fn due_silence(known: &Known, started: Millis, now: Millis) -> Option<Silence> {
+    let silent_after = known.offline_after();
+    let state = match known.presence(now) {
+        Presence::Unheard => Presence::Offline,
+        state => state,
+    };
+    let mut facts = known.facts();
+    let is_early = now.0.saturating_sub(started.0) <= silent_after;
+    if facts.last_contact.is_some() || facts.silence_written || is_early {
+        return None;
+    }
+    facts.silence_written = true;
+    Some(Silence {
+        device: known.enrolment.id,
+        state: Text::const_new(state.as_str()),
+        heard_before: Millis(now.0.saturating_sub(silent_after)),
+    })
 }
 
 pub(super) fn due_state(known: &Known, now: Millis) -> Option<DeviceState> {
@@ -71,4 +115,63 @@ pub(super) fn due_state(known: &Known, now: Millis) -> Option<DeviceState> {
         inventory: told,
         assured,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use event::{DeviceId, Serial};
+    use store::registry::{Access, Enrolment, EnrolmentState};
+
+    use super::*;
+    use crate::config::Config;
+
+    fn enrolled(n: u8, vendor: Vendor, state: EnrolmentState) -> Enrolment {
+        Enrolment {
+            id: DeviceId([n; 16]),
+            vendor,
+            serial: Serial::new(&format!("A{n}")).unwrap(),
+            tenant: TenantId::new("main").unwrap(),
+            state,
+            name: None,
+            site: None,
+            time_zone: None,
+            canary: false,
+            accept_from: None,
+            created_at: Millis(0),
+            access: Access::default(),
+        }
+    }
+
+    #[test]
+    fn a_terminal_that_is_not_heard_again_after_a_start_is_told_silent_once() {
+        let devices = Devices::new();
+        let all = vec![
+            enrolled(1, Vendor::Zkteco, EnrolmentState::Approved),
+            enrolled(2, Vendor::Other, EnrolmentState::Approved),
+            enrolled(3, Vendor::Hikvision, EnrolmentState::Blocked),
+            enrolled(4, Vendor::Zkteco, EnrolmentState::Approved),
+        ];
+        devices.replace(all, Vec::new(), &Config::in_folder(Path::new("x")));
+        let heard = devices.all(|known| known.enrolment.id == DeviceId([4; 16]));
+        heard[0].facts().last_contact = Some(Millis(2_000_000));
+
+        let started = Millis(1_000_000);
+        assert!(devices.due_silences(started, Millis(1_300_000)).is_empty());
+        let mut due = devices.due_silences(started, Millis(1_300_001));
+        due.sort_by_key(|(_, silence)| silence.device);
+        let words: Vec<_> = due.iter().map(|(_, one)| one.state.as_str()).collect();
+        assert_eq!(words, ["offline", "quiet", "blocked"]);
+        // Who was heard by another satellite after this moment keeps its row.
+        let before = due.iter().map(|(_, one)| one.heard_before);
+        assert!(before.into_iter().all(|before| before == Millis(1_000_001)));
+        assert!(devices.due_silences(started, Millis(9_000_000)).is_empty());
+
+        // A store that refused it hears it again.
+        devices.silences_not_written(&[due[1].1.clone()]);
+        let again = devices.due_silences(started, Millis(9_000_000));
+        assert_eq!(again.len(), 1);
+        assert_eq!(again[0].1.device, DeviceId([2; 16]));
+    }
 }

@@ -74,7 +74,7 @@ pub(crate) enum Found {
     /// Passed over, with its first bytes.
     Skipped(Skip, Bytes),
     /// The next bytes of what is being passed over.
-    Rest(Skip, BytesMut),
+    Rest(Skip, Bytes),
 }
 
 #[derive(Debug)]
@@ -282,12 +282,8 @@ impl Multipart {
     fn pass(&mut self, count: usize) {
         if let Some(why) = self.given_up {
             let bytes = self.buffer.get(..count).unwrap_or(&self.buffer);
-            match self.found.back_mut() {
-                Some(Found::Rest(_, rest)) => rest.extend_from_slice(bytes),
-                _ => self
-                    .found
-                    .push_back(Found::Rest(why, BytesMut::from(bytes))),
-            }
+            self.found
+                .push_back(Found::Rest(why, Bytes::copy_from_slice(bytes)));
         }
         self.buffer.advance(count.min(self.buffer.len()));
     }

@@ -580,6 +580,22 @@ fn another_record_under_the_newest_serial_shows_that_the_count_began_again() {
     );
 }
 
+#[test]
+fn what_a_device_dropped_before_us_is_told_of_after_it_began_again_and_its_new_ones_are_asked_for()
+{
+    let mut chain = Chain::new();
+    chain.device_says_newest(100);
+    chain.answered((1, 100), &(41..=100).collect::<Vec<_>>());
+    assert_eq!((chain.before(), chain.lost()), (40, 0));
+    chain.anchor_lost(60);
+    assert_eq!((chain.before(), chain.lost()), (40, 0));
+    // The search has shown the new count, so it is asked for without another poll.
+    assert_eq!(chain.next_range(100), Some((1, 60)));
+    // We knew the device when it wrote them: what it dropped of them is a loss.
+    chain.answered((1, 60), &(21..=60).collect::<Vec<_>>());
+    assert_eq!((chain.before(), chain.lost()), (40, 20));
+}
+
 /// A post-only chain that has heard these serials.
 fn heard(mut chain: Chain, serials: &[u64]) -> Chain {
     for &serial in serials {

@@ -151,6 +151,13 @@ mod tests {
     }
 
     #[test]
+    fn each_major_of_a_table_is_called_by_its_name() {
+        let names = [ALARM, EXCEPTION, OPERATION, EVENT].map(major_name);
+        let told = ["alarm", "exception", "operation", "event"];
+        assert_eq!(names, told.map(Some));
+    }
+
+    #[test]
     fn our_own_traces_belong_to_their_major() {
         assert!(is_own_footprint(3, 121) && !is_own_footprint(5, 113));
     }

@@ -13,7 +13,8 @@ use event::{
 use sqlx::SqlStr;
 use store::quarantine::{self, QuarantineFilter};
 use store::{
-    Gate, Mirror, Observer, Receipt, Refused, SetAside, Submission, Trouble, Writer, cursors,
+    Fence, Gate, Mirror, Observer, Receipt, Refused, SetAside, Submission, Trouble, Writer,
+    cursors, lease,
 };
 
 mod common;
@@ -265,6 +266,49 @@ async fn what_was_made_from_another_cursor_is_refused_whole() {
             .unwrap();
         let found = cursors(&mut engine, Some(&[device.id])).await.unwrap();
         assert_eq!(found[0].2, "2", "{told}");
+    }
+}
+
+/// One event of that number, fetched under the lease of that fencing number.
+fn fetched(device: &SharedDevice, number: u32, fence: i64) -> Submission {
+    Submission {
+        fence: Some(Fence { number: fence }),
+        ..moving(device, number, None, "9")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_fetched_under_a_lease_that_others_hold_by_now_is_refused_whole() {
+    let minute = Duration::from_secs(60);
+    for store in stores().await {
+        let told = &store.name;
+        let (writer, device) = (writer(&store).await, device(1));
+        let mut engine = store.engine().await;
+        // Nobody holds one yet.
+        let refused = writer.submit(fetched(&device, 1, 1)).await;
+        assert_eq!(refused, Err(Refused::Fenced), "{told}");
+        let first = lease::acquire(&mut engine, device.id, "a", Millis(0), minute).await;
+        let first = first.unwrap().unwrap();
+        let later = Millis(60_000);
+        let second = lease::acquire(&mut engine, device.id, "b", later, minute).await;
+        let second = second.unwrap().unwrap();
+        // The first holder slept past its lease; what needs none goes in beside it all the same.
+        let (late, pushed) = tokio::join!(
+            writer.submit(fetched(&device, 1, first.fence)),
+            writer.submit(brought(
+                &device,
+                vec![event(2, Kind::Punch, None, 30, Route::Stream)]
+            )),
+        );
+        assert_eq!(late, Err(Refused::Fenced), "{told}");
+        assert_eq!(pushed.unwrap().new, 1, "{told}");
+        let found = cursors(&mut engine, Some(&[device.id])).await.unwrap();
+        assert_eq!(found.len(), 0, "{told}");
+        let taken = writer.submit(fetched(&device, 3, second.fence)).await;
+        assert_eq!(taken.unwrap().new, 1, "{told}");
+        let sql = "SELECT COUNT(*) FROM event";
+        let rows = engine.fetch(SqlStr::from_static(sql), &[]).await.unwrap();
+        assert_eq!(rows[0].int(0).unwrap(), 2, "{told}");
     }
 }
 

@@ -281,11 +281,72 @@ async fn another_status_at_the_same_second_is_kept_raw_and_once() {
             counts(writer.submit(brought(&device, late)).await.unwrap()),
             receipt_with_twin(0, 0)
         );
-        let sql = "SELECT COUNT(*) FROM quarantine WHERE reason = 'same_second' AND seen = 3";
+        let sql = "SELECT COUNT(*) FROM quarantine WHERE reason = 'same_second' AND seen = 3 \
+                   AND source = 'ATTLOG' \
+                   AND detail LIKE 'same person and second as a stored punch, other status%'";
         assert_eq!(store.count(sql).await, 1, "{}", store.name);
         let first = "SELECT COUNT(*) FROM event_feed WHERE status_code = '0'";
         assert_eq!(store.count(first).await, 1, "{}", store.name);
     }
+}
+
+/// How many rows each transaction had.
+#[derive(Default)]
+struct Sizes(Mutex<Vec<usize>>);
+
+impl Observer for Sizes {
+    fn committed(&self, _: Duration, rows: usize) {
+        self.0.lock().unwrap().push(rows);
+    }
+    fn troubled(&self, _: Trouble, _: &str) {}
+    fn recovered(&self) {}
+    fn new_epoch(&self, _: i64) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_shares_a_transaction_up_to_about_a_thousand_rows() {
+    let store = sqlite_store().await;
+    let sizes = Arc::new(Sizes::default());
+    let (target, mirror) = (store.target.clone(), store.mirror.clone());
+    let writer = Writer::spawn("store", target, mirror, Gate::new(100), sizes.clone());
+    let all = (0..60).map(|pin| {
+        let rows = (0..100).map(|second| punch(pin, second, "0")).collect();
+        let (writer, device) = (writer.clone(), device("SHARED1"));
+        tokio::spawn(async move { writer.submit(brought(&device, rows)).await })
+    });
+    for submitted in all.collect::<Vec<_>>() {
+        assert_eq!(submitted.await.unwrap().unwrap().new, 100);
+    }
+    let sizes = sizes.0.lock().unwrap().clone();
+    assert_eq!(sizes.iter().sum::<usize>(), 6_000);
+    // The last one that fits in is taken whole.
+    assert!(sizes.iter().all(|rows| *rows < 1_100), "{sizes:?}");
+    assert!(sizes.iter().any(|rows| *rows > 100), "{sizes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_died_while_nobody_wrote_costs_no_submission() {
+    let store = mariadb_store("mariadb", Flavor::Durable).await;
+    let (writer, device) = (store.writer(), device("IDLE1"));
+    let one = |second| brought(&device, vec![punch(1, second, "0")]);
+    writer.submit(one(1)).await.unwrap();
+    let mut engine = store.engine().await;
+    let sql = "SELECT CAST(id AS SIGNED) FROM information_schema.processlist \
+               WHERE db = DATABASE() AND id <> CONNECTION_ID()";
+    let rows = engine.fetch(sqlx::SqlStr::from_static(sql), &[]).await;
+    let idle: Vec<i64> = rows
+        .unwrap()
+        .iter()
+        .map(|row| row.int(0).unwrap())
+        .collect();
+    assert!(!idle.is_empty(), "the writer holds no connection");
+    for id in idle {
+        let sql = sqlx::AssertSqlSafe(format!("KILL {id}"));
+        let sql = sqlx::SqlSafeStr::into_sql_str(sql);
+        engine.each_row(sql, &mut |_| {}).await.unwrap();
+    }
+    assert_eq!(writer.submit(one(2)).await.unwrap().new, 1);
+    assert!(writer.report().up);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -278,7 +278,10 @@ async fn goes_on(store: &common::Store, state: &Path, mut reader: Reader) -> Vec
     let mirror = Mirror::open(state).await.unwrap();
     let again = writer(&store.target, &mirror);
     let seen = reader.last;
-    submit(&again, &device("W0", false), (10..30).map(punch).collect()).await;
+    // The new ones first, each with a number of its own: nothing that is there already takes up
+    // those which the reader has seen.
+    submit(&again, &device("W0", false), (25..30).map(punch).collect()).await;
+    submit(&again, &device("W0", false), (10..25).map(punch).collect()).await;
     again.close().await;
     let mut engine = store.engine().await;
     reader.catch_up(&mut engine).await;

@@ -368,11 +368,15 @@ fn what_a_dead_database_explains_is_no_incident_of_its_own() {
             vec![Trouble::new(Kind::TerminalSilent)],
         );
         core.observe("terminals", &Round::whole(vec![silent]), now);
+        let payroll = Subject::check("acme", "payroll");
+        let down = vec![Trouble::new(Kind::ApplicationDown)];
+        let seen = Observation::wrong(payroll, now, down);
+        core.observe("check:payroll", &Round::one(seen), now);
     });
     let incident = world.only();
     assert_eq!(incident.kind, Kind::DatabaseDown);
     assert_eq!(incident.roots().count(), 2);
-    assert_eq!(incident.members.len(), 5);
+    assert_eq!(incident.members.len(), 6);
 }
 
 /// Unit, admin, port, canary and rows as five looks.

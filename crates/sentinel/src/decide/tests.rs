@@ -43,6 +43,8 @@ struct World {
     incidents: BTreeMap<IncidentId, Incident>,
     timeline: Vec<Entry>,
     tenants: Vec<TenantState>,
+    /// Daily mails that were due: of which day, and when.
+    daily: Vec<(civil::Date, Timestamp)>,
 }
 
 impl World {
@@ -58,6 +60,7 @@ impl World {
             incidents: BTreeMap::new(),
             timeline: Vec::new(),
             tenants: Vec::new(),
+            daily: Vec::new(),
         }
     }
 
@@ -72,6 +75,7 @@ impl World {
         self.incidents.extend(changes.incidents);
         self.timeline.extend(changes.timeline);
         self.tenants.extend(changes.tenants);
+        self.daily.extend(changes.daily.map(|day| (day, self.now)));
     }
 
     /// Lets seconds pass; every five the looks look.

@@ -52,3 +52,34 @@ fn a_workaround_stops_the_clock_of_recovery_and_the_reminders() {
     assert_eq!(steps(&mut world, 200), []);
     assert_eq!(world.only().state, State::Mitigated);
 }
+
+/// The daily mails of that many hours, as it is asked for at 08:30.
+fn daily(mut world: World, hours: i64) -> Vec<(String, String)> {
+    world.config.daily_mail = Some(civil::time(8, 30, 0, 0));
+    for _ in 0..hours * 60 {
+        world.tick();
+        world.now += SignedDuration::from_mins(1);
+    }
+    let zone = world.config.zone.clone();
+    let told = world.daily.into_iter().map(|(day, at)| {
+        let at = at.to_zoned(zone.clone()).strftime("%d %H:%M").to_string();
+        (day.to_string(), at)
+    });
+    told.collect()
+}
+
+#[test]
+fn the_daily_mail_is_due_once_a_day_at_its_time_and_at_a_start_that_comes_too_late() {
+    let due = |day: &str, at: &str| (format!("2026-11-{day}"), at.to_owned());
+    let expected = [due("26", "26 08:30"), due("27", "27 08:30")];
+    assert_eq!(daily(World::at("08:00"), 40), expected);
+    // Whoever begins to watch at nine has seen nothing of that day yet.
+    assert_eq!(daily(World::at("09:00"), 30), [due("27", "27 08:30")]);
+    let mut late = World::at("09:00");
+    let restored = Restored {
+        last_daily: Some(civil::date(2026, 11, 25)),
+        ..Restored::default()
+    };
+    late.core = Core::restore(restored, &BTreeSet::new(), late.now);
+    assert_eq!(daily(late, 20), [due("26", "26 09:00")]);
+}

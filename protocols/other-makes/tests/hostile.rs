@@ -100,6 +100,17 @@ fn one_record_in_whatever_grouping_has_one_identity_and_its_twin_another() {
 }
 
 #[test]
+fn a_text_above_its_limit_is_set_aside_whole_and_one_at_it_is_taken() {
+    for (length, taken) in [(1_024, 1), (1_025, 0)] {
+        let long = "x".repeat(length);
+        let body = format!(r#"{{"t":"2026-11-27 09:00:00","p":"7","x":"{long}"}}"#);
+        let (_, reading) = read(JSON, body.as_bytes());
+        assert_eq!(reading.records.len(), taken, "{length}");
+        assert_eq!(reading.unread.len(), 1 - taken, "{length}");
+    }
+}
+
+#[test]
 fn a_million_bad_elements_make_a_bounded_number_of_pieces_and_all_are_counted() {
     let body = format!("[{}]", vec!["1"; 1_000_000].join(","));
     let (_, reading) = read(JSON, body.as_bytes());

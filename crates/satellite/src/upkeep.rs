@@ -102,23 +102,24 @@ fn write_states(hub: &Hub) {
     }
 }
 
-fn write_silences(hub: &Arc<Hub>) {
-    let mut by_tenant: HashMap<TenantId, Vec<Silence>> = HashMap::new();
-    for (tenant, silence) in hub.devices.due_silences(hub.started_at, now()) {
-        by_tenant.entry(tenant).or_default().push(silence);
+fn write_silences(hub: &Hub) {
+    let mut by_tenant: HashMap<TenantId, Vec<(Arc<Known>, Silence)>> = HashMap::new();
+    for (known, silence) in hub.devices.due_silences(hub.started_at, now()) {
+        let tenant = known.enrolment.tenant.clone();
+        by_tenant.entry(tenant).or_default().push((known, silence));
     }
     let stores = hub.stores.load_full();
     for (tenant, silent) in by_tenant {
-        let writer = stores.writer(&tenant).cloned();
-        let hub = Arc::clone(hub);
+        let Some(writer) = stores.writer(&tenant).cloned() else {
+            continue;
+        };
         tokio::spawn(async move {
             for some in silent.chunks(ROWS) {
-                let written = match &writer {
-                    Some(writer) => writer.write_silences(some.to_vec()).await.is_ok(),
-                    None => false,
-                };
-                if !written {
-                    hub.devices.silences_not_written(some);
+                let rows = some.iter().map(|(_, silence)| silence.clone()).collect();
+                if let Err(refused) = writer.write_silences(rows).await {
+                    tracing::debug!(%tenant, %refused, "silent terminals were not written");
+                    some.iter()
+                        .for_each(|(known, _)| known.silence_was_refused());
                 }
             }
         });

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use event::{Millis, TenantId, Text, Vendor};
+use event::{Millis, Text, Vendor};
 use store::inventory::Inventory;
 use store::status::{DeviceState, Silence};
 use zkteco_push::Dialect;
@@ -39,24 +39,19 @@ pub(crate) fn inventory(known: &Known, facts: &Facts) -> Inventory {
 impl Devices {
     /// Terminals that were not heard since we were `started`, each once, when that is long enough to
     /// call them silent: their rows may still say what was so before. Another satellite may hear them.
-    pub(crate) fn due_silences(&self, started: Millis, now: Millis) -> Vec<(TenantId, Silence)> {
+    pub(crate) fn due_silences(&self, started: Millis, now: Millis) -> Vec<(Arc<Known>, Silence)> {
         let known = self.known.load();
         let served = known.values().filter(|known| known.has_tenant);
         served
-            .filter_map(|known| {
-                let silence = due_silence(known, started, now)?;
-                Some((known.enrolment.tenant.clone(), silence))
-            })
+            .filter_map(|known| Some((Arc::clone(known), due_silence(known, started, now)?)))
             .collect()
     }
+}
 
-    /// Hands these out again: a store refused them.
-    pub(crate) fn silences_not_written(&self, silent: &[Silence]) {
-        for known in self.known.load().values() {
-            if silent.iter().any(|one| one.device == known.enrolment.id) {
-                known.facts().silence_written = false;
-            }
-        }
+impl Known {
+    /// Its silence is due again: a store refused it.
+    pub(crate) fn silence_was_refused(&self) {
+        self.facts().silence_written = false;
     }
 }
 
@@ -121,7 +116,7 @@ pub(super) fn due_state(known: &Known, now: Millis) -> Option<DeviceState> {
 mod tests {
     use std::path::Path;
 
-    use event::{DeviceId, Serial};
+    use event::{DeviceId, Serial, TenantId};
     use store::registry::{Access, Enrolment, EnrolmentState};
 
     use super::*;
@@ -169,7 +164,7 @@ mod tests {
         assert!(devices.due_silences(started, Millis(9_000_000)).is_empty());
 
         // A store that refused it hears it again.
-        devices.silences_not_written(&[due[1].1.clone()]);
+        due[1].0.silence_was_refused();
         let again = devices.due_silences(started, Millis(9_000_000));
         assert_eq!(again.len(), 1);
         assert_eq!(again[0].1.device, DeviceId([2; 16]));

@@ -584,6 +584,26 @@ fn what_flaps_is_one_incident() {
 }
 
 #[test]
+fn each_relapse_within_an_hour_doubles_the_time_that_must_be_fine() {
+    let down = || store("acme", Some(Kind::DatabaseDown));
+    let fine = || store("acme", None);
+    let mut world = World::at("10:00");
+    for minutes_of_calm in [1, 3, 7] {
+        world.pass(60, down());
+        world.pass(minutes_of_calm * 60, fine());
+        assert_eq!(world.only().state, State::Open, "{minutes_of_calm}");
+    }
+    // Relapses of more than an hour ago count no more: this one is the only one.
+    world.pass(61 * 60, down());
+    world.pass(60, fine());
+    world.pass(60, down());
+    world.pass(225, fine());
+    assert_eq!(world.only().state, State::Open);
+    world.pass(30, fine());
+    assert_eq!(world.only().state, State::Closed);
+}
+
+#[test]
 fn a_tenant_is_ok_partial_down_or_unknown_and_says_by_which_indicator() {
     let mut world = World::at("10:00");
     let last = |world: &World| {

@@ -138,8 +138,6 @@ pub(crate) struct Facts {
     unsaved: bool,
     /// When its row of status was last written, and what it said.
     state_written: Option<(Millis, &'static str)>,
-    /// It was not heard since the start, and its row was told.
-    silence_written: bool,
 }
 
 /// How often a terminal greeted in a row: one that goes on greeting does not take the answer.
@@ -602,7 +600,7 @@ mod tests {
     use event::TenantId;
     use std::path::Path;
 
-    fn enrolment(serial: &str, id: u8) -> Enrolment {
+    pub(super) fn enrolment(serial: &str, id: u8) -> Enrolment {
         Enrolment {
             id: DeviceId([id; 16]),
             vendor: Vendor::Zkteco,

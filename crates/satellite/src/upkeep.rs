@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use event::TenantId;
-use store::status::{DeviceState, Silence};
+use store::Writer;
 
 use crate::clock::now;
 use crate::conditions::{self, Condition};
@@ -79,50 +79,51 @@ pub(crate) async fn save_stamps(hub: &Hub) {
 }
 
 fn write_states(hub: &Hub) {
-    let mut by_tenant: HashMap<TenantId, Vec<DeviceState>> = HashMap::new();
-    for state in hub.devices.due_states(now()) {
-        if let Some(tenant) = state.device.tenant.clone() {
-            by_tenant.entry(tenant).or_default().push(state);
-        }
-    }
-    let stores = hub.stores.load_full();
-    for (tenant, states) in by_tenant {
-        let Some(writer) = stores.writer(&tenant).cloned() else {
-            continue;
-        };
-        // A store that hangs must not keep the others' rows waiting.
-        tokio::spawn(async move {
-            for rows in states.chunks(ROWS) {
-                if let Err(refused) = writer.write_states(rows.to_vec()).await {
-                    tracing::debug!(%tenant, %refused, "the status of terminals was not written");
-                    return;
-                }
+    let due = hub.devices.due_states(now()).into_iter();
+    let due = due.filter_map(|state| Some((state.device.tenant.clone()?, state)));
+    to_each_store(hub, due, |tenant, writer, states| async move {
+        for rows in states.chunks(ROWS) {
+            if let Err(refused) = writer.write_states(rows.to_vec()).await {
+                tracing::debug!(%tenant, %refused, "the status of terminals was not written");
+                return;
             }
-        });
-    }
+        }
+    });
 }
 
 fn write_silences(hub: &Hub) {
-    let mut by_tenant: HashMap<TenantId, Vec<(Arc<Known>, Silence)>> = HashMap::new();
-    for (known, silence) in hub.devices.due_silences(hub.started_at, now()) {
-        let tenant = known.enrolment.tenant.clone();
-        by_tenant.entry(tenant).or_default().push((known, silence));
+    let due = hub.devices.due_silences(hub.started_at, now()).into_iter();
+    let due = due.map(|(known, silence)| (known.enrolment.tenant.clone(), (known, silence)));
+    to_each_store(hub, due, |tenant, writer, silent| async move {
+        for some in silent.chunks(ROWS) {
+            let rows = some.iter().map(|(_, silence)| silence.clone()).collect();
+            if let Err(refused) = writer.write_silences(rows).await {
+                tracing::debug!(%tenant, %refused, "silent terminals were not written");
+                some.iter()
+                    .for_each(|(known, _)| known.silence_was_refused());
+            }
+        }
+    });
+}
+
+/// Hands what is due to each tenant's writer, in a task of its own: a store that hangs must not
+/// keep the others' rows waiting.
+fn to_each_store<R, W>(
+    hub: &Hub,
+    due: impl Iterator<Item = (TenantId, R)>,
+    write: impl Fn(TenantId, Writer, Vec<R>) -> W,
+) where
+    W: Future<Output = ()> + Send + 'static,
+{
+    let mut by_tenant: HashMap<TenantId, Vec<R>> = HashMap::new();
+    for (tenant, row) in due {
+        by_tenant.entry(tenant).or_default().push(row);
     }
     let stores = hub.stores.load_full();
-    for (tenant, silent) in by_tenant {
-        let Some(writer) = stores.writer(&tenant).cloned() else {
-            continue;
-        };
-        tokio::spawn(async move {
-            for some in silent.chunks(ROWS) {
-                let rows = some.iter().map(|(_, silence)| silence.clone()).collect();
-                if let Err(refused) = writer.write_silences(rows).await {
-                    tracing::debug!(%tenant, %refused, "silent terminals were not written");
-                    some.iter()
-                        .for_each(|(known, _)| known.silence_was_refused());
-                }
-            }
-        });
+    for (tenant, rows) in by_tenant {
+        if let Some(writer) = stores.writer(&tenant).cloned() {
+            tokio::spawn(write(tenant, writer, rows));
+        }
     }
 }
 

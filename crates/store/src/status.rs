@@ -104,9 +104,6 @@ pub async fn write(engine: &mut AnyEngine, states: &[DeviceState]) -> Result<(),
 /// Says of those terminals that they are silent, in one transaction, where a row calls one online
 /// that was heard by nobody lately. A row that says anything else stays.
 pub async fn write_silences(engine: &mut AnyEngine, silent: &[Silence]) -> Result<(), Failure> {
-    if silent.is_empty() {
-        return Ok(());
-    }
     engine.begin().await?;
     let done = silence_rows(engine, silent).await;
     ended(engine, done).await

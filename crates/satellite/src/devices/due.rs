@@ -51,25 +51,25 @@ impl Devices {
 impl Known {
     /// Its silence is due again: a store refused it.
     pub(crate) fn silence_was_refused(&self) {
-        self.facts().silence_written = false;
+        self.facts().state_written = None;
     }
 }
 
 fn due_silence(known: &Known, started: Millis, now: Millis) -> Option<Silence> {
     let silent_after = known.offline_after();
     let state = match known.presence(now) {
-        Presence::Unheard => Presence::Offline,
-        state => state,
+        Presence::Unheard => Presence::Offline.as_str(),
+        state => state.as_str(),
     };
     let mut facts = known.facts();
     let is_early = now.0.saturating_sub(started.0) <= silent_after;
-    if facts.last_contact.is_some() || facts.silence_written || is_early {
+    if facts.last_contact.is_some() || facts.state_written.is_some() || is_early {
         return None;
     }
-    facts.silence_written = true;
+    facts.state_written = Some((now, state));
     Some(Silence {
         device: known.enrolment.id,
-        state: Text::const_new(state.as_str()),
+        state: Text::const_new(state),
         heard_before: Millis(now.0.saturating_sub(silent_after)),
     })
 }
@@ -116,39 +116,20 @@ pub(super) fn due_state(known: &Known, now: Millis) -> Option<DeviceState> {
 mod tests {
     use std::path::Path;
 
-    use event::{DeviceId, Serial, TenantId};
-    use store::registry::{Access, Enrolment, EnrolmentState};
+    use event::DeviceId;
+    use store::registry::EnrolmentState;
 
+    use super::super::tests::enrolment;
     use super::*;
     use crate::config::Config;
-
-    fn enrolled(n: u8, vendor: Vendor, state: EnrolmentState) -> Enrolment {
-        Enrolment {
-            id: DeviceId([n; 16]),
-            vendor,
-            serial: Serial::new(&format!("A{n}")).unwrap(),
-            tenant: TenantId::new("main").unwrap(),
-            state,
-            name: None,
-            site: None,
-            time_zone: None,
-            canary: false,
-            accept_from: None,
-            created_at: Millis(0),
-            access: Access::default(),
-        }
-    }
 
     #[test]
     fn a_terminal_that_is_not_heard_again_after_a_start_is_told_silent_once() {
         let devices = Devices::new();
-        let all = vec![
-            enrolled(1, Vendor::Zkteco, EnrolmentState::Approved),
-            enrolled(2, Vendor::Other, EnrolmentState::Approved),
-            enrolled(3, Vendor::Hikvision, EnrolmentState::Blocked),
-            enrolled(4, Vendor::Zkteco, EnrolmentState::Approved),
-        ];
-        devices.replace(all, Vec::new(), &Config::in_folder(Path::new("x")));
+        let mut all = [("A1", 1), ("A2", 2), ("A3", 3), ("A4", 4)].map(|(s, n)| enrolment(s, n));
+        all[1].vendor = Vendor::Other;
+        all[2].state = EnrolmentState::Blocked;
+        devices.replace(all.to_vec(), Vec::new(), &Config::in_folder(Path::new("x")));
         let heard = devices.all(|known| known.enrolment.id == DeviceId([4; 16]));
         heard[0].facts().last_contact = Some(Millis(2_000_000));
 
